@@ -1,0 +1,66 @@
+"""The directive ``{recordings}``: what is bundled and its provenance, read from the files."""
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+import resnet_dynamics as rd
+
+# Of each recording, in this order; what a file lacks is left out.
+PROVENANCE = ("digest", "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version",
+              "date", "seconds", "images_per_second", "diverged_at", "format_version")
+
+
+def table(head, rows):
+    """Return a table; a cell is a node or a plain value."""
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    for part, lines in ((nodes.thead(), [head]), (nodes.tbody(), rows)):
+        for line in lines:
+            row = nodes.row()
+            row += [nodes.entry("", nodes.paragraph("", "", inline(cell))) for cell in line]
+            part += row
+        group += part
+    return nodes.table("", group)
+
+
+def inline(value):
+    if isinstance(value, nodes.Node):
+        return value
+    return nodes.Text(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+def code(fields):
+    """Return a config's fields as they are written in Python."""
+    written = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+    return nodes.literal(written, written)
+
+
+class Recordings(Directive):
+    """The baseline, one table of all runs, then the provenance of each."""
+
+    def run(self):
+        baseline = rd.Config.book().as_dict()
+        runs, sections = [], []
+        for name, config in rd.bundled().items():
+            changed = {field: value for field, value in config.as_dict().items() if value != baseline[field]}
+            what = code(changed) if changed else "the baseline"
+            path = rd.recording.bundle_dir() / f"{config.digest}.nc"
+            if not path.is_file():
+                runs.append([name, what, "not recorded yet"])
+                continue
+            recording = rd.recording.load(path, config)
+            place = nodes.make_id(f"recording-{name}")
+            link = nodes.reference("", name, internal=True, refid=place)
+            runs.append([link, what, f"{100 * float(recording.test_accuracy[-1]):.1f} %"])
+            section = nodes.section(ids=[place], names=[place])
+            section += nodes.title("", name)
+            section += table(["what", "value"], [[key.replace("_", " "), recording.attrs[key]]
+                                                 for key in PROVENANCE if key in recording.attrs])
+            sections.append(section)
+        return [nodes.paragraph("", "", nodes.Text("The baseline is "), code(baseline), nodes.Text(".")),
+                table(["recording", "what differs from it", "test accuracy"], runs), *sections]
+
+
+def setup(app):
+    app.add_directive("recordings", Recordings)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,19 @@
+"""The dynamics of weight decay, measured: the package under the book *Weight Decay in Motion*."""
+
+import importlib
+
+from . import plots, recording, schedules, theory
+from .config import Config
+from .recording import bundled
+from .runs import run
+
+__version__ = "0.1.0"
+__all__ = ["Config", "bundled", "data", "datasets", "models", "optim", "plots", "recorder", "recording", "run",
+           "schedules", "theory", "train"]  # fmt: skip
+
+
+def __getattr__(name):
+    # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it.
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

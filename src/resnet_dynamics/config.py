@@ -1,0 +1,253 @@
+"""Everything that determines a run, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+
+CONVS = (
+    "prep", "layer1", "layer1.res1", "layer1.res2", "layer2", "layer3", "layer3.res1", "layer3.res2",
+)  # fmt: skip
+"""The convolutions of ResNet-9, from the image to the classifier."""
+
+_OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter")
+_SCHEDULES = ("triangular", "constant")
+_LARS_RATES = ("equilibrium", "ode")
+_MODEL = re.compile(r"(resnet18|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run, described by value.
+
+    Two equal configurations are the same run. The defaults are the baseline of the book, which is the setting of
+    Page's series: ResNet-9 on CIFAR-10, 24 epochs, batches of 512, λ rising to 0.4 and falling to 0, α = 5e-4,
+    ρ = 0.9. Device, precision and place of the data are not here: they change how fast a run is, not which run.
+
+    Attributes:
+        data: "cifar10", "synthetic", or "images:<digest>" for images of your own (see `datasets.images`).
+        train_images: use only the first n training images of a fixed shuffle; None means all.
+        augment: random crop of the image padded by 4, flip, and cutout of 8 × 8 pixels.
+        model: "resnet9", "backbone" with any of "+res1" ... "+res3", "+extra1" ... "+extra3", or "resnet18".
+        width: channels of the first layer; the others are 2, 4 and 8 times as wide.
+        no_norm: name of a convolution whose batch norm is left out (negative control), or None.
+        init_scale: factor on the initial weights of every convolution.
+        batch_size: images a step, N. The last, incomplete batch of an epoch is dropped.
+        epochs: passes over the training images; may be a fraction.
+        optimizer: "sgd" (heavy ball where momentum > 0), "nesterov", "lars" (a norm per layer, equations (4) and
+            (8)), "lars-filter" (a norm per output filter).
+        lr: λ, the highest learning rate of the schedule.
+        schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "constant": lr.
+        warmup: length of the rise, in epochs.
+        weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
+        momentum: ρ, as in torch.optim.SGD: v ← ρv + d.
+        lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should
+            equal. "equilibrium": √(2λ(t)α(1−ρ)), equations (6) and (9). "ode": times √z(t), the lag that the master
+            equation predicts. All other parameters keep SGD with lr, weight_decay and momentum.
+        seed: of initial weights, order of the images and augmentation.
+
+    Raises:
+        ValueError: names the value and what is allowed.
+
+    Example:
+        >>> Config(lr=4.0, momentum=0.0).digest == Config(momentum=0, lr=4).digest
+        True
+    """
+
+    data: str = "cifar10"
+    train_images: int | None = None
+    augment: bool = True
+    model: str = "resnet9"
+    width: int = 64
+    no_norm: str | None = None
+    init_scale: float = 1.0
+    batch_size: int = 512
+    epochs: float = 24.0
+    optimizer: str = "sgd"
+    lr: float = 0.4
+    schedule: str = "triangular"
+    warmup: float = 5.0
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    lars_rate: str = "equilibrium"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("init_scale", "epochs", "lr", "warmup", "weight_decay", "momentum"):
+            self._set(name, _number(name, getattr(self, name)))
+        for name in ("width", "batch_size", "seed", "train_images"):
+            if not (name == "train_images" and self.train_images is None):
+                self._set(name, _integer(name, getattr(self, name)))
+
+        _check(
+            "data",
+            self.data,
+            isinstance(self.data, str) and re.fullmatch(r"cifar10|synthetic|images:[0-9a-f]{16}", self.data),
+            '"cifar10", "synthetic" or "images:<digest>" as datasets.images(path).key gives it',
+        )
+        _check(
+            "train_images",
+            self.train_images,
+            self.train_images is None or self.train_images >= self.batch_size,
+            f"at least one batch ({self.batch_size}), or None for all",
+        )
+        _check("augment", self.augment, isinstance(self.augment, bool), "True or False")
+        self._set("model", _canonical_model(self.model))
+        _check("width", self.width, 1 <= self.width <= 1024, "an integer from 1 to 1024")
+        convs = [] if self.model == "resnet18" else model_convs(self.model)
+        _check(
+            "no_norm",
+            self.no_norm,
+            self.no_norm is None or self.no_norm in convs,
+            f"None, or a convolution of {self.model} ({', '.join(convs) or 'none can lose its norm'})",
+        )
+        _check("width", self.width, self.model != "resnet18" or self.width == 64, "64 for resnet18")
+        _check("init_scale", self.init_scale, self.init_scale > 0, "positive")
+        _check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
+        _check("epochs", self.epochs, self.epochs > 0, "positive")
+        _check("optimizer", self.optimizer, self.optimizer in _OPTIMIZERS, _one_of(_OPTIMIZERS))
+        _check("lr", self.lr, self.lr >= 0, "not negative")
+        _check("schedule", self.schedule, self.schedule in _SCHEDULES, _one_of(_SCHEDULES))
+        _check(
+            "warmup",
+            self.warmup,
+            0 <= self.warmup <= self.epochs or self.schedule == "constant",
+            f"from 0 to epochs ({self.epochs:g})",
+        )
+        _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "not negative")
+        _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        _check(
+            "momentum",
+            self.momentum,
+            self.optimizer != "nesterov" or self.momentum > 0,
+            'above 0 with optimizer="nesterov"',
+        )
+        _check("lars_rate", self.lars_rate, self.lars_rate in _LARS_RATES, _one_of(_LARS_RATES))
+        _check("seed", self.seed, 0 <= self.seed < 2**32, "an integer from 0 to 4294967295")
+
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)
+
+    # Budgets: how much of the baseline there is time for.
+    @classmethod
+    def smoke(cls, **changes) -> Config:
+        """Seconds on any machine: 2 epochs of 2,048 generated images at width 8. For tests, not for conclusions."""
+        return cls(**{**_SMOKE, **changes})
+
+    @classmethod
+    def class_(cls, **changes) -> Config:
+        """About a minute on a T4, two on a 2-core CPU: 5 epochs at width 16."""
+        return cls(**{**_CLASS, **changes})
+
+    @classmethod
+    def full(cls, **changes) -> Config:
+        """The baseline itself."""
+        return cls(**changes)
+
+    @classmethod
+    def book(cls, **changes) -> Config:
+        """The baseline at the scale at which the runs of the book were recorded (see `recordings/manifest.json`)."""
+        from .recording import manifest
+
+        return cls(**{**manifest()["scale"], **changes})
+
+    def replace(self, **changes) -> Config:
+        """Return the configuration with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict:
+        """Return all fields, in order, as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> Config:
+        """The inverse of `as_dict`; fields that this version does not know are an error."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - known)
+        if unknown:
+            raise ValueError(
+                f"unknown configuration fields {', '.join(unknown)}: allowed are {', '.join(sorted(known))}"
+            )
+        return cls(**fields)
+
+    @property
+    def changes(self) -> dict:
+        """The fields that differ from the baseline."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
+
+    @property
+    def digest(self) -> str:
+        """A name for the run: 16 hexadecimal digits of the SHA-256 of `changes`.
+
+        It does not depend on the order of the fields, and since only departures from the defaults enter, a field that
+        is added later with its default leaves old digests as they were. So a default, once published, never changes.
+        """
+        text = json.dumps(self.changes, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __str__(self):
+        return f"Config({', '.join(f'{k}={v!r}' for k, v in self.changes.items())})"
+
+
+_SMOKE = dict(data="synthetic", train_images=2048, width=8, batch_size=128, epochs=2, warmup=0.5)
+_CLASS = dict(width=16, epochs=5, warmup=1)
+BUDGETS = {"smoke": _SMOKE, "class": _CLASS, "full": {}}
+
+
+def model_convs(model: str) -> list[str]:
+    """Return the names of the convolutions of a network of the ResNet-9 family, in order."""
+    parts = set(model_parts(model))
+    convs = ["prep"]
+    for i in "123":
+        convs.append(f"layer{i}")
+        convs += [f"layer{i}.res1", f"layer{i}.res2"] if f"res{i}" in parts else []
+        convs += [f"layer{i}.extra"] if f"extra{i}" in parts else []
+    return convs
+
+
+def model_parts(model: str) -> list[str]:
+    """Return the parts that a model's name adds to the backbone: "resnet9" → ["res1", "res3"]."""
+    base, *parts = model.split("+")
+    return (["res1", "res3"] if base == "resnet9" else []) + parts
+
+
+def _canonical_model(model) -> str:
+    match = _MODEL.fullmatch(model) if isinstance(model, str) else None
+    allowed = (
+        '"resnet9", "resnet18", or "backbone" or "resnet9" followed by any of +res1 +res2 +res3 +extra1 +extra2 +extra3'
+    )
+    _check("model", model, match and not (match[1] == "resnet18" and match[2]), allowed)
+    if match[1] == "resnet18":
+        return model
+    parts = sorted(set(model_parts(model)), key=lambda p: (p.startswith("extra"), p))
+    if {"res1", "res3"} <= set(parts):
+        return "+".join(["resnet9"] + [p for p in parts if p not in ("res1", "res3")])
+    return "+".join(["backbone"] + parts)
+
+
+def _check(name, value, ok, allowed):
+    if not ok:
+        raise ValueError(f"{name}={value!r}: must be {allowed}")
+
+
+def _one_of(names) -> str:
+    return "one of " + ", ".join(f'"{n}"' for n in names)
+
+
+def _number(name, value) -> float:
+    try:
+        number = float(value) if not isinstance(value, (bool, str)) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    _check(name, value, math.isfinite(number), "a finite number")
+    return number
+
+
+def _integer(name, value) -> int:
+    number = _number(name, value)
+    _check(name, value, number == int(number), "an integer")
+    return int(number)

@@ -1,0 +1,115 @@
+"""A data set as tensors on the device, and its augmented batches."""
+
+from __future__ import annotations
+
+import torch
+
+from . import datasets
+from .config import Config
+
+PAD, CUTOUT = 4, 8  # pixels
+
+
+class Data:
+    """Training and test images on one device, as uint8, and batches made of them there.
+
+    All choices of an epoch (the order of the images, where each is cropped, flipped and cut out) are drawn at its
+    start, on the CPU, from a generator seeded by the configuration, and moved in one copy. So they are the same on
+    every device, and no step waits for the host.
+
+    Attributes:
+        train_x, test_x: uint8 [N, H, W, 3]; the training images carry a border of 4 reflected pixels.
+        train_y, test_y: int64 [N].
+        steps_per_epoch: full batches in an epoch; the rest of the images sits the epoch out.
+        images: where they came from, a `datasets.Images`.
+    """
+
+    def __init__(self, config: Config, device: torch.device | str = "cpu"):
+        images = datasets.load(config.data)
+        x, y = images.train_x, images.train_y
+        if config.train_images is not None:
+            if config.train_images > len(x):
+                raise ValueError(f"train_images={config.train_images}: {images.name} has {len(x)}")
+            some = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[: config.train_images]
+            x, y = x[some], y[some]
+        if config.batch_size > len(x):
+            raise ValueError(f"batch_size={config.batch_size}: {images.name} has only {len(x)} training images")
+        self.images, self.classes = images, images.classes
+        self.mean, self.std = (moment.to(device) for moment in mean_and_std(x))
+        self.train_x = _reflect(x, PAD if config.augment else 0).to(device)
+        self.train_y = y.to(device)
+        self.test_x, self.test_y = images.test_x.to(device), images.test_y.to(device)
+        self.batch_size, self.augment = config.batch_size, config.augment
+        self.steps_per_epoch = len(x) // config.batch_size
+        self._random = torch.Generator().manual_seed(config.seed + 2**32)
+
+    def epoch(self):
+        """Yield (images float32 [B, 3, H, W] in channels_last, labels [B]) for one shuffled pass."""
+        n, size = len(self.train_x), self.test_x.shape[1]
+        last = 2 * PAD if self.augment else 0
+        # One row for each image: which one, crop (row, column), flip, centre of the cutout (row, column).
+        draw = torch.stack([
+            torch.randperm(n, generator=self._random),
+            *(torch.randint(high, (n,), generator=self._random) for high in (last + 1, last + 1, 2, size, size)),
+        ]).to(self.train_x.device)  # fmt: skip
+        for batch in draw.split(self.batch_size, dim=1)[: self.steps_per_epoch]:
+            index, row, column, flip, cut_row, cut_column = batch
+            x = crop(self.train_x, index, row, column, flip if self.augment else None, size)
+            x = self.normalize(x)
+            if self.augment:
+                x = cutout(x, cut_row, cut_column)
+            yield x, self.train_y[index]
+
+    def test(self, batch_size: int = 1000):
+        """Yield the test images, normalized, in order."""
+        for x, y in zip(self.test_x.split(batch_size), self.test_y.split(batch_size)):
+            yield self.normalize(x), y
+
+    def normalize(self, x):
+        """uint8 [B, H, W, 3] → float32 [B, 3, H, W]: zero mean and unit variance a channel over the training set."""
+        return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
+
+
+def mean_and_std(images):
+    """Return mean and standard deviation of every channel of uint8 [N, H, W, C], exactly, from its histogram."""
+    value = torch.arange(256, dtype=torch.float64)
+    share = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(3)]).double()
+    share /= share.sum(1, keepdim=True)
+    mean = share @ value
+    return mean.float(), (share @ value**2 - mean**2).sqrt().float()
+
+
+def crop(images, index, row, column, flip, size):
+    """Cut a window of size × size out of each chosen image; mirror it where flip is 1.
+
+    images [N, H, W, C]; index, row, column, flip [B] → [B, size, size, C]. One gather for the whole batch.
+    """
+    offset = torch.arange(size, device=images.device)
+    columns = offset.expand(len(index), size)
+    if flip is not None:
+        columns = torch.where(flip[:, None] == 1, size - 1 - columns, columns)
+    rows, columns = row[:, None] + offset, column[:, None] + columns
+    return images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def cutout(x, row, column):
+    """Set 8 × 8 pixels around (row, column) [B] of x [B, C, H, W] to zero, the mean; fewer at the border."""
+    half = CUTOUT // 2
+
+    def inside(centre, length):
+        distance = torch.arange(length, device=x.device) - centre[:, None]
+        return (distance >= -half) & (distance < half)
+
+    square = inside(row, x.shape[2])[:, None, :, None] & inside(column, x.shape[3])[:, None, None, :]
+    return x.masked_fill(square, 0.0)
+
+
+def _reflect(x, pad):
+    """Add a border of `pad` mirrored pixels to uint8 [N, H, W, C]."""
+    if pad == 0:
+        return x
+    for axis in (1, 2):
+        n = x.shape[axis]
+        order = torch.cat([torch.arange(pad, 0, -1), torch.arange(n), torch.arange(n - 2, n - 2 - pad, -1)])
+        x = x.index_select(axis, order)
+    return x

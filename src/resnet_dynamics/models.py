@@ -1,0 +1,198 @@
+"""ResNet-9, its family, and which of their parameters are scale invariant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .config import Config, model_parts
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution 3 × 3, batch norm, ReLU. The convolution is blind to its own scale: norm(r·w·x) = norm(w·x)."""
+
+    def __init__(self, c_in: int, c_out: int, norm: bool = True):
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
+        if norm:
+            self.norm = nn.BatchNorm2d(c_out)
+        self.relu = nn.ReLU(inplace=True)
+
+
+class Stage(nn.Module):
+    """Conv-norm-ReLU, max-pool; then, if asked for, x + res2(res1(x)) and one more conv-norm-ReLU."""
+
+    def __init__(self, name: str, c_in: int, c_out: int, residual: bool, extra: bool, no_norm: str | None):
+        super().__init__()
+        self.first = ConvNorm(c_in, c_out, no_norm != name)
+        self.pool = nn.MaxPool2d(2)
+        self.res1 = ConvNorm(c_out, c_out, no_norm != f"{name}.res1") if residual else None
+        self.res2 = ConvNorm(c_out, c_out, no_norm != f"{name}.res2") if residual else None
+        self.extra = ConvNorm(c_out, c_out, no_norm != f"{name}.extra") if extra else None
+
+    def forward(self, x):
+        x = self.pool(self.first(x))
+        if self.res1 is not None:
+            x = x + self.res2(self.res1(x))
+        return x if self.extra is None else self.extra(x)
+
+
+class ResNet9(nn.Module):
+    """The network of Page's series and its relatives: prep, three stages, global max-pool, linear.
+
+    Stage i halves the image and doubles the channels: `width` × (1, 2, 4, 8). "+res" and "+extra" parts are those of
+    the fourth post; resnet9 has residual branches in stages 1 and 3 (6.6 M parameters at width 64). The logits are
+    multiplied by 0.125, as there.
+
+    Shapes: images [B, 3, 32, 32] → logits [B, classes].
+    """
+
+    def __init__(self, model: str = "resnet9", width: int = 64, classes: int = 10, no_norm: str | None = None):
+        super().__init__()
+        parts = model_parts(model)
+        c = [width * 2**i for i in range(4)]
+        self.prep = ConvNorm(3, c[0], no_norm != "prep")
+        for i in (1, 2, 3):
+            stage = Stage(f"layer{i}", c[i - 1], c[i], f"res{i}" in parts, f"extra{i}" in parts, no_norm)
+            setattr(self, f"layer{i}", stage)
+        self.linear = nn.Linear(c[3], classes, bias=False)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(self.prep(x))))
+        return 0.125 * self.linear(x.amax(dim=(2, 3)))
+
+
+def build(config: Config, classes: int = 10) -> nn.Module:
+    """Return the network of a configuration with its initial weights, on the CPU in float32.
+
+    The weights are drawn from a generator of their own, seeded by `config.seed`: the same on every device, and the
+    caller's random state is as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        if config.model == "resnet18":
+            model = _cifar_resnet18(classes)
+        else:
+            model = ResNet9(config.model, config.width, classes, config.no_norm)
+    with torch.no_grad():
+        for weight in conv_layers(model).values():
+            weight.mul_(config.init_scale)
+    return model
+
+
+def _cifar_resnet18(classes: int) -> nn.Module:
+    """torchvision's resnet18; the stem is a 3 × 3 convolution without pooling, as 32 × 32 images want."""
+    from torchvision.models import resnet18
+
+    model = resnet18(num_classes=classes)
+    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.maxpool = nn.Identity()
+    return model
+
+
+def conv_layers(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights [F, C, 3, 3] of every convolution by name ("layer1.res1"), from image to classifier."""
+    convs = {name: m.weight for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    return {name.replace(".first", "").removesuffix(".conv"): weight for name, weight in convs.items()}
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Parameters that are scaled together, and whether the loss notices.
+
+    Attributes:
+        name: of the group.
+        parameters: names in `model.named_parameters()`.
+        invariant: the training loss does not change when all of them are multiplied by r > 0, apart from the ε in
+            batch norm. Then Σ w·g = 0 over the group.
+        per_filter: every output filter is such a group by itself.
+        why: the reason, in a sentence.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    invariant: bool
+    per_filter: bool
+    why: str
+
+
+def symmetries(model: nn.Module) -> list[Symmetry]:
+    """Sort every parameter of a network into groups that are, or are not, exactly scale invariant in train mode.
+
+    The rules, for batch norm with ε → 0:
+
+    1. A convolution followed by batch norm: each output filter by itself. Max-pooling or ReLU in between is harmless,
+       since both commute with a positive factor.
+    2. A gain and offset (γ, β) jointly, where all that reads the layer's output is ReLU, pooling, and then a
+       convolution with batch norm. Where a residual sum mixes several layers, all that write into the sum jointly.
+       A convolution that has lost its batch norm stands in for its missing (γ, β).
+    3. What reaches the linear layer without another batch norm is not invariant, nor is the linear layer.
+
+    "Invariant" is about the group as listed: a γ without its β is not.
+    """
+    layers, streams = _resnet9_wiring(model) if isinstance(model, ResNet9) else _resnet18_wiring()
+    head = "linear" if isinstance(model, ResNet9) else "fc"
+
+    def normalized(name):
+        return layers[name][1] is not None
+
+    def blind(reader):
+        """Whether a reader, and what follows it, divides out the scale of what it reads."""
+        return normalized(reader) or any(
+            writers == [reader] and next_ != head and normalized(next_) for writers, next_ in streams
+        )
+
+    groups = [
+        Symmetry(name, (f"{conv}.weight",), True, True, "batch norm follows and divides out each filter's scale")
+        for name, (conv, norm) in layers.items()
+        if norm is not None
+    ]
+    for writers, reader in streams:
+        names, parameters = [], []
+        for writer in writers:
+            conv, norm = layers[writer]
+            names.append(f"{writer} (γ, β)" if norm else writer)
+            parameters += [f"{norm}.weight", f"{norm}.bias"] if norm else [f"{conv}.weight"]
+        invariant = reader != head and blind(reader)
+        why = (
+            f"only ReLU, pooling, convolution and the batch norm of {reader} see its scale"
+            if invariant
+            else f"{reader} reads it, and no batch norm divides out its scale"
+        )
+        groups.append(Symmetry(" ∪ ".join(names), tuple(parameters), invariant, False, why))
+    of_head = tuple(name for name, _ in model.named_parameters() if name.startswith(f"{head}."))
+    return [*groups, Symmetry(head, of_head, False, False, "the softmax sees the scale of the logits")]
+
+
+# The wiring of a network: layers {name: (path of the convolution, path of its batch norm or None)}, and streams
+# (layers whose outputs are added up, layer that reads the sum). A stream ends where a batch norm restores the scale.
+def _resnet9_wiring(model):
+    layers, streams, writers = {}, [], []
+    for conv in conv_layers(model):
+        path = f"{conv}.first" if conv in ("layer1", "layer2", "layer3") else conv
+        layers[conv] = f"{path}.conv", f"{path}.norm" if hasattr(model.get_submodule(path), "norm") else None
+        if conv.endswith(".res1"):
+            streams.append(([conv], conv.replace("res1", "res2")))
+        elif conv.endswith(".res2"):
+            writers = [*writers, conv]
+        else:
+            streams += [(writers, conv)] if writers else []
+            writers = [conv]
+    return layers, [*streams, (writers, "linear")]
+
+
+def _resnet18_wiring():
+    layers, streams, writers = {"conv1": ("conv1", "bn1")}, [], ["conv1"]
+    for stage in ("layer1", "layer2", "layer3", "layer4"):
+        if stage != "layer1":
+            layers[f"{stage}.0.downsample.0"] = f"{stage}.0.downsample.0", f"{stage}.0.downsample.1"
+            streams.append((writers, f"{stage}.0.conv1"))
+            writers = [f"{stage}.0.downsample.0"]
+        for block in (f"{stage}.0", f"{stage}.1"):
+            for i in (1, 2):
+                layers[f"{block}.conv{i}"] = f"{block}.conv{i}", f"{block}.bn{i}"
+            streams.append(([f"{block}.conv1"], f"{block}.conv2"))
+            writers = [*writers, f"{block}.conv2"]
+    return layers, [*streams, (writers, "fc")]

@@ -1,0 +1,200 @@
+"""A recording: what one run was, as an xarray.Dataset with its units and its origin, in one file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import xarray as xr
+
+from .config import Config
+
+FORMAT = 1
+
+# Every recorded quantity: name → (symbol, what it is, unit). One unit of weight is u; the loss is in nats, so λ has
+# units of u²/nat, α of nat/u², and λα has none. State (w_t, v_{t-1}) is before step t, unless it says otherwise.
+QUANTITIES = {
+    "w2": ("|w|²", "squared weight norm", "u²"),
+    "g2": ("|g|²", "squared gradient norm", "nat²/u²"),
+    "d2": ("|d|²", "squared norm of d = g + αw, what enters the momentum", "nat²/u²"),
+    "v2": ("|v|²", "squared norm of the momentum after the step, v ← ρv + d", "nat²/u²"),
+    "u2": ("|Δw|²", "squared norm of the update", "u²"),
+    "wg": ("w·g", "weight times gradient; zero where the loss is blind to |w|", "nat"),
+    "wv": ("w·v", "weight times momentum before the step", "nat"),
+    "dv": ("d·v", "d times momentum before the step", "nat²/u²"),
+    "gv": ("g·v", "gradient times momentum before the step", "nat²/u²"),
+    "lr": ("λ", "learning rate", "u²/nat"),
+    "lars_lr": ("λ_LARS", "learning rate of LARS", "rad/step"),
+    "loss": ("loss", "training loss, mean of the batch", "nat"),
+    "accuracy": ("accuracy", "training accuracy of the batch", "1"),
+    "test_loss": ("test loss", "test loss after the epoch", "nat"),
+    "test_accuracy": ("test accuracy", "test accuracy after the epoch", "1"),
+}
+_LAYERED = ("w2", "g2", "d2", "v2", "u2", "wg", "wv", "dv", "gv")
+
+
+class BrokenRecording(ValueError):
+    """A file that cannot be trusted to be the recording that it should be. The message names it."""
+
+
+def from_products(config: Config, layers, products, series, provenance, filter_products=None) -> xr.Dataset:
+    """Make the Dataset of a run.
+
+    Args:
+        config: of the run.
+        layers: L names.
+        products: float [T, L, 5, 5], inner products of (w, g, v_prev, v, u) as `recorder.Recorder` keeps them.
+        series: name → array, over steps [T] or epochs [E].
+        provenance: name → plain value, kept as attributes.
+        filter_products: layer → [T, F, 5, 5] or None.
+
+    d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
+    """
+    data = {name: (("step", "layer"), a) for name, a in _quantities(products, config.momentum).items()}
+    data |= {n: (("epoch" if n.startswith("test_") else "step",), np.asarray(a)) for n, a in series.items()}
+    coords = {"step": np.arange(len(products)), "layer": list(layers)}
+    if any(n.startswith("test_") for n in series):
+        coords["epoch"] = np.arange(1, len(series["test_loss"]) + 1)
+    if filter_products:
+        widest = max(p.shape[1] for p in filter_products.values())
+        stacked = np.full((len(products), len(layers), widest, *products.shape[2:]), np.nan, np.float32)
+        for i, layer in enumerate(layers):
+            stacked[:, i, : filter_products[layer].shape[1]] = filter_products[layer]
+        data |= {f"filter_{name}": (("step", "layer", "filter"), a)
+                 for name, a in _quantities(stacked, config.momentum).items()}  # fmt: skip
+    attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
+    return label(xr.Dataset(data, coords, attrs))
+
+
+def _quantities(p, momentum):
+    p = np.asarray(p, np.float64)  # differences of products lose digits in float32
+    w, g, v_prev, v, u = range(5)
+    out = {
+        "w2": p[..., w, w],
+        "g2": p[..., g, g],
+        "d2": p[..., v, v] - 2 * momentum * p[..., v, v_prev] + momentum**2 * p[..., v_prev, v_prev],
+        "v2": p[..., v, v],
+        "u2": p[..., u, u],
+        "wg": p[..., w, g],
+        "wv": p[..., w, v_prev],
+        "dv": p[..., v, v_prev] - momentum * p[..., v_prev, v_prev],
+        "gv": p[..., g, v_prev],
+    }
+    return {name: a.astype(np.float32) for name, a in out.items()}
+
+
+def label(ds: xr.Dataset) -> xr.Dataset:
+    """Give every variable its symbol, long name and unit, so that xarray's own plots label themselves."""
+    for name in ds.data_vars:
+        symbol, long_name, units = QUANTITIES[str(name).removeprefix("filter_")]
+        ds[name].attrs = {"symbol": symbol, "long_name": long_name, "units": units}
+    for name, long_name in (("step", "training step"), ("layer", "layer"), ("epoch", "epoch"), ("filter", "filter")):
+        if name in ds.coords:
+            ds[name].attrs = {"long_name": long_name}
+    return ds
+
+
+def config(ds: xr.Dataset) -> Config:
+    """Return the configuration of a recording."""
+    return Config.from_dict(json.loads(ds.attrs["config"]))
+
+
+def describe(ds: xr.Dataset) -> str:
+    """Say in one line what a recording shows: network, data, length, device."""
+    c = config(ds)
+    what = {"resnet9": "ResNet-9", "resnet18": "ResNet-18"}.get(c.model, c.model)
+    return (f"{what} of width {c.width}, {ds.attrs['dataset']}, {c.epochs:g} epochs of {c.batch_size}-image batches, "
+            f"{ds.attrs['device']} in {ds.attrs['precision']}")  # fmt: skip
+
+
+# Files
+def save(ds: xr.Dataset, path: Path) -> None:
+    """Write a recording as NetCDF: to a temporary file beside it first, then renamed, so that it is whole or absent.
+
+    Every chunk is compressed and carries a checksum.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoding = {n: {"zlib": True, "complevel": 6, "shuffle": True, "fletcher32": True} for n in ds.data_vars}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
+    os.close(handle)
+    try:
+        ds.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path, expected: Config | None = None) -> xr.Dataset:
+    """Read a recording into memory, checked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        BrokenRecording: it is truncated, damaged, not a recording, of a newer format, or of another run than
+            `expected`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no recording at {path}")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as ds:
+            ds = ds.load()
+    except Exception as error:  # h5py, xarray and numpy each have their own ways to fail on a bad file
+        raise BrokenRecording(f"{path}: truncated, damaged or not NetCDF ({type(error).__name__}: {error})") from error
+    version = ds.attrs.get("format_version")
+    if version is None or "config" not in ds.attrs:
+        raise BrokenRecording(f"{path}: a NetCDF file, but not a recording of this package")
+    if version > FORMAT:
+        raise BrokenRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
+    missing = [name for name in (*_LAYERED, "lr", "loss") if name not in ds]
+    if missing:
+        raise BrokenRecording(f"{path}: lacks {', '.join(missing)}")
+    try:
+        of = config(ds)
+    except ValueError as error:
+        raise BrokenRecording(f"{path}: its configuration does not read ({error})") from error
+    if of.digest != ds.attrs.get("digest") or (expected is not None and of != expected):
+        raise BrokenRecording(f"{path}: holds another run ({of})")
+    return ds
+
+
+def thin(ds: xr.Dataset, bits: int = 12) -> xr.Dataset:
+    """Round every series to `bits` binary digits (relative error at most 2^-(bits+1)), so that it compresses.
+
+    Recordings in the package are thinned like this and not in time: identities that sum over all steps still close.
+    """
+
+    def rounded(x):
+        mantissa, exponent = np.frexp(x)
+        return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
+
+    return ds.map(lambda a: a.copy(data=rounded(a.values)) if a.name != "lr" else a, keep_attrs=True)
+
+
+# Places
+def cache_dir() -> Path:
+    """Return where runs and data are remembered. The environment variable RESNET_DYNAMICS_CACHE moves it."""
+    return Path(os.environ.get("RESNET_DYNAMICS_CACHE") or platformdirs.user_cache_dir("resnet_dynamics"))
+
+
+def bundle_dir() -> Path:
+    """Return the folder of the recordings that come with the package."""
+    return Path(__file__).parent / "recordings"
+
+
+@functools.cache
+def manifest() -> dict:
+    """Return the list of the book's runs: {"scale": fields common to all, "runs": {name: fields}}."""
+    return json.loads((bundle_dir() / "manifest.json").read_text())
+
+
+def bundled() -> dict[str, Config]:
+    """Return name → Config of every run that the book shows, in the order of the manifest."""
+    return {name: Config.book(**fields) for name, fields in manifest()["runs"].items()}

@@ -1,0 +1,44 @@
+"""Learning-rate schedules as values: called with epochs, they return λ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """λ(e), linear between the knots and constant outside of them.
+
+    Example:
+        >>> PiecewiseLinear((0, 5, 24), (0, 0.4, 0))([2.5, 5, 14.5])
+        array([0.2, 0.4, 0.2])
+    """
+
+    epochs: tuple[float, ...]
+    rates: tuple[float, ...]
+
+    def __call__(self, epoch):
+        return np.interp(epoch, self.epochs, self.rates)
+
+
+def schedule(config) -> PiecewiseLinear:
+    """Return the schedule of a configuration."""
+    if config.schedule == "constant":
+        return PiecewiseLinear((0.0,), (config.lr,))
+    if config.warmup == 0:
+        return PiecewiseLinear((0.0, config.epochs), (config.lr, 0.0))
+    if config.warmup == config.epochs:
+        return PiecewiseLinear((0.0, config.epochs), (0.0, config.lr))
+    return PiecewiseLinear((0.0, config.warmup, config.epochs), (0.0, config.lr, 0.0))
+
+
+def rates(config, steps_per_epoch: int) -> np.ndarray:
+    """Return λ of every step, float64 [T].
+
+    A step takes the schedule at its middle, (t + ½)/S epochs. So Σλ_t is the integral of the schedule, and neither the
+    first nor the last step is wasted at λ = 0.
+    """
+    steps = round(config.epochs * steps_per_epoch)
+    return schedule(config)((np.arange(steps) + 0.5) / steps_per_epoch)

@@ -1,0 +1,411 @@
+"""The equations of the book as functions, in the order of the post.
+
+(1)-(9) are our reconstruction of D. Page, "How to train your ResNet 6: weight decay" (2018);
+"derived" marks what the post does not have. All of it rests on two facts about the weights w of a
+layer that batch norm follows: w·g = 0, and |g| = c/|w| with a c that does not depend on |w|.
+
+    lr            λ  u²/nat  learning rate (u: the unit of a weight)
+    weight_decay  α  nat/u²  coupled, as in PyTorch: d = g + αw
+    momentum      ρ  1       v ← ρv + d
+    c                nat     |g||w|, the size of a gradient whatever |w| is
+    w2, g2, ...      u², ... |w|², |g|²: squared norms, named as in a recording
+    optimizer     "sgd"      w ← w − λv: heavy ball, plain SGD if ρ = 0
+                  "nesterov" w ← w − λ(d + ρv)
+                  "sgdw"     w ← (1 − λα)w − λv with d = g: decoupled decay, not in the post
+
+Arguments are numbers or arrays (xarray's too) that broadcast. λα is a pure number, called x below.
+exact=False is the leading order in x, as the post prints; exact=True is what random orthogonal
+gradients do at any x, and the default for (1′) alone. Ratios are of root mean squares.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# (1), (2): the two halves of a step. (1′), (2′): what they do to the norm.
+
+
+def decay(w, lr, weight_decay):
+    """Shrink the weights: w → (1 − λα) w. Equation (1), exact."""
+    return (1 - lr * weight_decay) * w
+
+
+def descend(w, g, lr):
+    """Take the gradient step: w → w − λg. Equation (2), exact."""
+    return w - lr * g
+
+
+def norm_after_decay(w2, lr, weight_decay, *, exact=True):
+    """Return |w|² after (1), in u²: (1 − λα)²|w|²; leading order (1 − 2λα)|w|². Equation (1′)."""
+    return w2 - shrink(w2, lr, weight_decay, exact=exact)
+
+
+def norm_after_gradient(w2, g2, lr):
+    """Return |w|² after (2), in u²: |w|² + λ²|g|², Pythagoras as w·g = 0. Equation (2′), exact."""
+    return w2 + growth(g2, lr)
+
+
+def shrink(w2, lr, weight_decay, *, exact=True):
+    """Return what decay takes from |w|² in a step, in u²: (2λα − λ²α²)|w|². Equation (1′).
+
+    exact=False drops λ²α², a relative error of λα/2. With g taken at w, as in PyTorch, a step of
+    plain SGD has |w'|² = |w|² − shrink + growth exactly, and sums of steps telescope.
+    """
+    x = _product(lr, weight_decay)
+    return (2 * x - x**2 if exact else 2 * x) * w2
+
+
+def growth(g2, lr):
+    """Return what the gradient adds to |w|² in a step, in u²: λ²|g|². Equation (2′), exact."""
+    return lr**2 * g2
+
+
+# (3): shrink and growth balance.
+
+
+def equilibrium_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return |g|/|w| at equilibrium, in nat/u²: √(2α/λ). Equation (3); with momentum (7), inverted.
+
+    exact=True, plain SGD: √(2α/λ − α²). inf where λ = 0.
+    """
+    balance = _balance(_product(lr, weight_decay), momentum, optimizer, exact)
+    with np.errstate(divide="ignore"):
+        return np.sqrt(np.divide(weight_decay * balance, lr))
+
+
+def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return |w| (not squared) at equilibrium, in u: |w|⁴ = λc²/(2α(1 − ρ)). (3) with |g| = c/|w|.
+
+    Sixteen times the lr doubles it. exact=True, plain SGD: |w|⁴ = λ²c²/(2λα − λ²α²).
+    """
+    return np.sqrt(c * trust_ratio(lr, weight_decay, momentum, optimizer=optimizer, exact=exact))
+
+
+# (4)-(6): LARS, and why SGD becomes it. (7)-(9): the same with momentum.
+
+
+def lars_step(w, g, lr):
+    """Take a step of LARS without momentum: w → w − λ (|w|/|g|) g. Equation (4), exact.
+
+    Differs from You et al. 2017: no decay. If w·g = 0, |w|² grows by the factor 1 + λ² and w
+    turns by arctan λ.
+    """
+    return w - lr * (np.linalg.norm(w) / np.linalg.norm(g)) * g
+
+
+def trust_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return the LARS factor |w|/|g| to which SGD drives, in u²/nat. Equations (5) and (7).
+
+    (5) √(λ/(2α)); (7) √(λ/(2α(1 − ρ))). inf where α = 0.
+    """
+    balance = _balance(_product(lr, weight_decay), momentum, optimizer, exact)
+    with np.errstate(divide="ignore"):
+        return np.sqrt(np.divide(lr, weight_decay * balance))
+
+
+def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return the rate at which LARS moves as SGD does, λ|g|/|w|. Equations (6) and (9).
+
+    (6) √(2λα); (9) √(2λα(1 − ρ)); for "sgdw" √(2λα)(1 − ρ). exact=True, derived from `moments`:
+        sgd       (λ|g|/|w|)² = 2x(1 − ρ)(1 − x/(2(1 + ρ))), without momentum 2x − x²
+        nesterov              = x(1 − ρ + ρx)(2(1 + ρ) − (1 + 2ρ)x) / (1 + ρ + ρ(1 + 2ρ)x)
+        sgdw                  = (1 − ρa)(1 − ρ²)(1 − a²)/(1 + ρa), a = 1 − x
+
+    >>> round(float(lars_rate(4.0, 5e-4)), 4), round(float(lars_rate(0.4, 5e-4, 0.9)), 5)
+    (0.0632, 0.00632)
+    """
+    x = _product(lr, weight_decay)
+    return np.sqrt(x * _balance(x, momentum, optimizer, exact))
+
+
+def lars_momentum_step(w, v, g, lr, momentum):
+    """Take a step of LARS with momentum: v → ρv + (|w|/|g|) g, w → w − λv. Equation (8), exact.
+
+    Returns (w, v). The ratio multiplies the gradient as it enters the buffer, not the buffer.
+    """
+    v = momentum * v + (np.linalg.norm(w) / np.linalg.norm(g)) * g
+    return w - lr * v, v
+
+
+def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return how far one gradient moves w in all, |Δw|/|w|: √(2λα/(1 − ρ)). Unnumbered equation.
+
+    It is lars_rate/(1 − ρ), and depends on λ, α, ρ through λα/(1 − ρ) only; "sgdw": √(2λα).
+    """
+    rate = lars_rate(lr, weight_decay, momentum, optimizer=optimizer, exact=exact)
+    return rate / (1 - momentum)
+
+
+# Successive updates overlap, so that the length of a step is neither of the two. Derived.
+
+
+def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return the rms length of one step, |w_{t+1} − w_t|/|w_t|: √(2λα/(1 + ρ)) for heavy ball.
+
+    Also in Kosson et al. 2024 (arXiv 2305.17212). For heavy ball it has no correction in x and
+    needs no independence of batches: λ|v|/|w| = √(2λα(1 + δ)/(1 + ρ)), whatever their correlation,
+    with δ from `drift`. exact=True, squared:
+        nesterov   2x(1 + 2ρ − 2ρ³ + ρ(1 + ρ)(1 + 2ρ)x) / (1 + ρ + ρ(1 + 2ρ)x)
+        sgdw       2x(1 − ρ)/(1 + ρ − ρx)
+    """
+    x, rho = _product(lr, weight_decay), _momentum(momentum)
+    small = x if exact else 0.0
+    if _known(optimizer) == "sgd":
+        return np.sqrt(2 * x / (1 + rho))
+    if optimizer == "sgdw":
+        return np.sqrt(2 * x * (1 - rho) / (1 + rho - rho * small))
+    top = 1 + 2 * rho - 2 * rho**3 + rho * (1 + rho) * (1 + 2 * rho) * small
+    return np.sqrt(2 * x * top / (1 + rho + rho * (1 + 2 * rho) * small))
+
+
+def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return the angle θ from w_t to w_{t+1} at equilibrium, in radians; about update_rate.
+
+    |w| stands still, so |Δw| = 2|w| sin(θ/2), and exact=True has cos θ = 1 − λα for plain SGD (60°
+    at λα = 1/2), 1 − λα/(1 + ρ) for heavy ball.
+    """
+    rate = update_rate(lr, weight_decay, momentum, optimizer=optimizer, exact=exact)
+    return 2 * np.arcsin(rate / 2) if exact else rate
+
+
+# How long it takes. Derived.
+
+
+def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+    """Return in how many steps |w|⁴ comes e times closer to equilibrium: (1 − ρ)/(4λα).
+
+    "sgdw": 1/(4λα). exact=True: −1/ln|μ| of the slowest of `norm_multipliers`. inf where λα = 0.
+
+    >>> float(round(time_constant(4.0, 5e-4), 6)), float(round(time_constant(0.4, 5e-4, 0.9), 6))
+    (125.0, 125.0)
+    """
+    x, rho = _product(lr, weight_decay), _momentum(momentum)
+    with np.errstate(divide="ignore"):
+        if exact:
+            mu = norm_multipliers(lr, weight_decay, momentum, optimizer=optimizer)[..., 0]
+            return np.abs(1 / np.log(np.abs(mu)))
+        return np.divide(1.0 if _known(optimizer) == "sgdw" else 1 - rho, 4 * x)
+
+
+def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
+    """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
+
+    Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
+    Heavy ball, leading order: ρ and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
+    """
+    x, rho = np.broadcast_arrays(_product(lr, weight_decay), _momentum(momentum))
+    # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
+    columns = [_next_moments(*unit, 1.0, x, rho, _known(optimizer))[:3] for unit in np.eye(4)]
+    step = np.stack([np.stack([part + 0 * x for part in column], -1) for column in columns], -1)
+    step, push = step[..., :3], step[..., 3]
+    # Fixed point: (step − 1)·(1, Y, Z) + G·push = 0. We need its G; as G = c²/X, dG/dX = −G there.
+    away = step - np.eye(3)
+    unknown = np.stack([away[..., 1], away[..., 2], push], -1)
+    g2 = np.linalg.solve(unknown, -away[..., :1])[..., 2, :]
+    step[..., 0] -= g2 * push
+    mu = np.linalg.eigvals(step).astype(complex)
+    return np.take_along_axis(mu, np.argsort(-np.abs(mu), -1), -1)
+
+
+def ringing(lr, weight_decay, momentum, *, exact=False):
+    """Return (period, damping time), in steps, of the ringing of |w|² under heavy ball, or None.
+
+    It rings if 4λα > (1 − √ρ)², with period 2π/arccos((1 + ρ − 4λα)/(2√ρ)), damping 2/ln(1/ρ).
+    exact=True reads `norm_multipliers`. Numbers only. Related: Tanaka & Kunin 2021 (2105.02716).
+
+    >>> ringing(0.4, 5e-4, 0.9) is None, round(float(ringing(0.04, 5e-4, 0.99)[0]))
+    (True, 846)
+    """
+    x, rho = _product(lr, weight_decay), _momentum(momentum)
+    spring = np.roots([1, -(1 + rho - 4 * x), rho])
+    mu = norm_multipliers(lr, weight_decay, momentum)[0] if exact else spring[0]
+    if np.imag(mu) == 0:
+        return None
+    return 2 * np.pi / abs(np.angle(mu)), -1 / np.log(abs(mu))
+
+
+def memory(lr_t, weight_decay, momentum=0.0):
+    """Return the share of the initial |w|⁴ left before each step [T]: exp(−Σ_{s<t} 4λ_sα/(1 − ρ)).
+
+    −log of it counts e-folds; its fourth root is the memory of the initial direction in pure noise.
+    """
+    h = 4 * _product(np.asarray(lr_t), weight_decay) / (1 - _momentum(momentum))
+    return np.exp(h - np.cumsum(h, axis=0))
+
+
+def equilibrium_lost(slope, weight_decay, momentum=0.0):
+    """Return how many steps before its end a ramp λ = s(T − t) loses equilibrium: √((1 − ρ)/(4sα)).
+
+    slope s > 0, in u²/nat per step. The time constant has then grown to the time that is left.
+    """
+    return np.sqrt((1 - _momentum(momentum)) / (4 * _product(slope, weight_decay)))
+
+
+# Any schedule. Derived.
+
+
+class Moments(NamedTuple):
+    """Means over runs [T, ...] in u² and the like, named as in a recording."""
+
+    w2: np.ndarray  # |w_t|², before step t
+    wv: np.ndarray  # w_t · v_{t−1}, before step t
+    v2: np.ndarray  # |v_t|², of step t
+    u2: np.ndarray  # |w_{t+1} − w_t|², of step t
+
+
+def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+    """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
+
+    They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
+        w·v' = ρY + αX       Z' = ρ²Z + 2ραY + G + α²X
+        Y' = w·v' − λZ'      X' = X − 2λ w·v' + λ²Z'
+    from v = 0. Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L].
+    Returns Moments of [T] or [T, L]. Cost: T times a few operations on [L].
+    """
+    _known(optimizer)
+    lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
+    wv = v2 = np.zeros_like(w2)
+    rows = []
+    for lr, c2 in zip(lr_t, c**2, strict=True):
+        after, wv_after, v2, u2 = _next_moments(w2, wv, v2, c2 / w2, lr, alpha, rho, optimizer)
+        rows.append((w2, wv, v2, u2))
+        w2, wv = after, wv_after
+    return Moments(*map(np.stack, zip(*rows, strict=True)))
+
+
+def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+    """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
+
+    (1′) and (2′) in one: exact for plain SGD and any c_t = |g_t||w_t|; with momentum the mean over
+    random gradients. Arguments and shapes of `moments`. Returns [T] or [T, L].
+    """
+    return moments(w2_0, c, lr_t, weight_decay, momentum, optimizer=optimizer).w2
+
+
+def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
+    """Return z_t = (λ|g|/|w|)²/(2λα(1 − ρ)): dots over line, squared, of figures 5 and 7.
+
+        d ln z/dt = 4λα(1 − z)/(1 − ρ) + d ln(λc²)/dt
+    Solved in y = |w|⁴, where it is linear: dy/dt = (y* − y)·4λα/(1 − ρ), y* = λc²/(2α(1 − ρ)),
+    z = y*/y, with λ and c constant within a step. Leading order in λα and in the momentum's memory
+    over τ; `norm_recurrence` has neither error. Start: w2_0 = |w_0|², or z0 (needs λ_0 > 0), or
+    neither: equilibrium at the largest λ. Shapes as in `moments`. Returns [T] or [T, L].
+    """
+    start = 1.0 if w2_0 is None else w2_0
+    lr_t, c, start, alpha, rho = _series(lr_t, c, start, weight_decay, momentum)
+    if not np.all(alpha > 0):
+        raise ValueError(f"weight_decay={weight_decay}: must be > 0, z is relative to the decay")
+    target = lr_t * c**2 / (2 * alpha * (1 - rho))
+    keep = np.exp(-4 * lr_t * alpha / (1 - rho))
+    if w2_0 is not None:
+        y = start**2
+    else:
+        y = target.max(axis=0) if z0 is None else target[0] / z0
+    z = np.empty_like(target)
+    for t in range(len(z)):
+        z[t] = target[t] / y
+        y = target[t] + keep[t] * (y - target[t])
+    return z
+
+
+# Norms that drift, batches that are correlated. Derived.
+
+
+def drift(w2, lr_t, weight_decay, momentum=0.0):
+    """Return δ of a window, the motion of |w|² relative to its decay: (1 − ρ)/(2λα) d ln|w|²/dt.
+
+    As (|w_T|² − |w_0|²)/Σ 2λ_tα|w_t|²/(1 − ρ). Args: w2 [T] or [T, L], lr_t [T]. Returns a number
+    or [L]. Plain SGD telescopes: Σλ²|g|² = (1 + δ − λα/2) Σ2λα|w|², and z = 1 + δ.
+    """
+    w2 = np.asarray(w2)
+    lr = np.asarray(lr_t).reshape(-1, *(1,) * (w2.ndim - 1))
+    decayed = 2 * _product(lr, weight_decay) * w2 / (1 - _momentum(momentum))
+    return (w2[-1] - w2[0]) / decayed[:-1].sum(axis=0)
+
+
+def kappa_from_chi(chi, momentum):
+    """Return κ = E[d·v]/E|d|² from the cosine χ = d·v/(|d||v|), v the buffer before the step.
+
+    κ = χs, s = |v|/|d| = (ρχ + √(ρ²χ² + 1 − ρ²))/(1 − ρ²), as |v|² stands still.
+    """
+    rho = _momentum(momentum)
+    return chi * (rho * chi + np.sqrt(rho**2 * chi**2 + 1 - rho**2)) / (1 - rho**2)
+
+
+def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, optimizer="sgd"):
+    """Return λ|d|/|w| with drift δ and correlation κ: √(2λα(1 − ρ)(1 + δ)/(1 + 2ρκ)). Corrects (9).
+
+    "nesterov": ρ² for ρ in the last bracket. Exact for δ = 0, given w·g = 0. Note d = g + αw. A
+    cosine χ = 0.05 at ρ = 0.9 lowers the rate by 10 %.
+    """
+    if _known(optimizer) == "sgdw":
+        raise ValueError("optimizer='sgdw': must be 'sgd' or 'nesterov' here")
+    overlap = momentum**2 if optimizer == "nesterov" else momentum
+    return lars_rate(lr, weight_decay, momentum) * np.sqrt((1 + drift) / (1 + 2 * overlap * kappa))
+
+
+# Shared by the functions above.
+
+
+def _balance(x, momentum, optimizer, exact):
+    """λ|g|²/(α|w|²) at equilibrium."""
+    rho, x = _momentum(momentum), x if exact else 0.0
+    if _known(optimizer) == "sgd":
+        return 2 * (1 - rho) * (1 - x / (2 * (1 + rho)))
+    if optimizer == "nesterov":
+        top = (1 - rho + rho * x) * (2 * (1 + rho) - (1 + 2 * rho) * x)
+        return top / (1 + rho + rho * (1 + 2 * rho) * x)
+    a = 1 - x
+    return (1 - rho * a) * (1 - rho**2) * (2 - x) / (1 + rho * a)
+
+
+def _next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
+    """|w'|², w'·v', |v'|², |w' − w|² for v' = ρv + d, w' = kept·w − λu, u = a·d + b·v."""
+    coupled, kept = (0.0, 1 - lr * alpha) if optimizer == "sgdw" else (alpha, 1.0)
+    a, b = (1 + rho, rho**2) if optimizer == "nesterov" else (1.0, rho)
+    wd, dv, d2 = coupled * w2, coupled * wv, g2 + coupled**2 * w2  # as w·g = v·g = 0
+    wu, u2 = a * wd + b * wv, a**2 * d2 + 2 * a * b * dv + b**2 * v2
+    uv_new = a * d2 + (a * rho + b) * dv + b * rho * v2  # u·v'
+    return (
+        kept**2 * w2 - 2 * kept * lr * wu + lr**2 * u2,
+        kept * (wd + rho * wv) - lr * uv_new,
+        d2 + 2 * rho * dv + rho**2 * v2,
+        (1 - kept) ** 2 * w2 + 2 * (1 - kept) * lr * wu + lr**2 * u2,
+    )
+
+
+def _series(lr_t, c, w2_0, weight_decay, momentum):
+    """Return lr_t and c as [T, *S] and w2_0 as [*S], where S is the shape of one step."""
+    _nonnegative(lr=lr_t, weight_decay=weight_decay)
+    rho = _momentum(np.asarray(momentum, float))
+    lr_t, c, w2_0, alpha = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay))
+    one = np.broadcast_shapes(lr_t.shape[1:], c.shape[1:], w2_0.shape, alpha.shape, rho.shape)
+
+    def full(a):
+        a = a.reshape(a.shape[:1] + (1,) * (1 + len(one) - a.ndim) + a.shape[1:])
+        return np.broadcast_to(a, (len(lr_t), *one))
+
+    return full(lr_t), full(c), np.broadcast_to(w2_0, one), alpha, rho
+
+
+def _product(lr, weight_decay):
+    _nonnegative(lr=lr, weight_decay=weight_decay)
+    return lr * weight_decay
+
+
+def _nonnegative(**values):
+    for name, value in values.items():
+        if not np.all(np.asarray(value) >= 0):
+            raise ValueError(f"{name}={value}: must be ≥ 0")
+
+
+def _momentum(momentum):
+    if not np.all((np.asarray(momentum) >= 0) & (np.asarray(momentum) < 1)):
+        raise ValueError(f"momentum={momentum}: must be in [0, 1)")
+    return momentum
+
+
+def _known(optimizer):
+    if optimizer not in ("sgd", "nesterov", "sgdw"):
+        raise ValueError(f"optimizer={optimizer!r}: must be 'sgd', 'nesterov' or 'sgdw'")
+    return optimizer

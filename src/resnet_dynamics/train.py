@@ -1,0 +1,258 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from . import __version__, theory
+from .config import Config
+from .data import Data
+from .models import build, conv_layers, symmetries
+from .optim import LARS
+from .recorder import Recorder
+from .recording import from_products
+from .schedules import rates
+
+CHECK = 50  # steps between looks at the loss from the host: progress bar, divergence
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
+
+
+def train(config: Config, *, device=None, filters=False, progress=True):
+    """Train a network and record it.
+
+        for each step t of T:
+            λ ← schedule at (t + ½)/S epochs
+            loss ← mean cross-entropy of the batch;  g ← ∇loss
+            d ← g + αw;  v ← ρv + d;  w ← w − λv         (torch.optim.SGD; Nesterov and LARS as they say)
+            record the inner products of w, g, v_prev, v and Δw in every layer
+        after each epoch: loss and accuracy on the test set
+
+    Weights and optimizer are in float32; the network runs under autocast (see `precision`) in channels_last layout.
+    The host waits for the device once every 50 steps, to show the loss and to see whether it is still finite. A run
+    whose loss is not ends there, as a result: `diverged_at` is the first such step, later values are NaN.
+
+    Args:
+        config: the run.
+        device: "cuda", "cpu" ... None takes the GPU if there is one.
+        filters: record every output filter as well as every layer.
+        progress: show what is about to happen, and a progress bar.
+
+    Returns:
+        (model, recording): the trained network and an xarray.Dataset.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    data = Data(config, device)
+    model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
+    lr, lars_lr = learning_rates(config, data.steps_per_epoch)
+    steps, epochs = len(lr), -(-len(lr) // data.steps_per_epoch)
+    optimizers = make_optimizers(config, model)
+    recorder = Recorder(conv_layers(model), optimizers, steps, filters)
+    test = torch.full((2, epochs), torch.nan, device=device)
+    dtype = precision(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
+    watch = Watch(config, data, device, dtype, steps, progress)
+
+    t = 0
+    with watch, torch.backends.cudnn.flags(benchmark=True), steady_memory(device):
+        for epoch in range(epochs):
+            model.train()
+            for x, y in data.epoch():
+                if t == steps:
+                    break
+                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                    logits = model(x)
+                loss = F.cross_entropy(logits.float(), y)
+                model.zero_grad()
+                scaler.scale(loss).backward()
+                for optimizer in optimizers:
+                    scaler.unscale_(optimizer)
+                    set_rate(optimizer, lr[t], lars_lr[t])
+                recorder.before()
+                for optimizer in optimizers:
+                    scaler.step(optimizer)
+                recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
+                scaler.update()
+                t += 1
+                if watch(t, recorder.loss):
+                    break
+            if watch.diverged_at >= 0:
+                break
+            test[:, epoch] = evaluate(model, data, device, dtype)
+    return model, finish(config, recorder, lr, lars_lr, test, watch, data, dtype)
+
+
+@torch.no_grad()
+def evaluate(model, data, device, dtype):
+    """Return mean loss and accuracy on the test images, [2], on the device."""
+    model.eval()
+    total = torch.zeros(2, device=device)
+    for x, y in data.test():
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = model(x).float()
+        total += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
+    return total / len(data.test_y)
+
+
+def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
+    """Return the optimizers of a run: one SGD, or LARS for normalized convolutions and SGD for the rest."""
+    sgd = dict(lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay)
+    if not config.optimizer.startswith("lars"):
+        return [torch.optim.SGD(model.parameters(), nesterov=config.optimizer == "nesterov", **sgd)]
+    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
+    convs = [p for name, p in model.named_parameters() if name in invariant]
+    rest = [p for name, p in model.named_parameters() if name not in invariant]
+    lars = LARS(convs, lr=0.0, momentum=config.momentum, per_filter=config.optimizer == "lars-filter")
+    return [lars, torch.optim.SGD(rest, **sgd)]
+
+
+def learning_rates(config: Config, steps_per_epoch: int):
+    """Return λ and λ_LARS of every step, float64 [T] each.
+
+    λ_LARS = √(2λα(1−ρ)), equations (6) and (9); with lars_rate="ode" times √z, the lag of the norms behind the
+    schedule, from the master equation with a constant gradient scale and a start in equilibrium.
+    """
+    lr = rates(config, steps_per_epoch)
+    lars_lr = theory.lars_rate(lr, config.weight_decay, config.momentum)
+    if config.lars_rate == "ode":
+        lars_lr = lars_lr * np.sqrt(theory.master_ode(lr, config.weight_decay, config.momentum))
+    return lr, lars_lr
+
+
+def set_rate(optimizer, lr, lars_lr):
+    for group in optimizer.param_groups:
+        group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr)
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Return the number format of the network's activations: the fastest that the device computes natively.
+
+    bfloat16 where there is hardware for its matrix products (AMX on a CPU); float16, with a loss scaler, on older GPUs
+    (T4); float32 elsewhere. A CPU with AVX-512 alone was measured to be slower in bfloat16 than in float32.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return torch.bfloat16 if device.type == "cpu" and has_amx() else torch.float32
+
+
+class Watch(contextlib.AbstractContextManager):
+    """Say what is about to happen, show how far it is, and see whether the loss is still finite."""
+
+    FIRST = 5  # steps that are timed for the announcement; the first of all is slow and not counted
+
+    def __init__(self, config, data, device, dtype, steps, progress):
+        self.steps, self.progress = steps, progress
+        self.what = (
+            f"{config.model} of width {config.width} on {data.images.name}: {steps} steps of "
+            f"{config.batch_size} images on {device} in {str(dtype).removeprefix('torch.')}"
+        )
+        self.diverged_at, self.bar, self.start = -1, None, time.perf_counter()
+
+    def __call__(self, t, loss):
+        """Look after step t (counted from 1); return whether the run has diverged."""
+        if t == 1:
+            self.second_step = time.perf_counter()
+        if self.progress and t == min(1 + self.FIRST, self.steps):
+            float(loss[t - 1])  # wait for the device
+            each = (time.perf_counter() - self.second_step) / max(1, t - 1)
+            tqdm.write(f"Training {self.what}, about {duration(each * self.steps)}.")
+            self.bar = tqdm(total=self.steps, initial=t, unit="step", dynamic_ncols=True)
+        if t % CHECK and t < self.steps:
+            return False
+        recent = loss[max(0, t - CHECK) : t].cpu()
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"loss {recent[-1]:.3f}", refresh=False)
+            self.bar.update(t - self.bar.n)
+        bad = (~recent.isfinite()).nonzero()
+        if len(bad):
+            self.diverged_at = max(0, t - CHECK) + int(bad[0])
+        return self.diverged_at >= 0
+
+    def __exit__(self, kind, error, traceback):
+        self.seconds = time.perf_counter() - self.start
+        if self.bar is not None:
+            self.bar.close()
+        if self.progress and kind is KeyboardInterrupt:
+            tqdm.write("Stopped. Nothing is remembered of this run.")
+        if self.progress and self.diverged_at >= 0:
+            tqdm.write(f"The loss is no longer finite at step {self.diverged_at}: the run ends here, as a result.")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words: "40 s", "12 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def steady_memory(device):
+    """Keep freed memory for the next step instead of handing it back to the system, on Linux's CPU.
+
+    A step frees and takes the same hundreds of megabytes again. By default the C library returns large blocks at once,
+    and the kernel clears every page anew.
+    """
+    libc = None
+    if device.type == "cpu" and sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(M_MMAP_MAX, 0), libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        if libc is not None:
+            libc.mallopt(M_MMAP_MAX, 65536), libc.mallopt(M_TRIM_THRESHOLD, 128 * 1024)
+            libc.malloc_trim(0)
+
+
+def finish(config, recorder, lr, lars_lr, test, watch, data, dtype):
+    """Move the series to the host, once, and make the recording."""
+    series = {
+        "lr": lr,
+        "loss": recorder.loss.cpu().numpy(),
+        "accuracy": recorder.accuracy.cpu().numpy(),
+        "test_loss": test[0].cpu().numpy(),
+        "test_accuracy": test[1].cpu().numpy(),
+    }
+    if config.optimizer.startswith("lars"):
+        series["lars_lr"] = lars_lr
+    done = len(lr) if watch.diverged_at < 0 else watch.diverged_at
+    products = recorder.products.cpu().numpy()
+    products[done:] = np.nan
+    per_filter = {name: p.cpu().numpy() for name, p in recorder.filter_products.items()}
+    for p in per_filter.values():
+        p[done:] = np.nan
+    device = recorder.products.device
+    provenance = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "precision": str(dtype).removeprefix("torch."),
+        "torch_version": torch.__version__,
+        "package_version": __version__,
+        "dataset": data.images.name,
+        "dataset_digest": data.images.digest,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(watch.seconds, 2),
+        "images_per_second": round(config.batch_size * done / watch.seconds, 1),
+        "diverged_at": watch.diverged_at,
+    }
+    return from_products(config, recorder.weights, products, series, provenance, per_filter)
+
+
+def cpu_name() -> str:
+    """Return the processor's model and how many threads torch uses."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"

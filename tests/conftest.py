@@ -1,0 +1,62 @@
+"""Shared by all tests: an empty cache, no device assumed, one build of the book."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--site", metavar="DIR", help="check the site that is already built in DIR, "
+                     "such as _build/html, instead of building one")
+
+
+def pytest_configure(config):
+    # Before any module of the package is imported: no test sees, or fills, the reader's cache.
+    config.cache_folder = tempfile.TemporaryDirectory(prefix="resnet-dynamics-test-")
+    os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
+    os.environ.setdefault("MPLBACKEND", "agg")
+
+
+def pytest_unconfigure(config):
+    config.cache_folder.cleanup()
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device; torch sees none"))
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the project, as a clone would be."""
+    import gate
+
+    return gate.copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def build_log(project, tmp_path_factory):
+    """Status and output of the book's build from a clean state, without a network."""
+    import gate
+
+    return gate.build(project, gate.environment(tmp_path_factory.mktemp("build-cache")))
+
+
+@pytest.fixture(scope="session")
+def site(request, project):
+    """The folder with the built pages."""
+    if given := request.config.getoption("--site"):
+        return Path(given).resolve()
+    status, output = request.getfixturevalue("build_log")
+    html = project / "_build" / "html"
+    if status or not html.is_dir():
+        pytest.fail(f"the book does not build:\n{output[-3000:]}", pytrace=False)
+    return html

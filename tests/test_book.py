@@ -1,0 +1,192 @@
+"""Every chapter runs alone, the book is built without a warning, and broken ones are found."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import gate
+import nbformat
+import pytest
+import yaml
+
+CHAPTERS = pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+FIXTURES = gate.ROOT / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory, project):
+    """(python, env) of somebody who has the dependencies and ran the setup cell."""
+    folder = tmp_path_factory.mktemp("reader")
+    env = gate.environment(folder / "cache")
+    python = gate.fresh_environment(folder / "venv")
+    missing = "import importlib.util as u; assert u.find_spec('resnet_dynamics') is None"
+    status, output = gate.run(python, "-c", missing, cwd=folder, env=env)
+    assert status == 0, "the package is there before the setup cell ran"
+    (folder / "empty").mkdir()
+    status, output = gate.run_setup_cell(python, project, folder / "empty", env)
+    assert status == 0 and "ERROR" not in output, output
+    where = "import resnet_dynamics as rd; print(rd.__file__)"
+    status, output = gate.run(python, "-c", where, cwd=folder, env=env)
+    assert status == 0 and str(folder) in output, output
+    return python, env
+
+
+def test_there_are_chapters_and_the_contents_list_them():
+    contents = yaml.safe_load((gate.ROOT / "_toc.yml").read_text())
+    listed = re.findall(r"'file': '([^']+)'", str(contents))
+    assert {path.relative_to(gate.ROOT).with_suffix("").as_posix() for path in gate.CHAPTERS} == {
+        name for name in listed if re.match(r"book/\d", name)}
+    assert gate.CHAPTERS
+    for name in [contents["root"], *listed]:
+        assert any((gate.ROOT / f"{name}{end}").exists() for end in (".md", ".ipynb")), name
+
+
+@CHAPTERS
+def test_chapter_is_stored_as_it_should(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    nbformat.validate(notebook)
+    assert gate.complaints(notebook, chapter.name) == []
+
+
+def test_each_equation_has_one_home():
+    homes = {}
+    for chapter in gate.CHAPTERS:
+        for tag in re.findall(r"\\tag\{(.*?)\}", "\n".join(
+                c.source for c in nbformat.read(chapter, as_version=4).cells)):
+            homes.setdefault(tag, []).append(chapter.name)
+    assert {tag: names for tag, names in homes.items() if len(names) > 1} == {}
+
+
+def test_chapters_hold_nothing_to_strip():
+    done = subprocess.run(
+        [sys.executable, "-m", "nbstripout", "--keep-id", "--verify", *gate.CHAPTERS],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.book
+@CHAPTERS
+def test_chapter_runs_alone(chapter, reader, tmp_path):
+    python, env = reader
+    (tmp_path / "empty").mkdir()
+    status, output, executed = gate.run_chapter(python, chapter, tmp_path / "empty", env)
+    assert status == 0, output[-3000:]
+    assert gate.failures(executed) == []
+
+
+@pytest.mark.book
+def test_book_builds_without_a_warning(build_log):
+    status, output = build_log
+    assert status == 0, output[-3000:]
+    assert "build succeeded." in output and "WARNING" not in output
+
+
+# ---------------------------------------------------------------------------------------------
+# the gate itself can fail
+
+@pytest.mark.book
+def test_a_broken_chapter_fails_when_it_is_run(reader, tmp_path):
+    python, env = reader
+    (tmp_path / "empty").mkdir()
+    status, output, _ = gate.run_chapter(python, FIXTURES / "broken.ipynb", tmp_path / "empty", env)
+    assert status == 1 and "ZeroDivisionError" in output
+
+
+@pytest.mark.book
+def test_an_exception_that_a_widget_swallows_is_found(reader, tmp_path):
+    python, env = reader
+    (tmp_path / "empty").mkdir()
+    chapter = FIXTURES / "swallowed.ipynb"
+    status, output, executed = gate.run_chapter(python, chapter, tmp_path / "empty", env)
+    assert status == 0, "nbmake alone does not see it"
+    assert any("ZeroDivisionError" in failure for failure in gate.failures(executed))
+
+
+@pytest.mark.book
+def test_a_chapter_cannot_reach_the_network(reader, tmp_path):
+    python, env = reader
+    (tmp_path / "empty").mkdir()
+    status, output, _ = gate.run_chapter(python, FIXTURES / "online.ipynb", tmp_path / "empty", env)
+    assert status == 1 and "no network in the tests" in output
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("fixture", ["broken.ipynb", "badlink.ipynb"])
+def test_a_broken_chapter_fails_the_build(fixture, project, tmp_path):
+    """The same configuration and command, with a book of two pages of which one is broken."""
+    (tmp_path / "book" / "about").mkdir(parents=True)
+    for name in ("Makefile", "_config.yml", "book/index.md", "book/about/references.bib"):
+        shutil.copy(project / name, tmp_path / name)
+    for name in ("_static", "_extensions"):
+        shutil.copytree(project / "book" / name, tmp_path / "book" / name)
+    (tmp_path / "book" / "index.md").write_text("# A book\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n- file: book/chapter\n")
+    env = gate.environment(tmp_path / "cache")
+    notebook = tmp_path / "book" / "chapter.ipynb"
+    shutil.copy(FIXTURES / "sound.ipynb", notebook)
+    status, output = gate.build(tmp_path, env)
+    assert status == 0, output[-2000:]
+    shutil.copy(FIXTURES / fixture, notebook)
+    status, output = gate.build(tmp_path, env)
+    assert status != 0, output[-2000:]
+
+
+def chapter(*cells, **metadata):
+    """A chapter that keeps all rules, with more cells: Markdown strings or code cells."""
+    new = nbformat.v4.new_notebook()
+    new.nbformat_minor = 5
+    new.metadata = {"accelerator": "GPU", "kernelspec": {"name": "python3"}} | metadata
+    setup = nbformat.v4.new_code_cell(gate.repository.setup_cell(gate.repository.read()))
+    setup.metadata["tags"] = ["remove-cell"]
+    new.cells = [nbformat.v4.new_markdown_cell("# 1. A title"), setup, *(
+        nbformat.v4.new_markdown_cell(cell) if isinstance(cell, str) else cell for cell in cells)]
+    return new
+
+
+def test_a_sound_chapter_has_no_complaint():
+    sound = chapter("## Equation (2′): growth\n\n$$ a \\tag{2'} $$",
+                    "`{code}` and ```{not a role}```",
+                    "<details>\n<summary>Answer</summary>\n\n$1$\n\n</details>",
+                    "```python\n(1)=\n```\nset $\\{1\\}$ and $\\frac{1}{2}$ `x`")
+    assert gate.complaints(sound, "01-a.ipynb") == []
+
+
+@pytest.mark.parametrize("cell, said", [
+    ("```{note}\nx\n```", "a directive"),
+    (":::{note}\nx\n:::", "a directive"),
+    ("see {eq}`one`", "a role"),
+    ("(here)=\n## A heading", "a target"),
+    ("$$ x $$ (one)", "a labelled equation"),
+    ("$$ x \\tag{3} $$", "needs a heading"),
+    ("<details>\n<summary>A</summary>\n$x$\n\n</details>", "no blank line"),
+    ("<details>\n<summary>A</summary>\n\n$x$\n</details>", "no blank line"),
+    ("# Another title", "exactly one heading"),
+    ("![](a.png)", "alt text"),
+    (nbformat.v4.new_code_cell("1", execution_count=1), "outputs"),
+    (nbformat.v4.new_code_cell("1", metadata={"mystnb": {
+        "figure": {"name": "fig-a", "caption": "A."}, "image": {"alt": "a.png"}}}), "alt must say"),
+    (nbformat.v4.new_code_cell("1", metadata={"mystnb": {
+        "figure": {"name": "fig-a"}, "image": {"alt": "Two curves that meet."}}}), "a caption"),
+])
+def test_a_rule_that_is_broken_is_named(cell, said):
+    assert any(said in complaint for complaint in gate.complaints(chapter(cell), "01-a.ipynb"))
+
+
+def test_a_changed_setup_cell_is_named():
+    changed = chapter()
+    changed.cells[1].source += "\n"
+    assert "setup cell" in gate.complaints(changed, "01-a.ipynb")[0]
+
+
+@pytest.mark.book
+def test_readme_example_runs(tmp_path):
+    readme = (gate.ROOT / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.S | re.M)
+    assert blocks, "README.md has an example"
+    (tmp_path / "empty").mkdir()
+    for block in blocks:
+        status, output = gate.run(sys.executable, "-c", block, cwd=tmp_path / "empty",
+                                  env=gate.environment(tmp_path / "cache", MPLBACKEND="agg"))
+        assert status == 0 and "Warning" not in output, output

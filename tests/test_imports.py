@@ -1,0 +1,99 @@
+"""Imports point one way: leaves, the torch column, runs; what only views never loads torch."""
+
+import ast
+import subprocess
+import sys
+
+import gate
+import pytest
+
+PACKAGE = gate.ROOT / "src" / "resnet_dynamics"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+# module -> what it may import, of the package and of other packages.
+ALLOWED = {
+    "config": set(),
+    "schedules": {"numpy", "config"},
+    "theory": {"numpy", "schedules"},
+    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "platformdirs", "filelock",
+                  "config", "schedules"},
+    "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording"},
+    "explorer": {"numpy", "xarray", "matplotlib", "ipywidgets", "traitlets", "anywidget", "IPython",
+                 "config", "schedules", "theory", "recording", "plots"},
+    "check": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
+    "datasets": {"numpy", "torch", "torchvision", "PIL", "tqdm", "filelock", "platformdirs",
+                 "config", "recording"},
+    "data": {"numpy", "torch", "config", "datasets"},
+    "models": {"torch", "torchvision", "config"},
+    "optim": {"torch"},
+    "recorder": {"numpy", "torch", "xarray", "config", "recording", "schedules"},
+    "train": {"numpy", "torch", "tqdm", "config", "schedules", "theory", "data", "datasets",
+              "models", "optim", "recorder", "recording"},
+    "runs": {"xarray", "config", "recording", "schedules"},
+    "sweep": {"numpy", "xarray", "tqdm", "config", "recording", "runs"},
+}
+# ... and inside a function, when it is called: what the module itself does without.
+LATE = {
+    "config": {"recording"},
+    "recording": {"filelock"},
+    "runs": {"train", "datasets", "filelock", "torch"},
+    "explorer": {"runs"},
+}
+# These see everything. The first re-exports lazily, the last is the command line.
+FREE = {"__init__", "__main__"}
+# Without torch in the process. `runs` loads the torch column inside the function that trains.
+VIEW = ["config", "schedules", "theory", "recording", "plots", "explorer", "check", "runs"]
+
+
+def imported(path, late):
+    """Return the names of packages, and of this package's modules, that a file imports.
+
+    late: those inside functions; else all others.
+    """
+    found, tree = set(), ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree)
+                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        if (id(node) in inside) != late:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ("resnet_dynamics." if node.level else "") + (node.module or "")
+            if module.rstrip(".") == "resnet_dynamics":
+                found |= {f"resnet_dynamics.{alias.name}" for alias in node.names}
+            else:
+                found.add(module)
+    outer = {name for name in found if not name.startswith("resnet_dynamics.")}
+    inner = {name.split(".")[1] for name in found if name.startswith("resnet_dynamics.")}
+    free = set(sys.stdlib_module_names) | {"__version__"}
+    return ({name.split(".")[0] for name in outer} | inner) - free
+
+
+def test_every_module_has_its_place():
+    assert set(MODULES) <= set(ALLOWED) | FREE
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in FREE])
+def test_imports_point_one_way(module):
+    # A name that is no module, such as one from __init__, counts too: it would be a circle.
+    path, allowed = PACKAGE / f"{module}.py", ALLOWED.get(module, set())
+    assert imported(path, late=False) <= allowed
+    assert imported(path, late=True) <= allowed | LATE.get(module, set())
+
+
+def test_the_table_has_no_circle():
+    inside = {name: allowed & set(ALLOWED) for name, allowed in ALLOWED.items()}
+    while free := {name for name, needs in inside.items() if not needs & set(inside)}:
+        inside = {name: needs for name, needs in inside.items() if name not in free}
+    assert inside == {}
+
+
+@pytest.mark.parametrize("module", ["", *(f".{name}" for name in VIEW if name in MODULES)])
+def test_what_views_never_loads_torch(module, tmp_path):
+    code = (f"import sys, resnet_dynamics{module}\n"
+            "sys.exit(', '.join({'torch', 'torchvision'} & set(sys.modules)) or 0)")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,256 @@
+"""The built pages, read as a browser does, with the network off.
+
+What a browser is not needed for, links and Colab addresses, is checked in the files. The rest runs
+in headless Chromium and is skipped, with the reason, where there is none.
+"""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import gate
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.book, pytest.mark.site]
+
+CONTENTS = yaml.safe_load((gate.ROOT / "_toc.yml").read_text())
+PAGES = [CONTENTS["root"], *re.findall(r"'file': '([^']+)'", str(CONTENTS))]
+EACH_PAGE = pytest.mark.parametrize("page", PAGES)
+CHROMIUM = next(filter(None, map(shutil.which, (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+
+
+# ---------------------------------------------------------------------------------------------
+# without a browser
+
+class Page(HTMLParser):
+    """The ids and links of one file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.parts = {"", "top"}, [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.update(filter(None, (attributes.get("id"), attributes.get("name"))))
+        for name in ("href", "src"):
+            if attributes.get(name) and tag in ("a", "img", "script", "link"):
+                self.links.append(attributes[name])
+
+
+def test_every_link_inside_the_book_leads_somewhere(site):
+    seen = functools.cache(Page)
+    broken = []
+    pages = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    for path in sorted(pages):
+        for link in seen(path).links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if not target.is_file():
+                broken.append(f"{path.relative_to(site)}: {link}")
+            elif target.suffix == ".html" and parts.fragment:
+                if unquote(parts.fragment) not in seen(target).ids:
+                    broken.append(f"{path.relative_to(site)}: {link}: no such place on the page")
+    assert broken == []
+
+
+def test_the_first_file_leads_to_the_book(site):
+    assert f"{CONTENTS['root']}.html" in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_opens_in_colab(chapter, site):
+    path = chapter.relative_to(gate.ROOT)
+    url = f"https://colab.research.google.com/github/{gate.repository.slug(gate.repository.read())}"
+    html = (site / path).with_suffix(".html").read_text()
+    assert f'href="{url}/blob/main/{path.as_posix()}"' in html
+
+
+@EACH_PAGE
+def test_page_shows_no_markup(page, site):
+    """The setup cell is hidden, and nothing of MyST, LaTeX or reStructuredText is left as text."""
+    html = (site / f"{page}.html").read_text()
+    article = html.split("<article", 1)[1].split("</article", 1)[0]
+    assert "importlib.util.find_spec" not in article
+    apart = r'<div class="math.*?</div>|<span class="math.*?</span>|<pre>.*?</pre>|<code.*?</code>'
+    text = re.sub(apart, "", article, flags=re.S)
+    for left in ("$$", "\\tag", "\\(", ":::", "```", "{eq}", "{ref}", "|w|"):
+        assert left not in re.sub(r"<[^>]*>", "", text), left
+
+
+# ---------------------------------------------------------------------------------------------
+# in Chromium
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and CHROMEDRIVER):
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-dev-shm-usage", "--disable-background-networking", "--disable-sync",
+            "--disable-component-update", "--window-size=1200,900",
+            f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """The address of a server of the built pages."""
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def requests(browser):
+    """Return the URLs asked for since the last call."""
+    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [entry["params"]["request"]["url"] for entry in entries
+            if entry["method"] == "Network.requestWillBeSent"]
+
+
+def open_page(browser, url, *, width=1200, scheme="light"):
+    """Open a page at a width in CSS pixels and wait until its formulas are typeset."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 700})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.get(url)
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script("""
+        return document.readyState === 'complete' && (!document.querySelector('.math')
+            || (window.MathJax && MathJax.startup && MathJax.startup.promise
+                && document.querySelector('.math mjx-container')))"""))
+    browser.execute_async_script("""
+        const done = arguments[0];
+        Promise.resolve(window.MathJax && MathJax.startup.promise).then(() => document.fonts.ready)
+            .then(() => requestAnimationFrame(() => requestAnimationFrame(() => done())))""")
+
+
+@EACH_PAGE
+def test_page_is_whole_without_a_network(browser, address, page):
+    browser.get("about:blank")
+    browser.get_log("browser"), requests(browser)
+    open_page(browser, f"{address}{page}.html")
+
+    bare = browser.execute_script("""
+        return [...document.querySelectorAll('.math')].filter(
+            m => !m.querySelector('mjx-container')).map(m => m.textContent)""")
+    assert bare == [], "formulas that are not typeset"
+    wrong = browser.execute_script("""
+        return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(
+            e => e.getAttribute('data-mjx-error') || e.textContent)""")
+    assert wrong == [], "formulas with an error"
+
+    images = browser.execute_script("""
+        return [...document.querySelectorAll('img')].map(
+            i => [i.alt, i.complete && i.naturalWidth > 0, !!i.closest('article')])""")
+    for alt, loaded, ours in images:
+        assert loaded, alt
+        assert gate.good_alt(alt) if ours else alt.strip(), f"alt text {alt!r}"
+
+    outside = [url for url in requests(browser)
+               if not url.startswith((address, "data:", "blob:", "about:"))]
+    assert outside == []
+    errors = [entry["message"] for entry in browser.get_log("browser")
+              if entry["level"] in ("SEVERE", "WARNING")]
+    assert errors == []
+
+
+@EACH_PAGE
+@pytest.mark.parametrize("width", [360, 768])
+def test_page_fits_the_screen(browser, address, page, width):
+    open_page(browser, f"{address}{page}.html", width=width)
+    # Open what is folded: an answer must fit too.
+    wide = browser.execute_script("""
+        document.querySelectorAll('article details').forEach(d => d.open = true);
+        if (document.documentElement.scrollWidth <= arguments[0]) return [];
+        return [...document.querySelectorAll('article *')].filter(
+            e => e.getBoundingClientRect().right > arguments[0] + 1).map(
+            e => [e.tagName, e.className, e.textContent.trim().slice(0, 60)].join(' ')).slice(0, 10)
+            .concat(['the page is ' + document.documentElement.scrollWidth + ' wide'])""", width)
+    assert wide == []
+    squeezed = browser.execute_script("""
+        return [...document.querySelectorAll('article img')].filter(
+            i => i.naturalWidth > 40 && Math.abs(
+                i.width / i.height - i.naturalWidth / i.naturalHeight) > 0.02).map(i => i.alt)""")
+    assert squeezed == [], "pictures with a wrong shape"
+
+
+# WCAG contrast of what is read with what is behind it, as the browser computed both colors.
+CONTRAST = """
+    const part = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+    const light = c => 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]);
+    const color = s => { const c = (s.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+                         return s.startsWith('color(') ? c.slice(-3).map(x => 255 * x) : c; };
+    const behind = e => { for (; e; e = e.parentElement) {
+        const c = color(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > 0.5) return c; } return [255, 255, 255]; };
+    const seen = [];
+    document.querySelectorAll('article details').forEach(d => d.open = true);
+    for (const e of document.querySelectorAll('article p, article li, article td, article th, ' +
+            'article h1, article h2, article h3, article a, article summary, article code, ' +
+            'article pre, article pre span, article mjx-container, article dt')) {
+        if (!e.textContent.trim() || !e.getClientRects().length || e.matches('.headerlink'))
+            continue;
+        const both = [light(color(getComputedStyle(e).color)), light(behind(e))];
+        const [a, b] = both.sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < arguments[0])
+            seen.push(ratio.toFixed(1) + ' ' + e.tagName + ' ' + e.textContent.trim().slice(0, 40));
+    }
+    return [...new Set(seen)].slice(0, 10);
+"""
+
+
+@EACH_PAGE
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_can_be_read_in_the_light_and_in_the_dark(browser, address, page, scheme):
+    open_page(browser, f"{address}{page}.html", scheme=scheme)
+    assert browser.execute_script("return document.documentElement.dataset.theme") == scheme
+    assert browser.execute_script(CONTRAST, 3.5) == []
+    backs = browser.execute_script("""
+        return [...document.querySelectorAll('article div.cell_output img')].map(
+            i => getComputedStyle(i).backgroundColor)""")
+    if scheme == "dark":
+        assert set(backs) <= {"rgb(255, 255, 255)"}, "figures keep a white back in the dark"
+
+
+def test_a_folded_answer_opens_by_keyboard(browser, address):
+    from selenium.webdriver.common.keys import Keys
+
+    opened = 0
+    for page in PAGES:
+        open_page(browser, f"{address}{page}.html")
+        for summary in browser.find_elements("css selector", "article details > summary")[:2]:
+            summary.send_keys(Keys.ENTER)
+            assert summary.find_element("xpath", "..").get_attribute("open") is not None
+            opened += 1
+    assert opened

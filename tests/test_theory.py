@@ -1,0 +1,456 @@
+"""theory.py against float64 simulations that know nothing of its formulas, and against itself."""
+
+import doctest
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from resnet_dynamics import theory
+
+D = 1000  # weights of the simulated layer
+STEPS_PER_EPOCH, EPOCHS = 97, 24
+
+
+def triangle(peak):
+    """The baseline's schedule: 0 → peak at epoch 5 → 0 at epoch 24, at the middle of each step."""
+    epoch = (np.arange(EPOCHS * STEPS_PER_EPOCH) + 0.5) / STEPS_PER_EPOCH
+    return np.interp(epoch, [0, 5, EPOCHS], [0, peak, 0])
+
+
+def simulate(settings, lr_t, *, seed, runs, d=D, c=1.0, w2_0=1.0, correlation=0.0):
+    """Train random layers: gradient directions uniform on the tangent sphere, |g| = c/|w|.
+
+    settings: (optimizer, weight_decay, momentum) each; lr_t [T] or [T, settings]; c a number or
+    [T]; w2_0 a number or [settings]. Returns series [T, settings, runs], named as in a recording,
+    and first, the cosine of w_t and w_0. correlation: of the noise of successive steps, before it
+    is projected on the tangent space.
+    """
+    rng = np.random.default_rng(seed)
+    S = len(settings)
+    column = [np.array(values)[:, None, None] for values in zip(*settings, strict=True)]
+    nesterov, decoupled, alpha, rho = column[0] == "nesterov", column[0] == "sgdw", *column[1:]
+    lr_t = np.broadcast_to(np.reshape(lr_t, (len(lr_t), -1)), (len(lr_t), S))
+    c = np.broadcast_to(c, len(lr_t))
+    w = rng.standard_normal((S, runs, d))
+    w *= np.sqrt(np.reshape(w2_0, (-1, 1, 1)) / dot(w, w)[..., None])
+    start, v, noise = w, np.zeros_like(w), rng.standard_normal(w.shape)
+    rows = []
+    for t, lr in enumerate(lr_t[:, :, None, None]):
+        fresh = rng.standard_normal(w.shape)
+        noise = correlation * noise + np.sqrt(1 - correlation**2) * fresh if correlation else fresh
+        w2 = dot(w, w)
+        g = noise - (dot(noise, w) / w2)[..., None] * w
+        g *= (c[t] / np.sqrt(w2 * dot(g, g)))[..., None]
+        grad = g + np.where(decoupled, 0, alpha) * w
+        row = {
+            "w2": w2,
+            "g2": dot(g, g),
+            "d2": dot(grad, grad),
+            "wv": dot(w, v),
+            "dv": dot(grad, v),
+        }
+        row["first"] = dot(w, start) / np.sqrt(w2 * dot(start, start))
+        v = rho * v + grad
+        new = (1 - np.where(decoupled, lr * alpha, 0)) * w
+        new -= lr * np.where(nesterov, grad + rho * v, v)
+        row |= {"v2": dot(v, v), "u2": dot(new - w, new - w)}
+        row["cos"] = dot(w, new) / np.sqrt(w2 * dot(new, new))
+        w = new
+        rows.append(row)
+    return SimpleNamespace(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def dot(a, b):
+    return np.einsum("...d,...d->...", a, b)
+
+
+# (1), (2), (1′), (2′), (4), (8): single steps.
+
+
+def test_the_halves_of_a_step_and_their_norms():
+    rng = np.random.default_rng(0)
+    w, g = rng.standard_normal((2, 8, 4, 3, 3))
+    g -= (w * g).sum() / (w * w).sum() * w
+    lr, weight_decay = 0.7, 0.2
+    w2, g2 = (w**2).sum(), (g**2).sum()
+    assert_allclose(
+        (theory.decay(w, lr, weight_decay) ** 2).sum(),
+        theory.norm_after_decay(w2, lr, weight_decay),
+    )
+    assert_allclose((theory.descend(w, g, lr) ** 2).sum(), theory.norm_after_gradient(w2, g2, lr))
+    # One step of torch's SGD does both, with g taken at w.
+    after = theory.descend(w, g + weight_decay * w, lr)
+    balance = w2 - theory.shrink(w2, lr, weight_decay) + theory.growth(g2, lr)
+    assert_allclose((after**2).sum(), balance)
+
+
+def test_leading_order_of_1_prime_errs_by_half_of_lr_times_weight_decay():
+    exact, leading = (theory.shrink(1.0, 4.0, 5e-4, exact=e) for e in (True, False))
+    assert_allclose(leading / exact - 1, 4.0 * 5e-4 / 2, rtol=2e-3)
+
+
+def test_lars_grows_the_norm_by_its_rate_and_ignores_the_scale_of_gradients():
+    rng = np.random.default_rng(1)
+    w, g = rng.standard_normal((2, 6, 5))
+    g -= (w * g).sum() / (w * w).sum() * w
+    after = theory.lars_step(w, g, 0.1)
+    assert_allclose((after**2).sum() / (w**2).sum(), 1 + 0.1**2)
+    assert_allclose(after, theory.lars_step(w, 1e3 * g, 0.1))
+    cos = (w * after).sum() / np.sqrt((w**2).sum() * (after**2).sum())
+    assert_allclose(cos, np.cos(np.arctan(0.1)))
+    first, v = theory.lars_momentum_step(w, np.zeros_like(w), g, 0.1, 0.9)
+    assert_allclose(first, after)
+    second, _ = theory.lars_momentum_step(w, v, g, 0.1, 0.9)
+    assert_allclose(second, w - 0.1 * 1.9 * v)
+
+
+# (3), (5), (6), (7), (9) and the unnumbered equation.
+
+TABLE = [  # optimizer, lr, weight_decay, momentum: leading, exact, simulated; rms update
+    ("sgd", 4, 5e-4, 0, 0.06325, 0.06321, 0.06321, 0.06325),
+    ("sgd", 1, 0.1, 0, 0.44721, 0.43589, 0.43589, 0.44721),
+    ("sgd", 1, 0.5, 0, 1.0, 0.86603, 0.86603, 1.0),
+    ("sgd", 0.4, 5e-4, 0.9, 0.00632, 0.00632, 0.00633, 0.01451),
+    ("sgd", 0.1, 0.01, 0.99, 0.00447, 0.00447, 0.00449, 0.03170),
+    ("sgd", 1, 0.1, 0.9, 0.14142, 0.13955, 0.13950, 0.32444),
+    ("sgd", 1, 0.5, 0.5, 0.70711, 0.64550, 0.64547, 0.81650),
+    ("nesterov", 0.4, 5e-4, 0.9, 0.00632, 0.00633, 0.00633, 0.01681),
+    ("nesterov", 1, 0.1, 0.9, 0.14142, 0.17629, 0.17627, 0.41136),
+    ("sgdw", 0.4, 5e-3, 0.9, 0.00632, 0.00638, 0.00638, 0.01452),
+]
+ELSEWHERE = [
+    ("sgd", 0.7, 0.3, 0.0),
+    ("sgd", 2.0, 0.02, 0.7),
+    ("sgd", 0.5, 0.9, 0.95),
+    ("nesterov", 0.5, 0.05, 0.8),
+    ("nesterov", 0.2, 0.9, 0.5),
+    ("sgdw", 0.3, 0.1, 0.6),
+    ("sgdw", 1.0, 0.2, 0.0),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: "-".join(map(str, row[:4])))
+def test_rates_are_those_of_the_momentum_table(row):
+    optimizer, lr, weight_decay, momentum, leading, exact, simulated, update = row
+    at = (lr, weight_decay, momentum)
+    assert_allclose(theory.lars_rate(*at, optimizer=optimizer), leading, atol=5.1e-6)
+    rate = theory.lars_rate(*at, optimizer=optimizer, exact=True)
+    assert_allclose(rate, exact, atol=5.1e-6)
+    assert_allclose(rate, simulated, rtol=5e-3)
+    update_rate = theory.update_rate(*at, optimizer=optimizer, exact=True)
+    assert_allclose(update_rate, update, atol=5.1e-6)
+
+
+@pytest.fixture(scope="module")
+def stationary():
+    """Every setting, 4 runs, from 1.2 times the equilibrium |w|²; the first 1200 steps left out."""
+    settings = [row[:4] for row in TABLE] + ELSEWHERE
+    start = 1.2 * np.array([equilibrium(theory.equilibrium_norm, s, 1.0) for s in settings]) ** 2
+    lr_t = np.tile([lr for _, lr, _, _ in settings], (2000, 1))
+    layers = [(optimizer, alpha, rho) for optimizer, _, alpha, rho in settings]
+    sim = simulate(layers, lr_t, seed=2, runs=4, w2_0=start)
+    return settings, SimpleNamespace(**{name: a[1200:] for name, a in vars(sim).items()})
+
+
+def equilibrium(function, setting, *first):
+    optimizer, *at = setting
+    return function(*first, *at, optimizer=optimizer, exact=True)
+
+
+def test_exact_rates_are_those_of_a_simulation(stationary):
+    settings, sim = stationary
+    for i, setting in enumerate(settings):
+        plain = setting[0] == "sgd" and setting[3] == 0  # where fluctuations die out
+        rtol = 2e-5 if plain else 6e-3
+        g2, w2, u2 = (a[:, i].mean() for a in (sim.g2, sim.w2, sim.u2))
+        rate = setting[1] * np.sqrt(g2 / w2)
+        assert_allclose(rate, equilibrium(theory.lars_rate, setting), rtol, err_msg=str(setting))
+        update = equilibrium(theory.update_rate, setting)
+        assert_allclose(np.sqrt(u2 / w2), update, rtol, err_msg=str(setting))
+        norm = equilibrium(theory.equilibrium_norm, setting, 1.0)
+        assert_allclose(np.sqrt(w2), norm, 3 * rtol, err_msg=str(setting))
+        angle = np.arccos(sim.cos[:, i].mean())
+        turn = equilibrium(theory.rotation_angle, setting)
+        assert_allclose(angle, turn, 3 * rtol, err_msg=str(setting))
+
+
+def test_cosine_of_the_rotation_is_one_minus_lr_times_weight_decay():
+    x = np.array([2e-4, 2e-3, 0.1, 0.5])
+    assert_allclose(np.cos(theory.rotation_angle(1.0, x, exact=True)), 1 - x)
+    assert_allclose(np.degrees(theory.rotation_angle(1.0, 0.5, exact=True)), 60)
+    assert_allclose(np.cos(theory.rotation_angle(1.0, x, 0.9, exact=True)), 1 - x / 1.9)
+    start = theory.equilibrium_norm(1.0, 1.0, 0.5, exact=True) ** 2
+    sim = simulate([("sgd", 0.5, 0.0)], np.ones(50), seed=4, runs=2, d=10, w2_0=start)
+    assert_allclose(sim.cos, 0.5)  # every step, not only on average
+    assert_allclose(sim.w2, start)
+
+
+def test_the_equations_say_the_same_thing():
+    lr, weight_decay, c = np.geomspace(0.01, 4, 5), 5e-4, 3.0
+    for momentum in (0.0, 0.9):
+        for exact in (False, True):
+            at = {"momentum": momentum, "exact": exact}
+            ratio = theory.equilibrium_ratio(lr, weight_decay, **at)
+            assert_allclose(theory.trust_ratio(lr, weight_decay, **at), 1 / ratio)
+            assert_allclose(theory.lars_rate(lr, weight_decay, **at), lr * ratio)
+            norm = theory.equilibrium_norm(c, lr, weight_decay, **at)
+            assert_allclose(c / norm / norm, ratio)  # |g| = c/|w|
+    assert_allclose(theory.equilibrium_ratio(lr, weight_decay), np.sqrt(2 * weight_decay / lr))
+    assert_allclose(  # (7) is (5) with λ/(1 − ρ) for λ
+        theory.trust_ratio(lr, weight_decay, 0.9), theory.trust_ratio(lr / (1 - 0.9), weight_decay)
+    )
+    assert_allclose(  # the unnumbered equation depends on λα/(1 − ρ)
+        theory.lifetime_rate(0.4, 5e-4, 0.9), theory.lifetime_rate(0.04, 5e-3 / 2, 0.95)
+    )
+    three = [
+        f(0.4, 5e-4, 0.9) for f in (theory.lars_rate, theory.update_rate, theory.lifetime_rate)
+    ]
+    assert three == sorted(three)
+    assert_allclose(three[2] / three[0], 10)
+    for optimizer in ("sgd", "nesterov", "sgdw"):  # exact tends to leading order
+        for function in (theory.lars_rate, theory.update_rate, theory.rotation_angle):
+            exact, leading = (
+                function(1e-6, 0.1, 0.9, optimizer=optimizer, exact=e) for e in (1, 0)
+            )
+            assert_allclose(exact, leading, rtol=1e-5)
+
+
+def test_limits_are_infinite_not_errors():
+    assert theory.equilibrium_ratio(0.0, 5e-4) == np.inf
+    assert theory.trust_ratio(0.4, 0.0) == np.inf
+    assert theory.time_constant(0.4, 0.0) == theory.time_constant(0.4, 0.0, exact=True) == np.inf
+
+
+# Time.
+
+
+def test_time_constants():
+    assert_allclose(theory.time_constant(4.0, 5e-4), 125)
+    assert_allclose(theory.time_constant(0.4, 5e-4, 0.9), 125)
+    assert_allclose(theory.time_constant(0.4, 5e-4), 1250)
+    x = 0.03
+    assert_allclose(theory.norm_multipliers(1.0, x), [2 * (1 - x) ** 2 - 1, 0, 0], atol=1e-12)
+    assert_allclose(1 / theory.time_constant(0.4, 5e-4, 0.9, exact=True), 8.72e-3, atol=5e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "sgdw"])
+def test_the_recurrence_relaxes_with_its_slowest_multiplier(optimizer):
+    at = (0.1, 5e-3, 0.8)
+    tau = theory.time_constant(*at, optimizer=optimizer, exact=True)
+    leading = theory.time_constant(*at, optimizer=optimizer)
+    assert_allclose(tau, leading, rtol=0.06)
+    w2_star = theory.equilibrium_norm(1.0, *at, optimizer=optimizer, exact=True) ** 2
+    lr_t = np.full(int(10 * tau), at[0])  # long enough for the other multipliers to die out
+    w2 = theory.norm_recurrence(w2_star, 1.0, lr_t, *at[1:], optimizer=optimizer)
+    away = w2 / w2_star - 1  # not 0 at once: the buffer starts at 0
+    assert_allclose(np.log(away[-101] / away[-1]), 100 / tau, rtol=1e-3)
+
+
+def test_heavy_ball_rings_with_the_predicted_period():
+    at = (0.04, 5e-4, 0.99)
+    period, damping = theory.ringing(*at)
+    assert round(period) == 846 and round(damping) == 199
+    assert_allclose(theory.ringing(*at, exact=True), (period, damping), rtol=1e-4)
+    assert theory.ringing(0.4, 5e-4, 0.9) is None
+    # The threshold at ρ = 0.9 is λα = (1 − √ρ)²/4 = 6.6e-4.
+    assert theory.ringing(6.5e-4, 1.0, 0.9) is None and theory.ringing(6.7e-4, 1.0, 0.9)
+    # Undershoot and overshoot of a norm that starts a little too large.
+    w2_star = theory.equilibrium_norm(1.0, *at, exact=True) ** 2
+    w2 = theory.norm_recurrence(1.0001 * w2_star, 1.0, np.full(3000, at[0]), *at[1:]) / w2_star - 1
+    crossings = np.flatnonzero(np.diff(np.sign(w2)))[1:]  # the buffer starts at 0: skip the first
+    assert len(crossings) > 4
+    assert_allclose(np.diff(crossings), period / 2, rtol=0.01)
+    turn = np.argmin(w2)
+    assert_allclose(w2[turn + round(period)] / w2[turn], np.exp(-period / damping), rtol=0.1)
+
+
+def test_memory_of_the_initial_norm():
+    lr_t = triangle(0.4)
+    memory = theory.memory(lr_t, 5e-4, 0.9)
+    assert memory.shape == lr_t.shape and memory[0] == 1
+    assert round(float(memory[5 * STEPS_PER_EPOCH]), 2) == 0.14
+    assert round(float(-np.log(memory[-1])), 1) == 9.3
+    assert_allclose(theory.memory(triangle(4.0), 5e-4), memory)  # only λα/(1 − ρ) counts
+    # It is what separates two runs of the master ODE that differ in their initial norm.
+    y = [lr_t / theory.master_ode(lr_t, 5e-4, 0.9, w2_0=w2_0) for w2_0 in (1.0, 2.0)]
+    assert_allclose((y[1] - y[0]) / (y[1] - y[0])[0], memory, rtol=1e-6)
+
+
+# Schedules.
+
+
+def test_the_norm_recurrence_is_exact_for_plain_sgd():
+    rng = np.random.default_rng(3)
+    lr_t, c = rng.uniform(0, 1, 300), rng.lognormal(size=300)
+    sim = simulate([("sgd", 0.05, 0.0)], lr_t, seed=3, runs=1, d=20, c=c, w2_0=2.0)
+    assert_allclose(theory.norm_recurrence(2.0, c, lr_t, 0.05), sim.w2[:, 0, 0])
+
+
+def test_moments_are_those_of_a_simulation_with_momentum():
+    settings = [("sgd", 0.02, 0.9), ("nesterov", 0.02, 0.9), ("sgdw", 0.1, 0.8)]
+    epoch = np.linspace(0, 24, 500)
+    lr_t, c = np.interp(epoch, [0, 5, 24], [0, 1, 0]), 1 + 0.5 * np.sin(epoch)
+    sim = simulate(settings, lr_t, seed=5, runs=24, c=c, w2_0=3.0)
+    for i, (optimizer, weight_decay, momentum) in enumerate(settings):
+        exact = theory.moments(3.0, c, lr_t, weight_decay, momentum, optimizer=optimizer)
+        assert_allclose(exact.w2, sim.w2[:, i].mean(1), rtol=0.02, err_msg=optimizer)
+        for name in ("v2", "u2"):
+            mean = getattr(sim, name)[:, i].mean(1)
+            assert_allclose(getattr(exact, name), mean, rtol=0.05, atol=1e-9, err_msg=optimizer)
+        assert_allclose(exact.wv, sim.wv[:, i].mean(1), atol=0.05 * np.abs(exact.wv).max())
+
+
+def test_without_decay_the_fourth_power_of_the_norm_grows_linearly():
+    w2 = theory.norm_recurrence(1.0, 2.0, np.full(100, 0.01), 0.0)
+    assert_allclose(w2**2, 1 + 2 * 0.01**2 * 2.0**2 * np.arange(100), rtol=1e-4)
+
+
+# Predicted dots over line, √z, at these fractions of the baseline's training.
+FRACTION = [0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90, 0.95, 0.98]
+SQRT_Z = {  # |w_0|² relative to equilibrium at the largest λ, λ_max/(1 − ρ)
+    (1.0, 4.0): [1.10, 0.99, 0.96, 0.93, 0.91, 0.86, 0.77, 0.59, 0.43, 0.28],
+    (0.1, 4.0): [1.24, 1.00, 0.96, 0.94, 0.91, 0.86, 0.77, 0.59, 0.43, 0.28],
+    (3.0, 4.0): [0.67, 0.88, 0.93, 0.93, 0.90, 0.86, 0.77, 0.59, 0.43, 0.28],
+    (1.0, 0.4): [1.01, 0.97, 0.90, 0.84, 0.76, 0.68, 0.56, 0.40, 0.29, 0.18],
+}
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize(("size", "lr"), SQRT_Z)
+def test_master_ode_gives_the_predicted_ratios(size, lr, momentum):
+    lr_t = triangle(lr * (1 - momentum))
+    w2_0 = size * theory.equilibrium_norm(1.0, lr_t.max(), 5e-4, momentum) ** 2
+    z = theory.master_ode(lr_t, 5e-4, momentum, w2_0=w2_0)
+    at = (np.array(FRACTION) * len(lr_t)).astype(int)
+    assert_allclose(np.sqrt(z[at]), SQRT_Z[size, lr], atol=6e-3)
+
+
+def test_master_ode_is_the_norm_recurrence_to_leading_order():
+    for momentum, rtol in ((0.0, 1.5e-3), (0.9, 0.01)):
+        lr_t = triangle(4.0 * (1 - momentum))
+        c = 3.0 + np.sin(np.arange(len(lr_t)) / 300)
+        w2_0 = theory.equilibrium_norm(3.0, lr_t.max(), 5e-4, momentum) ** 2
+        w2 = theory.norm_recurrence(w2_0, c, lr_t, 5e-4, momentum)
+        z = theory.master_ode(lr_t, 5e-4, momentum, c=c, w2_0=w2_0)
+        dots = lr_t * c / w2
+        line = theory.lars_rate(lr_t, 5e-4, momentum)
+        late = len(lr_t) // 4 if momentum else 0
+        assert_allclose(np.sqrt(z)[late:], (dots / line)[late:], rtol=rtol)
+        assert_allclose(theory.master_ode(lr_t, 5e-4, momentum, c=c, z0=z[0]), z)  # same start
+
+
+def test_the_ramp_loses_equilibrium_where_predicted():
+    slope = 1 / (19 * STEPS_PER_EPOCH)
+    assert round(float(theory.equilibrium_lost(0.4 * slope, 5e-4, 0.9))) == 480
+    assert round(float(theory.equilibrium_lost(4.0 * slope, 5e-4))) == 480
+    assert round(float(theory.equilibrium_lost(0.4 * slope, 5e-4))) == 1518
+
+
+def test_direction_is_forgotten_four_times_more_slowly_than_the_norm():
+    settings = [("sgd", 2e-3, 0.0), ("sgd", 2e-4, 0.9)]
+    lr_t, start = np.ones(800), [theory.equilibrium_norm(1.0, 1.0, *s[1:]) ** 2 for s in settings]
+    sim = simulate(settings, lr_t, seed=6, runs=8, w2_0=start)
+    for i, (_, weight_decay, momentum) in enumerate(settings):
+        predicted = theory.memory(lr_t, weight_decay, momentum)[-1] ** 0.25
+        assert_allclose(sim.first[-1, i].mean(), predicted, atol=0.03)
+
+
+# Drift and correlation.
+
+
+def test_correlated_batches_amplified():
+    chi = np.array([-0.10, -0.05, 0.02, 0.05, 0.10])
+    for optimizer, ratios in (
+        ("sgd", [1.228, 1.109, 0.960, 0.902, 0.815]),
+        ("nesterov", [1.198, 1.096, 0.963, 0.911, 0.829]),
+    ):
+        kappa = theory.kappa_from_chi(chi, 0.9)
+        rate = theory.corrected_rate(0.4, 5e-4, 0.9, kappa=kappa, optimizer=optimizer)
+        assert_allclose(rate / theory.lars_rate(0.4, 5e-4, 0.9), ratios, atol=6e-4)
+    small = theory.corrected_rate(1, 1, 0.9, kappa=theory.kappa_from_chi(1e-4, 0.9))
+    assert_allclose((1 - small / theory.lars_rate(1, 1, 0.9)) / 1e-4, 2.06, rtol=5e-3)
+
+
+def test_corrected_rate_and_update_rate_hold_for_correlated_gradients():
+    settings = [("sgd", 5e-3, 0.9), ("nesterov", 5e-3, 0.9), ("sgd", 0.02, 0.5)]
+    starts = [theory.equilibrium_norm(1.0, 0.4, *s[1:]) ** 2 for s in settings]
+    for correlation in (0.3, -0.3):
+        lr_t = np.full(1500, 0.4)
+        sim = simulate(settings, lr_t, seed=7, runs=4, w2_0=starts, correlation=correlation)
+        for i, (optimizer, weight_decay, momentum) in enumerate(settings):
+            w2, d2, v2, dv = (a[500:, i].mean(1) for a in (sim.w2, sim.d2, sim.v2, sim.dv))
+            delta = theory.drift(w2, lr_t[500:], weight_decay, momentum)
+            at, kappa = (0.4, weight_decay, momentum), dv.sum() / d2.sum()
+            rate = theory.corrected_rate(*at, delta, kappa, optimizer=optimizer)
+            measured = 0.4 * np.sqrt(d2.mean() / w2.mean())
+            assert_allclose(measured, rate, rtol=4e-3)
+            assert abs(measured / theory.lars_rate(*at) - 1) > 0.1  # (9) alone is far off
+            if optimizer == "sgd":  # λ|v|/|w| does not feel the correlation
+                update = theory.update_rate(*at) * np.sqrt(1 + delta)
+                assert_allclose(0.4 * np.sqrt(v2.mean() / w2.mean()), update, rtol=2e-3)
+
+
+def test_drift_closes_the_telescoping_identity():
+    rng = np.random.default_rng(8)
+    lr_t, weight_decay = triangle(4.0)[::10], 5e-4
+    c = rng.lognormal(size=(len(lr_t), 3))
+    w2 = theory.norm_recurrence(np.array([1.0, 5.0, 20.0]), c, lr_t, weight_decay)
+    delta = theory.drift(w2, lr_t, weight_decay)
+    lr = lr_t[:-1, None]
+    grown = theory.growth((c**2 / w2)[:-1], lr).sum(0)
+    decayed = theory.shrink(w2[:-1], lr, weight_decay)
+    leading = theory.shrink(w2[:-1], lr, weight_decay, exact=False).sum(0)
+    assert delta.shape == (3,)
+    assert_allclose(grown - decayed.sum(0), delta * leading)
+
+
+# Arguments.
+
+
+def test_layers_and_settings_broadcast():
+    lr_t = triangle(0.4)
+    w2_0, c = np.array([1.0, 2.0, 3.0]), np.ones((len(lr_t), 3)) * [1, 2, 3]
+    w2 = theory.norm_recurrence(w2_0, c, lr_t, 5e-4, 0.9)
+    assert w2.shape == (len(lr_t), 3)
+    for i in range(3):
+        assert_allclose(w2[:, i], theory.norm_recurrence(w2_0[i], i + 1, lr_t, 5e-4, 0.9))
+    assert_allclose(theory.norm_recurrence(w2_0, [[1, 2, 3]], lr_t, 5e-4, 0.9), w2)
+    assert theory.norm_recurrence(w2_0, c[:, 0], lr_t, 5e-4, [0.0, 0.5, 0.9]).shape == w2.shape
+    z = theory.master_ode(lr_t, [1e-4, 5e-4], 0.9)
+    assert_allclose(z[:, 1], theory.master_ode(lr_t, 5e-4, 0.9))
+    mu = theory.norm_multipliers(np.ones((4, 1)) * 0.1, 5e-4, np.array([0.5, 0.9]))
+    assert mu.shape == (4, 2, 3)
+    assert_allclose(mu[0, 1], theory.norm_multipliers(0.1, 5e-4, 0.9))
+
+
+def test_labelled_arrays_keep_their_labels():
+    xr = pytest.importorskip("xarray")
+    w2 = xr.DataArray(np.ones((5, 2)), dims=("step", "layer"))
+    lr = xr.DataArray(np.linspace(0, 1, 5), dims="step")
+    assert theory.shrink(w2, lr, 5e-4).dims == ("step", "layer")
+    assert theory.lars_rate(lr, 5e-4, 0.9).dims == ("step",)
+    assert theory.equilibrium_ratio(lr, 5e-4).dims == ("step",)
+    assert theory.drift(w2, lr, 5e-4).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.lars_rate(0.4, 5e-4, 1.2), r"momentum=1.2: must be in \[0, 1\)"),
+        (lambda: theory.lars_rate(-0.4, 5e-4), "lr=-0.4: must be ≥ 0"),
+        (lambda: theory.shrink(1.0, 0.4, -1e-4), "weight_decay=-0.0001: must be ≥ 0"),
+        (lambda: theory.norm_recurrence(1.0, 1.0, [0.1], np.nan), "weight_decay=nan: must be ≥ 0"),
+        (lambda: theory.master_ode([0.1], 0.0), "weight_decay=0.0: must be > 0"),
+        (lambda: theory.update_rate(0.4, 5e-4, optimizer="adam"), "optimizer='adam': must be"),
+        (lambda: theory.corrected_rate(0.4, 5e-4, optimizer="sgdw"), "optimizer='sgdw': must be"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(theory).failed == 0
