@@ -195,6 +195,11 @@ def manifest() -> dict:
     return json.loads((bundle_dir() / "manifest.json").read_text())
 
 
-def bundled() -> dict[str, Config]:
-    """Return name → Config of every run that the book shows, in the order of the manifest."""
+def planned() -> dict[str, Config]:
+    """Return name → Config of every run that the book wants, in the order of the manifest."""
     return {name: Config.book(**fields) for name, fields in manifest()["runs"].items()}
+
+
+def bundled() -> dict[str, Config]:
+    """Return name → Config of every run of the book whose recording is here, in the order of the manifest."""
+    return {name: config for name, config in planned().items() if (bundle_dir() / f"{config.digest}.nc").is_file()}

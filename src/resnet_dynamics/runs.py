@@ -77,7 +77,7 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
 
     if data is not None:
         os.environ[datasets.VARIABLE] = str(data)
-    runs = recording.bundled()
+    runs = recording.planned()
     unknown = [name for name in only if name not in runs]
     if unknown:
         raise ValueError(f"no such run: {', '.join(unknown)}; the manifest has {', '.join(runs)}")
