@@ -1,0 +1,541 @@
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import re
+import shutil
+import struct
+import tarfile
+import tempfile
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from resnet_dynamics import datasets
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache and an empty folder for temporary files, in which no test leaves anything."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.delenv(datasets.VARIABLE, raising=False)
+    yield tmp_path / "cache" / "datasets"
+    assert list(temporary.iterdir()) == []
+
+
+def stored(folder: Path) -> list[str]:
+    """The names of the files in a folder, without locks."""
+    return sorted(f.name for f in folder.glob("*") if f.suffix != ".lock")
+
+
+# ---------------------------------------------------------------------------------------- your own
+
+
+def picture(seed: int = 0, size=(32, 32)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Three training and two test images of each of two classes."""
+    folder = tmp_path / "pets"
+    for part, count in (("train", 3), ("test", 2)):
+        for i, name in enumerate(("cat", "dog")):
+            (folder / part / name).mkdir(parents=True)
+            for j in range(count):
+                picture(10 * i + j + count).save(folder / part / name / f"{j}.png")
+    return folder
+
+
+def pack(folder: Path, kind: str = "zip") -> Path:
+    return Path(shutil.make_archive(str(folder), kind, folder))
+
+
+def test_images_are_bytes_with_labels_in_the_order_of_names(tree):
+    pets = datasets.images(tree)
+    assert pets.train_x.shape == (6, 32, 32, 3) and pets.train_x.dtype == torch.uint8
+    assert pets.train_y.tolist() == [0, 0, 0, 1, 1, 1] and pets.train_y.dtype == torch.int64
+    assert pets.test_x.shape == (4, 32, 32, 3) and pets.test_y.tolist() == [0, 0, 1, 1]
+    assert pets.classes == ("cat", "dog")
+    assert pets.train_x[3].numpy().tolist() == np.asarray(picture(13)).tolist()
+    assert pets.name == f"images {pets.digest}" and pets.key == f"images:{pets.digest}"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "bztar", "xztar"])
+def test_an_archive_is_the_folder_that_it_was_made_from(tree, kind):
+    assert datasets.images(pack(tree, kind)).digest == datasets.images(tree).digest
+
+
+def test_decoded_once_and_found_by_its_key(tree, monkeypatch):
+    pets = datasets.images(tree)
+    monkeypatch.setattr(datasets, "_decode", lambda path: pytest.fail("decoded again"))
+    for again in (datasets.images(str(tree)), datasets.load(pets.key)):
+        assert again.train_x.equal(pets.train_x) and again.test_y.equal(pets.test_y)
+        assert (again.classes, again.name, again.key) == (pets.classes, pets.name, pets.key)
+
+
+def test_a_changed_folder_is_another_set(tree):
+    before = datasets.images(tree)
+    picture(99).save(tree / "test" / "dog" / "9.png")
+    after = datasets.images(tree)
+    assert len(after.test_x) == 5 and after.digest != before.digest
+    assert len(datasets.load(before.key).test_x) == 4
+
+
+def test_the_digest_tells_pixels_labels_and_names_apart():
+    x, y = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
+    same = datasets._images(x, y, x, y, ("a", "b")).digest
+    assert datasets._images(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
+    assert datasets._images(x + 1, y, x, y, ("a", "b")).digest != same
+    assert datasets._images(x, y[::-1], x, y, ("a", "b")).digest != same
+    assert datasets._images(x, y, x, y, ("a", "c")).digest != same
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK"])
+def test_every_8_bit_mode_becomes_rgb(tree, mode):
+    gray = Image.new("L", (32, 32), 255).convert(mode)
+    options = {"transparency": b"\x80" * 256} if mode == "P" else {}
+    (tree / "train/cat/0.png").unlink()
+    gray.save(tree / "train/cat/0.tif" if mode == "CMYK" else tree / "train/cat/0.png", **options)
+    assert (datasets.images(tree).train_x[0] == 255).all()
+
+
+def test_what_computers_leave_in_folders_is_skipped(tree):
+    clean = datasets.images(tree)
+    for folder in ("train/.ipynb_checkpoints", "train/cat/.thumbs", "__MACOSX/train/cat", ".git"):
+        (tree / folder).mkdir(parents=True)
+    for file in ("train/cat/._0.png", "train/dog/Thumbs.db", "test/.DS_Store", "readme.txt"):
+        (tree / file).write_bytes(b"not an image")
+    picture().save(tree / "train/cat/.thumbs/0.png")
+    assert datasets.images(tree).digest == clean.digest
+    outer = tree.parent / "outer"
+    shutil.copytree(tree, outer / "pets 2026")
+    assert datasets.images(pack(outer)).digest == clean.digest
+
+
+# Ways to spoil a good folder, and what the error has to say.
+def replaced(by: bytes):
+    return lambda tree: (tree / "train/dog/1.png").write_bytes(by)
+
+
+def removed(folder: str):
+    return lambda tree: shutil.rmtree(tree / folder)
+
+
+def emptied(folder: str):
+    return lambda tree: [file.unlink() for file in (tree / folder).iterdir()]
+
+
+def added(folder: str):
+    def add(tree):
+        (tree / folder).mkdir()
+        picture().save(tree / folder / "0.png")
+
+    return add
+
+
+def as_png(image: Image.Image) -> bytes:
+    image.save(file := io.BytesIO(), "png")
+    return file.getvalue()
+
+
+GOOD = as_png(picture())
+HUGE = GOOD[:16] + struct.pack(">II", 60_000, 60_000) + GOOD[24:]  # says so, and holds no pixels
+SPOILED = {
+    "wide": (replaced(as_png(picture(size=(48, 32)))), "train/dog/1.png: 48 × 32 pixels"),
+    "gigantic": (replaced(HUGE), "train/dog/1.png: cannot be read"),
+    "text": (replaced(b"Hello, I am a dog"), "train/dog/1.png: cannot be read"),
+    "nothing in it": (replaced(b""), "train/dog/1.png: cannot be read"),
+    "half a file": (replaced(GOOD[: len(GOOD) // 2]), "train/dog/1.png: cannot be read"),
+    "16 bits": (
+        replaced(as_png(Image.fromarray(np.full((32, 32), 40_000, np.uint16)))),
+        "train/dog/1.png: more than 8 bits",
+    ),
+    "no test": (removed("test"), "holds no test/<class>"),
+    "no train": (removed("train"), "holds no train/<class>"),
+    "one class": (
+        lambda tree: [removed("train/dog")(tree), removed("test/dog")(tree)],
+        r"two classes are needed, train/ has \['cat'\]",
+    ),
+    "no class": (
+        lambda tree: [removed(f"{p}/{c}")(tree) for p in ("train", "test") for c in ("cat", "dog")],
+        "two classes are needed, train/ has none",
+    ),
+    "no image to train": (emptied("train/cat"), "train/cat holds no image"),
+    "no image to test": (emptied("test/dog"), "test/dog holds no image"),
+    "class not tested": (removed("test/dog"), "only one of train and test has the class dog"),
+    "class not trained": (added("test/cow"), "only one of train and test has the class cow"),
+    "class renamed": (
+        lambda tree: (tree / "test/dog").rename(tree / "test/dogs"),
+        "only one of train and test has the class dog, dogs",
+    ),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
+@pytest.mark.parametrize("what", SPOILED)
+def test_what_is_wrong_in_a_folder_is_named(tree, cache, what, packed):
+    spoil, words = SPOILED[what]
+    spoil(tree)
+    path = pack(tree, "gztar") if packed else tree
+    with pytest.raises(ValueError, match=words) as error:
+        datasets.images(path)
+    assert str(error.value).startswith(f"{path}: ") and len(str(error.value).splitlines()) == 1
+    assert stored(cache) == []
+
+
+def zip_with(name: str):
+    """A zip of the folder, and in it one file more."""
+
+    def make(tree):
+        path = pack(tree)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, GOOD)
+        return path
+
+    return make
+
+
+def tar_with(name: str, **attributes):
+    """A tar of the folder, and in it one thing more."""
+
+    def make(tree):
+        path = pack(tree, "tar")
+        info = tarfile.TarInfo(name)
+        info.size = len(GOOD)
+        for attribute, value in attributes.items():
+            setattr(info, attribute, value)
+        with tarfile.open(path, "a") as archive:
+            archive.addfile(info, io.BytesIO(GOOD))
+        return path
+
+    return make
+
+
+def shortened(kind: str):
+    def make(tree):
+        path = pack(tree, kind)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path
+
+    return make
+
+
+def encrypted(tree):
+    """A zip that says of every file that it needs a password."""
+    path = pack(tree)
+    data = bytearray(path.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02", data):
+        data[entry.start() + 8] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def file_of(content: bytes, name: str):
+    def make(tree):
+        (tree.parent / name).write_bytes(content)
+        return tree.parent / name
+
+    return make
+
+
+BROKEN = {
+    "zip that escapes": (
+        zip_with("train/../../../escaped.png"),
+        "will not unpack 'train/../../../escaped.png'",
+    ),
+    "tar that escapes": (tar_with("../../escaped.png"), "will not unpack '../../escaped.png'"),
+    "link that escapes": (
+        tar_with("train/cat/3.png", type=tarfile.SYMTYPE, linkname="../../../../etc/hostname"),
+        "will not unpack 'train/cat/3.png'",
+    ),
+    "device": (
+        tar_with("train/cat/3.png", type=tarfile.CHRTYPE),
+        "will not unpack 'train/cat/3.png'",
+    ),
+    "half a zip": (shortened("zip"), "must be a folder, or a zip, tar"),
+    "half a tar": (shortened("tar"), "pets.tar: "),
+    "half a tar.gz": (shortened("gztar"), "cannot be unpacked, is it whole?"),
+    "half a tar.xz": (shortened("xztar"), "cannot be unpacked, is it whole?"),
+    "encrypted": (encrypted, "cannot be unpacked, is it whole?.*password"),
+    "text": (file_of(b"Hello, I am a dog", "dog.zip"), "must be a folder, or a zip, tar"),
+    "one image": (file_of(GOOD, "dog.png"), "must be a folder, or a zip, tar"),
+    "nothing": (file_of(b"", "dog.tar"), "dog.tar: "),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_wrong_with_an_archive_is_named(tree, cache, what):
+    make, words = BROKEN[what]
+    path = make(tree)
+    before = sorted(tree.parent.rglob("*"))
+    with pytest.raises(ValueError, match=words) as error:
+        datasets.images(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert stored(cache) == []
+    assert [f for f in tree.parent.rglob("*") if f not in before and cache not in f.parents] in (
+        [],
+        [cache.parent, cache],
+    )
+
+
+def test_no_such_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+        datasets.images(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("key", ["cifar100", "CIFAR10", "", "images:", "images:xyz", "images"])
+def test_an_unknown_key_is_named_with_what_is_allowed(key):
+    with pytest.raises(ValueError, match=f"data='{key}': must be 'cifar10', 'synthetic' or"):
+        datasets.load(key)
+
+
+def test_images_that_are_gone_from_the_cache_can_be_brought_back(tree, cache):
+    pets = datasets.images(tree)
+    shutil.rmtree(cache)
+    with pytest.raises(FileNotFoundError, match=f"'{pets.key}': .* rd.datasets.images once"):
+        datasets.load(pets.key)
+    datasets.images(tree)
+    assert datasets.load(pets.key).train_x.equal(pets.train_x)
+
+
+# ------------------------------------------------------------------------------------------- cache
+
+
+@pytest.mark.parametrize("damage", ["shorter", "empty", "one bit", "foreign"])
+def test_a_damaged_cache_is_made_again(tree, cache, damage):
+    pets = datasets.images(tree)
+    (file,) = cache.glob("*.npz")
+    data = bytearray(file.read_bytes())
+    if damage == "one bit":
+        data[len(data) // 3] ^= 1  # in the pixels
+    file.write_bytes(
+        {"shorter": data[:-100], "empty": b"", "one bit": data, "foreign": b"GIF89a"}[damage]
+    )
+    assert datasets.images(tree).train_x.equal(pets.train_x)
+    assert datasets.load(pets.key).train_x.equal(pets.train_x)
+
+
+def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch):
+    for function in ("_pixels", "_images", "_write"):
+        with monkeypatch.context() as patch:
+            calls = iter([getattr(datasets, function)])  # works once, then the user interrupts
+
+            def interrupt(*args, calls=calls, function=function):
+                if function == "_write":
+                    args[1].write_bytes(b"PK half a file")
+                elif call := next(calls, None):
+                    if function == "_pixels":
+                        return call(*args)
+                raise KeyboardInterrupt
+
+            patch.setattr(datasets, function, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                datasets.images(pack(tree))
+        assert stored(cache) == []
+    (cache / "images-0123.npz.part").write_bytes(b"what a killed process leaves")
+    assert datasets.images(tree).train_x.equal(datasets.images(pack(tree)).train_x)
+
+
+def test_all_who_ask_at_once_wait_for_one(tree, monkeypatch):
+    decode, calls = datasets._decode, []
+    monkeypatch.setattr(datasets, "_decode", lambda path: calls.append(path) or decode(path))
+    with ThreadPoolExecutor(4) as pool:
+        digests = set(pool.map(lambda _: datasets.images(tree).digest, range(4)))
+    assert len(calls) == len(digests) == 1
+
+
+# --------------------------------------------------------------------------------------- synthetic
+
+
+def test_the_synthetic_set_is_the_same_on_every_machine():
+    made = datasets.synthetic()
+    assert made.digest == "8e21f5d7dc4723e8"
+    assert made.train_x.shape == (20_000, 32, 32, 3) and made.test_x.shape == (2_000, 32, 32, 3)
+    assert made.train_y[:500].bincount().tolist() == [50] * 10
+    assert made.classes[0] == "disk" and len(made.classes) == 10
+    again = datasets.load("synthetic")
+    assert again.key == made.key == again.name == "synthetic"
+    assert again.train_x.equal(made.train_x) and again.digest == made.digest
+    assert len({image.tobytes() for image in made.train_x.numpy()}) == 20_000
+
+
+# ---------------------------------------------------------------------------------------- CIFAR-10
+
+
+@pytest.fixture(scope="module")
+def archive():
+    """A CIFAR-10 archive in small, pickled as numpy did in 2009."""
+    buffer, random = io.BytesIO(), np.random.default_rng(0)
+    sums = {}
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for i, name in enumerate([n for n, _ in CIFAR10.train_list + CIFAR10.test_list]):
+            pixels = random.integers(0, 256, (4, 3072), np.uint8)
+            content = pickle.dumps({"data": pixels, "labels": [i, 1, 2, 3]}, protocol=2)
+            content = content.replace(b"\x89\x88\x87", b"K\x00K\x01\x87")  # dtype("u1", 0, 1)
+            add(tar, name, content, sums)
+        names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+        add(tar, "batches.meta", pickle.dumps({"label_names": names}, protocol=2), sums)
+    return buffer.getvalue(), sums
+
+
+def add(tar, name, content, sums):
+    info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+    sums[name] = hashlib.md5(content).hexdigest()
+
+
+@pytest.fixture
+def server(archive, monkeypatch):
+    """Mirrors on 127.0.0.1: `server.use("half", "good")` sets them, `server.asked` counts."""
+    content, sums = archive
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(content).hexdigest())
+    for part in ("train_list", "test_list"):
+        changed = [[name, sums[name]] for name, _ in getattr(CIFAR10, part)]
+        monkeypatch.setattr(CIFAR10, part, changed)
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
+    monkeypatch.setattr(datasets, "TIMEOUT", 0.3)
+    done = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            kind = self.path.split("/")[1]
+            server.asked.append(kind)
+            if kind == "missing":
+                return self.send_error(404)
+            body = b"<html>Welcome to our new site" if kind == "page" else content
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if kind in ("half", "silent") else body)
+            if kind == "silent":
+                done.wait(10)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.done = [], done
+
+    def use(*kinds):
+        port = {"dead": 9}  # nobody listens on 9
+        urls = [
+            f"http://127.0.0.1:{port.get(k, server.server_port)}/{k}/cifar-10-python.tar.gz"
+            for k in kinds
+        ]
+        monkeypatch.setattr(datasets, "MIRRORS", tuple(urls[:-1]))
+        monkeypatch.setattr(CIFAR10, "url", urls[-1])
+        server.asked.clear()
+
+    server.use = use
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    done.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_mirrors_are_tried_in_turn(server, cache, archive):
+    server.use("dead", "missing", "half", "page", "silent", "good", "never")
+    images = datasets.load("cifar10")
+    assert server.asked == ["missing", "half", "page", "silent", "good"]
+    assert images.train_x.shape == (20, 32, 32, 3) and images.test_x.shape == (4, 32, 32, 3)
+    assert images.train_y.tolist()[:5] == [0, 1, 2, 3, 1] and images.test_y[0] == 5
+    assert (images.name, images.key, images.classes[9]) == ("CIFAR-10", "cifar10", "truck")
+    assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
+    assert (cache / "cifar-10-python.tar.gz").read_bytes() == archive[0]
+    server.use("dead")
+    assert datasets.load("cifar10").train_x.equal(images.train_x)
+
+
+def test_without_any_mirror_the_error_says_what_to_do(server, cache):
+    server.use("dead", "half", "missing")
+    with pytest.raises(ConnectionError) as error:
+        datasets.cifar10()
+    for words in (
+        "/dead/cifar-10-python.tar.gz: <urlopen error",
+        "/half/cifar-10-python.tar.gz: ",
+        "/missing/cifar-10-python.tar.gz: HTTP Error 404",
+        f"put cifar-10-python.tar.gz (MD5 {CIFAR10.tgz_md5}) into {cache} yourself",
+        'data="synthetic"',
+        "rd.datasets.images(path)",
+    ):
+        assert words in str(error.value)
+    assert stored(cache) == []
+    server.use("good")
+    assert datasets.cifar10().name == "CIFAR-10"
+
+
+def test_an_interrupted_download_is_not_in_the_way(server, cache, monkeypatch):
+    server.use("good")
+    with monkeypatch.context() as patch:
+
+        def interrupted(source, out):
+            out.write(source.read(100))
+            raise KeyboardInterrupt
+
+        patch.setattr(shutil, "copyfileobj", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            datasets.cifar10()
+    assert stored(cache) == []
+    (cache / "cifar-10-python.tar.gz.part").write_bytes(b"what a killed process leaves" * 10_000)
+    assert datasets.cifar10().name == "CIFAR-10"
+    assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
+
+
+def test_a_broken_archive_in_the_way_is_replaced(server, cache, archive, tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "cifar-10-python.tar.gz").write_bytes(archive[0][:-1])
+    (root / "cifar-10-batches-py").mkdir()
+    (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
+    server.use("missing")
+    with pytest.raises(ConnectionError):
+        datasets.cifar10(root)
+    server.use("good")
+    assert datasets.cifar10(root).name == "CIFAR-10" and server.asked == ["good"]
+    assert (root / "cifar-10-python.tar.gz").read_bytes() == archive[0]
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_what_is_on_the_disk_is_not_downloaded(server, archive, tmp_path, unpacked):
+    server.use("dead")
+    file = tmp_path / "cifar-10-python.tar.gz"
+    file.write_bytes(archive[0])
+    if unpacked:
+        with tarfile.open(file) as tar:
+            tar.extractall(tmp_path, filter="data")
+        file.unlink()
+    assert datasets.cifar10(tmp_path).name == "CIFAR-10"
+
+
+def test_all_who_ask_at_once_download_once(server):
+    server.use("good")
+    with ThreadPoolExecutor(3) as pool:
+        digests = set(pool.map(lambda _: datasets.cifar10().digest, range(3)))
+    assert len(digests) == 1 and server.asked == ["good"]
+
+
+def test_an_archive_stands_in_for_cifar10(tree, monkeypatch):
+    monkeypatch.setenv(datasets.VARIABLE, str(pack(tree, "xztar")))
+    images = datasets.load("cifar10")
+    assert (images.name, images.key) == ("CIFAR-10 (JPEG)", "cifar10")
+    assert images.digest == datasets.images(tree).digest
+    monkeypatch.setenv(datasets.VARIABLE, os.devnull + "/nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+        datasets.load("cifar10")
