@@ -41,7 +41,7 @@ class Recordings(Directive):
     def run(self):
         baseline = rd.Config.book().as_dict()
         runs, sections = [], []
-        for name, config in rd.bundled().items():
+        for name, config in rd.recording.planned().items():
             changed = {field: value for field, value in config.as_dict().items() if value != baseline[field]}
             what = code(changed) if changed else "the baseline"
             path = rd.recording.bundle_dir() / f"{config.digest}.nc"
