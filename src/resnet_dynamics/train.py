@@ -50,7 +50,7 @@ def train(config: Config, *, device=None, filters=False, progress=True):
     Returns:
         (model, recording): the trained network and an xarray.Dataset.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(device)
     data = Data(config, device)
     model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
     lr, lars_lr = learning_rates(config, data.steps_per_epoch)
@@ -131,6 +131,17 @@ def learning_rates(config: Config, steps_per_epoch: int):
 def set_rate(optimizer, lr, lars_lr):
     for group in optimizer.param_groups:
         group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr)
+
+
+def pick_device(device=None) -> torch.device:
+    """Return the device of that name, if this machine has it; for None the GPU if there is one, else the CPU."""
+    try:
+        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch has one for every way of not having it
+        has = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ValueError(f"device={device!r}: must be one that torch finds here: {', '.join(has)}") from error
+    return found
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -236,7 +247,7 @@ def finish(config, recorder, lr, lars_lr, test, watch, data, dtype):
     provenance = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "precision": str(dtype).removeprefix("torch."),
-        "torch_version": torch.__version__,
+        "torch_version": str(torch.__version__),  # TorchVersion is no plain str
         "package_version": __version__,
         "dataset": data.images.name,
         "dataset_digest": data.images.digest,
