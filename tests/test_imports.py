@@ -17,10 +17,12 @@ ALLOWED = {
     "theory": {"numpy", "schedules"},
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "platformdirs", "filelock",
                   "config", "schedules"},
-    "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording"},
+    "measure": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
+    "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
+              "measure"},
     "explorer": {"numpy", "xarray", "matplotlib", "ipywidgets", "traitlets", "anywidget", "IPython",
-                 "config", "schedules", "theory", "recording", "plots"},
-    "check": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
+                 "config", "schedules", "theory", "recording", "measure", "plots"},
+    "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
     "datasets": {"numpy", "torch", "torchvision", "PIL", "tqdm", "filelock", "platformdirs",
                  "config", "recording"},
     "data": {"numpy", "torch", "config", "datasets"},
@@ -29,7 +31,9 @@ ALLOWED = {
     "recorder": {"numpy", "torch", "xarray", "config", "recording", "schedules"},
     "train": {"numpy", "torch", "tqdm", "config", "schedules", "theory", "data", "datasets",
               "models", "optim", "recorder", "recording"},
-    "runs": {"xarray", "config", "recording", "schedules"},
+    "runs": {"xarray", "config", "recording", "schedules", "measure"},
+    "bench": {"numpy", "torch", "tqdm", "config", "data", "datasets", "models", "optim", "recorder",
+              "schedules", "train"},
     "sweep": {"numpy", "xarray", "tqdm", "config", "recording", "runs"},
 }
 # ... and inside a function, when it is called: what the module itself does without.
@@ -42,7 +46,7 @@ LATE = {
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains.
-VIEW = ["config", "schedules", "theory", "recording", "plots", "explorer", "check", "runs"]
+VIEW = ["config", "schedules", "theory", "recording", "measure", "plots", "explorer", "check", "runs"]
 
 
 def imported(path, late):

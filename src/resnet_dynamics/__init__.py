@@ -2,13 +2,13 @@
 
 import importlib
 
-from . import plots, recording, schedules, theory
+from . import measure, plots, recording, schedules, theory
 from .config import Config
 from .recording import bundled
 from .runs import run
 
 __version__ = "0.1.0"
-__all__ = ["Config", "bundled", "data", "datasets", "models", "optim", "plots", "recorder", "recording", "run",
+__all__ = ["Config", "bundled", "data", "datasets", "measure", "models", "optim", "plots", "recorder", "recording", "run",
            "schedules", "theory", "train"]  # fmt: skip
 
 

@@ -1,1 +1,448 @@
-"""Figures."""
+"""Figures: one function a figure, (recordings, ax) -> ax, in one house style.
+
+`recordings` is a recording, or a list of recordings that differ in their seed alone, which are drawn as a band from
+the lowest to the highest. `ax` is where to draw; None makes a figure of the house size. The style is set on what is
+drawn, never in matplotlib's own parameters. Curves of layers: the darker, the earlier in the network; solid for the
+first convolution of a stage, dashed and dotted for those of its residual branch. So they can be told apart in grey.
+
+No function here trains, reads files, or needs torch.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.ticker import MaxNLocator
+
+from . import measure, recording, theory
+
+SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
+TEXT = 11  # points
+INK, FAINT = "#1a1a1a", "#d9d9d9"
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+_DARK, _LIGHT = 0.0, 0.72  # the part of viridis that shows on white
+
+_RC = {
+    "figure.figsize": SIZE,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "axes.facecolor": "white",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": TEXT,
+    "axes.titlelocation": "left",
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "font.size": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+
+
+# The house style
+def style():
+    """Return a context in which what you draw yourself looks like the rest: `with rd.plots.style(): ...`."""
+    return plt.rc_context(_RC)
+
+
+def figure(*args, **kwargs):
+    """Return fig, axes of plt.subplots(*args, **kwargs), in the house size and style."""
+    with style():
+        return plt.subplots(*args, **{"figsize": SIZE, "layout": "constrained", **kwargs})
+
+
+def _dress(ax):
+    """Give axes the house style, whoever made them; None makes them."""
+    if ax is None:
+        ax = figure()[1]
+    ax.set_facecolor("white")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(INK)
+    ax.tick_params(which="both", labelsize=TEXT, colors=INK)
+    ax.grid(True, color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set(size=TEXT, color=INK)
+    return ax
+
+
+def _label(symbol, units):
+    return symbol if units in ("", "1") else f"{symbol} ({units})"
+
+
+def _steps(ax, ds):
+    ax.set_xlabel(ds.step.attrs.get("long_name", "training step"), size=TEXT, color=INK)
+    ax.set_xlim(0, ds.sizes["step"])
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _ylabel(ax, text):
+    ax.set_ylabel(text, size=TEXT, color=INK)
+
+
+def _legend(ax, above=False, **kwargs):
+    """Put a legend inside, or above the axes where it hides nothing."""
+    room = dict(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2) if above else {}
+    legend = ax.legend(**{"fontsize": TEXT, "frameon": not above, "framealpha": 0.85, "edgecolor": "none",
+                          "handlelength": 1.5, "handletextpad": 0.4, "columnspacing": 0.9, "labelspacing": 0.3,
+                          **room, **kwargs})  # fmt: skip
+    for handle in legend.legend_handles:
+        handle.set_alpha(1)
+    return legend
+
+
+def layer_styles(layers) -> dict:
+    """Return layer → {"color", "linestyle"}: luminance by depth of the stage, line style by the place in it."""
+    stages = list(dict.fromkeys(str(layer).split(".")[0] for layer in layers))
+    shades = plt.get_cmap("viridis")(np.linspace(_DARK, _LIGHT, len(stages)))
+    seen = dict.fromkeys(stages, 0)
+    styles = {}
+    for layer in layers:
+        stage = str(layer).split(".")[0]
+        styles[str(layer)] = {"color": tuple(shades[stages.index(stage)]),
+                              "linestyle": _DASHES[seen[stage] % len(_DASHES)]}  # fmt: skip
+        seen[stage] += 1
+    return styles
+
+
+def _several(recordings) -> list:
+    """Return a list of recordings, each as far as it did not diverge."""
+    found = [recordings] if isinstance(recordings, xr.Dataset) else list(recordings)
+    if not found:
+        raise ValueError("recordings=[]: must be a recording or a list of them")
+    for ds in found:
+        if not isinstance(ds, xr.Dataset):
+            raise TypeError(f"a recording must be an xarray.Dataset as run(config) returns it, not {type(ds).__name__}")
+    return [measure.alive(ds) for ds in found]
+
+
+def _seeds(recordings) -> list:
+    """The same, of one length, for recordings that must be seeds of one run."""
+    found = _several(recordings)
+    configs = {recording.config(ds).replace(seed=0) for ds in found}
+    if len(configs) > 1:
+        raise ValueError(f"{len(configs)} different runs: must be seeds of one run; draw the others on the same ax")
+    steps = min(ds.sizes["step"] for ds in found)
+    return [ds.isel(step=slice(0, steps)) for ds in found]
+
+
+def _draw(ax, x, values, **line):
+    """Draw the mean of several curves, and the band from lowest to highest. values: list of [T]."""
+    values = np.stack(values)
+    if len(values) > 1:
+        ax.fill_between(x, values.min(0), values.max(0), color=line["color"], alpha=0.25, linewidth=0)
+    return ax.plot(x, values.mean(0), **line)
+
+
+def _per_layer(ax, seeds, quantity, linewidth=1.6, legend=True, **line):
+    """Draw quantity(ds) [step, layer] of every layer."""
+    series = [quantity(ds) for ds in seeds]
+    for layer, look in _looks(seeds[0]).items():
+        _draw(ax, seeds[0].step, [s.sel(layer=layer).values for s in series], label=layer, linewidth=linewidth,
+              **{**look, **line})  # fmt: skip
+    if legend:
+        _legend(ax, above=True, ncols=_columns(seeds[0].sizes["layer"]))
+
+
+def _columns(entries):
+    return min(4, -(-entries // 2))
+
+
+# Figures 1 to 4: norms in motion
+def shrink(recordings, ax=None, *, layers=None):
+    """Draw what decay takes from |w|² in each step, in % of |w_0|². Figure 1; equation (1′), `measure.shrink`."""
+    return _motion(measure.shrink, recordings, ax, layers, None)
+
+
+def growth(recordings, ax=None, *, layers=None):
+    """Draw what the gradient adds to |w|² in each step, in % of |w_0|². Figure 2; equation (2′), `measure.growth`.
+
+    Faint: every step of the first recording, the highest spikes cut off. Bold: the mean over 50 steps, with the band of
+    the seeds.
+    """
+    ax = _dress(ax)
+    first = _pick(_seeds(recordings)[:1], layers)[0]
+    every = _percent(first, measure.growth)
+    for layer, look in _looks(first).items():
+        ax.plot(first.step, every.sel(layer=layer), color=look["color"], linewidth=0.5, alpha=0.25)
+    _motion(measure.growth, recordings, ax, layers, measure.SMOOTH)
+    ax.set_ylim(0, _room(every))
+    return ax
+
+
+def _room(growth):
+    """How high the axis of growth reaches: above its running mean; a few spikes may be higher."""
+    return 1.7 * float(measure.smooth(growth).max())
+
+
+def _motion(quantity, recordings, ax, layers, smooth):
+    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+    _per_layer(ax, seeds, lambda ds: _percent(ds, quantity, smooth))
+    name, symbol = (quantity(seeds[0]).attrs[key] for key in ("long_name", "symbol"))
+    _ylabel(ax, _label(name if len(symbol) > 8 else f"{name} {symbol}", "% of |w₀|²"))
+    _steps(ax, seeds[0])
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def _percent(ds, quantity, smooth=None):
+    return 100 * measure.smooth(quantity(ds), smooth) / measure.first(ds.w2)
+
+
+def _pick(seeds, layers):
+    if layers is None:
+        return seeds
+    layers = [layers] if isinstance(layers, str) else list(layers)
+    known = [str(name) for name in seeds[0].layer.values]
+    unknown = [name for name in layers if name not in known]
+    if unknown:
+        raise ValueError(f"no layer {', '.join(unknown)} in this recording: it has {', '.join(known)}")
+    return [ds.sel(layer=layers).assign_attrs(all_layers=known) for ds in seeds]
+
+
+def _looks(ds):
+    """The styles of the layers of a recording, the same whether all are drawn or a few."""
+    names = [str(name) for name in ds.layer.values]
+    styles = layer_styles(ds.attrs.get("all_layers", names))
+    return {name: styles[name] for name in names}
+
+
+def balance(recordings, ax=None, *, layers=None):
+    """Draw growth, every step, and shrink over it, in % of |w_0|². Figure 3: figures 1 and 2 in one.
+
+    layers: a name or a list of names; None means all. Of several seeds the first is drawn: the noise is the point.
+    """
+    ds, ax = _pick(_seeds(recordings)[:1], layers)[0], _dress(ax)
+    looks = _looks(ds)
+    add, take = _percent(ds, measure.growth), _percent(ds, measure.shrink)
+    one = len(looks) == 1
+    for layer, look in looks.items():
+        color = "#5b8db8" if one else look["color"]
+        ax.plot(ds.step, add.sel(layer=layer), color=color, linewidth=0.5, alpha=0.8 if one else 0.35,
+                label="growth (noisy)" if one else None)  # fmt: skip
+    for layer, look in looks.items():
+        ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3,
+                **({"color": INK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
+    _legend(ax, above=True, ncols=2 if one else _columns(len(looks)))
+    _ylabel(ax, _label("growth and shrink", "% of |w₀|²"))
+    _steps(ax, ds)
+    ax.set_ylim(0, _room(add))
+    return ax
+
+
+def norms(recordings, ax=None, *, layers=None):
+    """Draw |w|² of every layer, in units of |w_0|². Figure 4."""
+    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+    _per_layer(ax, seeds, measure.norm)
+    attrs = measure.norm(seeds[0]).attrs
+    _ylabel(ax, _label(f"{attrs['long_name']} {attrs['symbol']}", attrs["units"]))
+    _steps(ax, seeds[0])
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+# Figures 5 and 7: dots and line
+def ratio(recordings, ax=None, *, layers=None, dots=1200):
+    """Draw λ|g|/|w| of all layers as dots and √(2λα(1−ρ)) as a line. Figure 5; with momentum figure 7.
+
+    Of a LARS recording the rate is set, not measured: its λ_LARS is drawn as a dashed line, so that
+    ratio([sgd, lars]) compares the two. Only so many dots are drawn, taken evenly; what is computed is not thinned.
+    """
+    runs, ax = _pick(_several(recordings), layers), _dress(ax)
+    measured = [ds for ds in runs if "lars_lr" not in ds]
+    drawn = set()
+    for i, ds in enumerate(measured):
+        looks, rates = _looks(ds), measure.rate(ds)
+        every = -(-ds.sizes["step"] * ds.sizes["layer"] * len(measured) // dots)
+        for j, (layer, look) in enumerate(looks.items()):
+            part = rates.sel(layer=layer).isel(step=slice((7 * j + 3 * i) % every, None, every))
+            ax.plot(part.step, part, ".", color=look["color"], markersize=4.6, alpha=0.6, markeredgewidth=0,
+                    label="λ|g|/|w|, dark to light with depth" if (i, j) == (0, 0) else None)  # fmt: skip
+    for ds in runs:
+        line = measure.line(ds)
+        if "lars_lr" in ds:
+            rate = ds.lars_lr
+            name, look = "λ_LARS of the LARS run", dict(color="#b3520f", linestyle=(0, (4, 2)), linewidth=2.2)
+        else:
+            rate, name, look = line, line.attrs["symbol"], dict(color="black", linewidth=2)
+        key = name, rate.values.tobytes()
+        if key not in drawn:
+            ax.plot(ds.step, rate, label=name, zorder=3, **look)
+            drawn.add(key)
+    _legend(ax, above=True, ncols=1 if len(drawn) > 1 else 2, markerscale=3)
+    symbol = "λ|g|/|w|" if measured else "λ_LARS"
+    _ylabel(ax, _label(symbol, measure.rate(runs[0]).attrs["units"]))
+    _steps(ax, runs[0])
+    top = max([float(measure.line(ds).max()) for ds in runs]
+              + [float(measure.rate(ds).quantile(0.995)) for ds in measured])  # fmt: skip
+    ax.set_ylim(0, 1.08 * top)
+    return ax
+
+
+# What theory predicts
+def prediction(recordings, ax=None, *, layer=None, c="measured"):
+    """Draw √z, dots over line, as measured (mean over 50 steps) and as predicted from |w_0|² and c = |g||w|.
+
+    layer: one layer; None takes the rms over all. c: "measured", "constant" or "correlated", or a list of these; see
+    `measure.predicted`.
+    """
+    seeds, ax = _pick(_seeds(recordings), layer), _dress(ax)
+    ax.axhline(1, color="#8c8c8c", linewidth=1)
+    measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
+    _draw(ax, seeds[0].step, measured, color="#5b9bd5", linewidth=3.2, label="measured")
+    looks = {
+        "measured": dict(color=INK, linewidth=1.6, linestyle="-", label="predicted, with the measured c(t)"),
+        "constant": dict(color=INK, linewidth=1.6, linestyle=(0, (4, 2)), label="predicted, with a constant c"),
+        "correlated": dict(
+            color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="predicted, with correlated batches"
+        ),
+    }
+    for kind in [c] if isinstance(c, str) else c:
+        theirs = np.mean([_over_layers(measure.predicted(ds, kind).z) for ds in seeds], axis=0)
+        ax.plot(seeds[0].step, theirs, zorder=3, **looks[kind])
+    _ylabel(ax, "√z, dots over line")
+    _steps(ax, seeds[0])
+    ax.set_ylim(bottom=0)
+    _legend(ax, above=True, ncols=1 if not isinstance(c, str) and len(c) > 1 else 2)
+    return ax
+
+
+def _over_layers(z):
+    return np.sqrt(z.mean("layer")).values
+
+
+def cosine(recordings, ax=None, *, layers=None):
+    """Draw |cos(w, g)| of every layer, rms over 50 steps, on a logarithmic axis, and state the rms over all steps."""
+    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+    _per_layer(ax, seeds, lambda ds: np.sqrt(measure.smooth(measure.cosine(ds) ** 2, measure.SMOOTH)))
+    ax.set_yscale("log")
+    total = np.sqrt(sum(measure.rms(measure.cosine(ds)) ** 2 for ds in seeds) / len(seeds))
+    low, high = total.idxmin("layer").item(), total.idxmax("layer").item()
+    said = f"rms of all steps: {_power(total.min())} ({low}) to {_power(total.max())} ({high})"
+    said = said if len(total) > 1 else f"rms of all steps: {_power(total)}"
+    lines = [line.get_ydata() for line in ax.lines]
+    ax.set_ylim(np.nanmin(lines) / 4, np.nanmax(lines) * 2)
+    ax.text(0.02, 0.03, said, transform=ax.transAxes, size=TEXT - 1, color=INK)
+    _ylabel(ax, "|cos(w, g)|")
+    _steps(ax, seeds[0])
+    return ax
+
+
+def _power(x):
+    """2.3e-7 → "2·10⁻⁷"."""
+    digit, power = f"{float(x):.0e}".split("e")
+    return f"{digit}·10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def rotation(recordings, ax=None, *, layers=None):
+    """Draw the angle by which each layer turns in a step, rms over 50 steps, and its equilibrium √(2λα/(1+ρ))."""
+    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+    seeds_but_last = [ds.isel(step=slice(0, -1)) for ds in seeds]  # the angle of the last step is not recorded
+    angles = dict(zip(map(id, seeds_but_last), (measure.rotation(ds) for ds in seeds)))
+    _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
+    c = recording.config(seeds[0])
+    if not c.optimizer.startswith("lars"):
+        line = theory.rotation_angle(seeds[0].lr.astype(float), c.weight_decay, c.momentum, optimizer=c.optimizer)
+        ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
+        said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
+        ax.text(0.98, 0.92, f"black: {said}", transform=ax.transAxes, size=TEXT, color=INK, ha="right", va="top")
+    _ylabel(ax, "rotation (rad/step)")
+    _steps(ax, seeds[0])
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
+    """Draw √z from several initial norms, by the master equation with constant c, and as measured, rms over layers.
+
+    starts: |w_0|² relative to its equilibrium at the highest λ. Where the curves meet, the start is forgotten.
+    """
+    seeds, ax = _seeds(recordings), _dress(ax)
+    c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
+    measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
+    _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
+    top = theory.equilibrium_norm(1.0, lr.max(), c.weight_decay, c.momentum) ** 2
+    for start, dash, shade in zip(starts, _DASHES * len(starts), np.linspace(0, 0.5, len(starts))):
+        z = theory.master_ode(lr, c.weight_decay, c.momentum, w2_0=start * top)
+        ax.plot(seeds[0].step, np.sqrt(z), color=str(shade), linestyle=dash, linewidth=1.6, label=f"{start:g} ×")
+    _ylabel(ax, "√z, dots over line")
+    _steps(ax, seeds[0])
+    ax.set_ylim(bottom=0)
+    _legend(ax, above=True, ncols=4, title="|w₀|² relative to equilibrium:", title_fontsize=TEXT, alignment="right")
+    return ax
+
+
+# Training
+def curves(runs, ax=None, *, quantity="test_accuracy"):
+    """Draw the loss or accuracy of runs over epochs.
+
+    Args:
+        runs: name → recording, or → list of seeds, drawn as a band; or a single recording.
+        ax: None makes a figure.
+        quantity: "test_accuracy", "test_loss", "accuracy" or "loss" (of training batches, mean over an epoch).
+    """
+    allowed = ("test_accuracy", "test_loss", "accuracy", "loss")
+    if quantity not in allowed:
+        raise ValueError(f"quantity={quantity!r}: must be one of {', '.join(allowed)}")
+    ax = _dress(ax)
+    named = runs if isinstance(runs, dict) else {None: runs}
+    percent = 100 if "accuracy" in quantity else 1
+    for (name, run), look in zip(named.items(), _LOOKS * len(named)):
+        seeds = _seeds(run)
+        epochs = recording.config(seeds[0]).epochs
+        if quantity.startswith("test_"):
+            x, values = seeds[0].epoch, [percent * ds[quantity].values for ds in seeds]
+        else:
+            whole = [run] if isinstance(run, xr.Dataset) else run
+            each = whole[0].sizes["step"] / epochs
+            x = (seeds[0].step + 1) / each
+            values = [percent * measure.smooth(ds[quantity].astype(float), round(each)).values for ds in seeds]
+        _draw(ax, x, values, label=name, linewidth=1.8, **look)
+    attrs = seeds[0][quantity].attrs
+    _ylabel(ax, _label(attrs["symbol"] if percent == 100 else attrs["long_name"].split(",")[0].split(" after")[0],
+                       "%" if percent == 100 else attrs["units"]))  # fmt: skip
+    ax.set_xlabel("epoch", size=TEXT, color=INK)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if named.keys() != {None}:
+        _legend(ax, loc="best", ncols=1)
+    return ax
+
+
+_LOOKS = [dict(color=color, linestyle=dash) for color, dash in zip(
+    ("black", "#0072b2", "#d55e00", "#56b4e9", "#8c8c8c", "#a05a8c"), (*_DASHES, "-"))]  # fmt: skip
+
+
+# Yours against theirs
+def verdict(mine, seeds, ax=None):
+    """Draw √z of a run, rms over layers, over the band of some seeds, and say whether it agrees: `measure.verdict`.
+
+    The runs may differ in length; the axis is the share of training.
+    """
+    ax = _dress(ax)
+    theirs = _seeds(seeds)
+    share = 100 * (theirs[0].step + 0.5) / theirs[0].sizes["step"]
+    name = f"the book, {len(theirs)} seeds" if len(theirs) > 1 else "the book"
+    band = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in theirs]
+    _draw(ax, share, band, color="#3c78a8", linewidth=1.4, linestyle=(0, (4, 1.5)), label=name)
+    own = measure.alive(mine)
+    ax.plot(100 * (own.step + 0.5) / mine.sizes["step"], _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
+            linewidth=1.8, label="this run")  # fmt: skip
+    ax.axhline(1, color="#8c8c8c", linewidth=1, zorder=1)
+    _ylabel(ax, "√z, dots over line")
+    ax.set_xlabel("share of training (%)", size=TEXT, color=INK)
+    ax.set_xlim(0, 100)
+    ax.set_ylim(bottom=0)
+    _legend(ax, loc="lower center")
+    ax.set_title("\n".join(textwrap.wrap(measure.verdict(mine, theirs), 56)), size=TEXT, color=INK, loc="left")
+    return ax

@@ -1,0 +1,385 @@
+"""What is measured: quantities computed from a recording, each with its equation and its unit.
+
+Every function takes a recording (an xarray.Dataset, see `recording`) and returns DataArrays that know their symbol,
+name and unit. State is before step t, as recorded: w = w_t, v = v_{t-1}. λ, α, ρ are the run's own. A run that
+diverged counts up to the last step at which its loss was finite.
+
+Two conventions serve all of it:
+    SMOOTH  series are averaged over 50 steps, centered; an exponential mean would lag behind by its own length.
+    WINDOW  numbers for a whole run are means over steps from 25 % to 75 % of it, after the warm-up has been
+            forgotten and before equilibrium is lost at the end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from . import theory
+from .recording import config
+
+SMOOTH = 50
+WINDOW = (0.25, 0.75)
+
+
+# Tools
+def alive(ds):
+    """Return the steps before a run diverged: all of them, mostly."""
+    end = int(ds.attrs.get("diverged_at", -1))
+    return ds if end < 0 else ds.isel(step=slice(0, end))
+
+
+def window(ds, share=WINDOW):
+    """Return the steps from 25 % to 75 % of a recording, or of any share of it."""
+    first, last = (round(part * ds.sizes["step"]) for part in share)
+    return ds.isel(step=slice(first, last))
+
+
+def smooth(series, steps=SMOOTH):
+    """Return the centered mean over `steps` steps, fewer at the ends. Dims and attributes stay; NaN is left out.
+
+    Means of growth and of shrink over the same steps still telescope. Cost: two cumulative sums.
+    """
+    if steps is None or steps <= 1:
+        return series
+    axis, n = series.get_axis_num("step"), series.sizes["step"]
+    x = np.moveaxis(series.values.astype(float), axis, 0)
+    first = np.maximum(np.arange(n) - steps // 2, 0)
+    last = np.minimum(np.arange(n) + (steps + 1) // 2, n)
+
+    def totals(a):
+        a = np.concatenate([np.zeros_like(a[:1]), np.cumsum(a, axis=0)])
+        return a[last] - a[first]
+
+    there = np.isfinite(x)
+    count = totals(there.astype(float))
+    mean = np.where(count > 0, totals(np.where(there, x, 0.0)) / np.maximum(count, 1), np.nan)
+    return series.copy(data=np.moveaxis(mean, 0, axis))
+
+
+def _named(array, name, symbol, long_name, units):
+    array = array.rename(name)
+    array.attrs = {"symbol": symbol, "long_name": long_name, "units": units}
+    return array
+
+
+def _is_lars(ds):
+    return config(ds).optimizer.startswith("lars")
+
+
+def _sgd(ds, what):
+    """Return the config and λ of a run of SGD; of LARS there is no such quantity."""
+    c = config(ds)
+    if _is_lars(ds):
+        raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
+    return c, ds.lr.astype(float)
+
+
+def _overlap(c):
+    """What multiplies 2 d·v: ρ for heavy ball, ρ² for Nesterov."""
+    return c.momentum**2 if c.optimizer == "nesterov" else c.momentum
+
+
+def _before(v2):
+    """|v_{t-1}|², before step t, from |v_t|²: zero at the start."""
+    return v2.shift(step=1, fill_value=0.0)
+
+
+# The two motions of the norm: figures 1 to 4
+def shrink(ds):
+    """Return what decay takes from the squared norm in each step, u² [step, layer]. Equation (1′), exact.
+
+        ρ = 0   (2λα − λ²α²)|w|²
+        ρ > 0   2λ'α|w|² with λ' = λ/(1 − ρ)
+
+    With momentum the balance is that of z = w − λ'ρv (Nesterov: λ'ρ²v), the weights as they will be when every
+    gradient so far has had its whole effect: z ← z − λ'd at constant λ. Hence |z|² changes by growth − shrink − 2λ'w·g,
+    with `growth` as below. z is not recorded but follows: see `applied_norm`.
+    """
+    c, lr = _sgd(ds, "shrink")
+    if c.momentum == 0:
+        symbol, amount = "(2λα − λ²α²)|w|²", theory.shrink(ds.w2.astype(float), lr, c.weight_decay)
+    else:
+        symbol, amount = "2λα|w|²/(1 − ρ)", 2 * lr * c.weight_decay / (1 - c.momentum) * ds.w2.astype(float)
+    return _named(amount, "shrink", symbol, "shrink", "u²")
+
+
+def growth(ds):
+    """Return what the gradient adds to the squared norm in each step, u² [step, layer]. Equation (2′), exact.
+
+    ρ = 0   λ²|g|²
+    ρ > 0   λ'²(|d|² + 2ρ d·v) with λ' = λ/(1 − ρ); Nesterov: ρ² for ρ in the bracket
+    """
+    c, lr = _sgd(ds, "growth")
+    if c.momentum == 0:
+        symbol, amount = "λ²|g|²", theory.growth(ds.g2.astype(float), lr)
+    else:
+        power = "²" if c.optimizer == "nesterov" else ""
+        symbol = f"λ²(|d|² + 2ρ{power} d·v)/(1 − ρ)²"
+        amount = (lr / (1 - c.momentum)) ** 2 * (ds.d2 + 2 * _overlap(c) * ds.dv).astype(float)
+    return _named(amount, "growth", symbol, "growth", "u²")
+
+
+def norm(ds):
+    """Return |w|²/|w_0|² [step, layer]."""
+    return _named(ds.w2.astype(float) / first(ds.w2), "norm", "|w|²", "squared norm", "|w₀|²")
+
+
+def first(series):
+    """Return the first step of a series, float64 [layer]."""
+    return series.isel(step=0, drop=True).astype(float)
+
+
+def applied_norm(ds):
+    """Return |z|², z = w − λ'ρv, λ' = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
+    c, lr = _sgd(ds, "applied_norm")
+    a = lr * _overlap(c) / (1 - c.momentum)
+    z2 = ds.w2.astype(float) - 2 * a * ds.wv + a**2 * _before(ds.v2)
+    return _named(z2, "applied_norm", "|z|²", "squared norm with every gradient fully applied", "u²")
+
+
+def radial(ds):
+    """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
+    c, lr = _sgd(ds, "radial")
+    return _named(-2 * lr * (1 - lr * c.weight_decay) * ds.wg, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
+
+
+# Dots and line: figures 5 and 7
+def rate(ds):
+    """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
+
+    Of a LARS recording: its λ_LARS, the same for all layers.
+    """
+    if _is_lars(ds):
+        value = ds.lars_lr.astype(float) * xr.ones_like(ds.w2, float)
+        return _named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
+    value = ds.lr.astype(float) * np.sqrt(ds.g2.astype(float) / ds.w2)
+    return _named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
+
+
+def line(ds):
+    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
+    c = config(ds)
+    value = theory.lars_rate(ds.lr.astype(float), c.weight_decay, c.momentum)
+    return _named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
+
+
+def z(ds, steps=None):
+    """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
+
+    With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums.
+    """
+    c, lr = _sgd(ds, "z")
+    if c.weight_decay == 0:
+        raise ValueError("z of a run with weight_decay=0.0: must be > 0, z is relative to the decay")
+    top = smooth((lr**2 * ds.g2).transpose(*ds.w2.dims), steps)
+    bottom = smooth((2 * c.weight_decay * (1 - c.momentum) * lr * ds.w2).transpose(*ds.w2.dims), steps)
+    return _named(top / bottom, "z", "z", "(dots over line)²", "1")
+
+
+# Angles
+def cosine(ds):
+    """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out."""
+    value = ds.wg.astype(float) / np.sqrt(ds.w2.astype(float) * ds.g2)
+    return _named(value, "cosine", "cos(w, g)", "cosine of weights and gradient", "1")
+
+
+def correlation(ds):
+    """Return χ = g·v/(|g||v|), v the momentum before the step [step, layer]; not a number at the first step."""
+    value = ds.gv.astype(float) / np.sqrt(ds.g2.astype(float) * _before(ds.v2))
+    return _named(value, "correlation", "χ", "cosine of gradient and momentum", "1")
+
+
+def rotation(ds):
+    """Return the angle between w_t and w_{t+1}, rad [step − 1, layer].
+
+    sin²(θ/2) = (|Δw|² − (|w'| − |w|)²)/(4|w||w'|): from three norms, since the arccosine of a rounded cosine has no
+    digits left for small angles.
+    """
+    length = np.sqrt(ds.w2.astype(float))
+    after, length = length.shift(step=-1).isel(step=slice(0, -1)), length.isel(step=slice(0, -1))
+    half = (ds.u2.astype(float).isel(step=slice(0, -1)) - (after - length) ** 2) / (4 * length * after)
+    return _named(2 * np.arcsin(np.sqrt(half.clip(0, 1))), "rotation", "θ", "rotation", "rad/step")
+
+
+def rms(series, dims="step"):
+    """Return the root mean square, over steps unless said otherwise."""
+    return np.sqrt((series.astype(float) ** 2).mean(dims))
+
+
+# Numbers of a whole run, one a layer
+def drift(ds, share=WINDOW):
+    """Return δ, the motion of |w|² relative to its decay, a mean over the steps of a window [layer].
+
+        δ = mean of (1 − ρ)(|w_{t+1}|² − |w_t|²)/(2λα|w_t|²)
+    Plain SGD: the mean of z is 1 + δ − λα/2, if w·g = 0. An identity, derived.
+    """
+    ds = alive(ds)
+    c, lr = _sgd(ds, "drift")
+    change = ds.w2.astype(float).shift(step=-1) - ds.w2
+    value = window((1 - c.momentum) * change / (2 * lr * c.weight_decay * ds.w2), share).mean("step")
+    return _named(value, "drift", "δ", "drift of |w|² relative to its decay", "1")
+
+
+def kappa(ds, share=WINDOW):
+    """Return κ = E[d·v]/E[|d|²], v the momentum before the step, over a window [layer]. 0 for orthogonal batches.
+
+    Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
+    """
+    part = window(alive(ds), share)
+    weight = part.lr / part.w2.astype(float)
+    value = (weight * part.dv).sum("step") / (weight * part.d2).sum("step")
+    return _named(value, "kappa", "κ", "correlation of d with the momentum", "1")
+
+
+def telescoping(ds):
+    """Add up all changes of |w|², and compare with the difference of its ends. Exact bookkeeping of a whole run.
+
+        |w_T|² − |w_0|² = Σ growth − Σ shrink + Σ radial + closure · (Σ shrink, or Σ growth where nothing decays)
+        ρ = 0   growth λ²|g|², shrink (2λα − λ²α²)|w|², radial −2λ(1 − λα) w·g
+        ρ > 0   growth |Δw|² − 2λρ w·v (Nesterov ρ²), shrink 2λα|w|², radial −2λ w·g (both: Nesterov times 1 + ρ)
+        LARS    growth |Δw|² − 2λ_LARS ρ w·v, shrink 0, radial −2λ_LARS (|w|/|g|) w·g
+    T counts to the last recorded state, so that the step after it is not in the sums. For ρ > 0 `closure` is relative
+    to Σ 2λα|w|²/(1 − ρ), which all of decay comes to.
+
+    Returns:
+        Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
+    """
+    ds, c = alive(ds), config(ds)
+    ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
+    change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
+    lr, a, rho = rest.lr, c.weight_decay, c.momentum
+    if _is_lars(ds):
+        add = rest.u2 - 2 * rest.lars_lr * rho * rest.wv
+        take = 0 * rest.w2
+        radial = -2 * rest.lars_lr * np.sqrt(rest.w2 / rest.g2) * rest.wg
+    elif rho == 0:
+        add, take = theory.growth(rest.g2, lr), theory.shrink(rest.w2, lr, a)
+        radial = -2 * lr * (1 - lr * a) * rest.wg
+    else:
+        times = 1 + rho if c.optimizer == "nesterov" else 1.0
+        add = rest.u2 - 2 * lr * _overlap(c) * rest.wv
+        take, radial = 2 * lr * a * times * rest.w2, -2 * lr * times * rest.wg
+    add, take, radial = add.sum("step"), take.sum("step"), radial.sum("step")
+    whole = (2 * lr * a / (1 - rho) * rest.w2).sum("step") if take.any() else add
+    out = {
+        "change": _named(change, "change", "Δ|w|²", "change of the squared norm", "u²"),
+        "growth": _named(add, "growth", "Σ growth", "sum of growth", "u²"),
+        "shrink": _named(take, "shrink", "Σ shrink", "sum of shrink", "u²"),
+        "radial": _named(radial, "radial", "Σ radial", "sum of what w·g adds", "u²"),
+        "closure": _named((change - add + take - radial) / whole, "closure", "closure", "what is left over", "1"),
+        "radial_share": _named(radial / whole, "radial_share", "Σ radial/Σ shrink", "share of w·g", "1"),
+    }
+    return xr.Dataset(out)
+
+
+def acceptance(ds, share=WINDOW):
+    """Return what theory and recording must agree on, over a window, for every layer [layer].
+
+        raw        rms of dots over line, λ|g|/|w| / √(2λα(1 − ρ))
+        drift      δ
+        kappa      κ, if ρ > 0
+        corrected  ρ = 0: raw/√(1 + δ), an identity. ρ > 0: raw/√((1 + δ)/(1 + 2ρκ)), Nesterov ρ² for ρ
+        update     heavy ball: rms of λ|v|/|w| / √(2λα/(1 + ρ)), over √(1 + δ); whatever the correlation
+        cosine     rms of cos(w, g) over all steps
+
+    Where a range is expected, attrs have it as `low`, `high`, and `layers`, the number of layers that must be inside
+    (of eight). `passed` counts those that are.
+    """
+    ds = alive(ds)
+    c, lr = _sgd(ds, "acceptance")
+    rho, delta = c.momentum, drift(ds, share)
+    raw = np.sqrt(window(z(ds), share).mean("step"))
+    out = {"raw": _named(raw, "raw", "√⟨z⟩", "dots over line", "1"), "drift": delta}
+    if rho == 0:
+        corrected = raw / np.sqrt(1 + delta)
+    else:
+        out["kappa"] = kappa(ds, share)
+        corrected = raw / np.sqrt((1 + delta) / (1 + 2 * _overlap(c) * out["kappa"]))
+    out["corrected"] = _named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
+    if rho > 0 and c.optimizer == "sgd":
+        square = window(lr * ds.v2 / ds.w2.astype(float), share).mean("step") * (1 + rho) / (2 * c.weight_decay)
+        out["update"] = _named(np.sqrt(square / (1 + delta)), "update", "λ|v|/|w|", "update over prediction", "1")
+    out["cosine"] = _named(rms(cosine(ds)), "cosine", "rms cos(w, g)", "rms cosine of weights and gradient", "1")
+    ranges = {"raw": (0.88, 1.12, 7) if rho == 0 else (0.8, 1.3, 7),
+              "corrected": (0.98, 1.02, 8) if rho == 0 else (0.97, 1.03, 8),
+              "update": (0.98, 1.02, 8), "cosine": (0.0, 1e-3, 8)}  # fmt: skip
+    for name, (low, high, layers) in ranges.items():
+        if name in out:
+            inside = int(((out[name] >= low) & (out[name] <= high)).sum())
+            out[name].attrs |= {"low": low, "high": high, "layers": layers, "passed": inside}
+    return xr.Dataset(out)
+
+
+# Measured against predicted
+def gradient_size(ds, steps=None):
+    """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
+    value = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
+    return _named(value, "gradient_size", "c", "gradient times weight", "nat")
+
+
+def predicted(ds, c="measured", steps=SMOOTH):
+    """Return |w|² and z as theory has them, from |w_0|² and the size c of the gradients alone [step, layer].
+
+    The norm follows `theory.norm_recurrence`, for which batches are independent; z = λc²/(2α(1 − ρ)|w|⁴), averaged like
+    `z(ds, steps)`.
+
+    Args:
+        ds: a recording of SGD.
+        c: "constant", the rms of |g||w| over the run, one number a layer; "measured", its running rms over `steps`; or
+            "correlated": as measured, but the norm is driven by c² + 2ρ(g·v)|w|² (Nesterov ρ²), that is by c²(1 + 2ρκ),
+            what is left of c² when successive batches are not independent. Without momentum the last two are the same.
+    """
+    if c not in ("constant", "measured", "correlated"):
+        raise ValueError(f"c={c!r}: must be 'constant', 'measured' or 'correlated'")
+    ds = alive(ds)
+    setting, lr = _sgd(ds, "predicted")
+    if c == "constant":
+        size = rms(gradient_size(ds)).expand_dims(step=ds.step)
+    else:
+        size = gradient_size(ds, steps)
+    drive = size = size.transpose("step", "layer")
+    if c == "correlated":
+        overlap = smooth((2 * _overlap(setting) * ds.gv.astype(float) * ds.w2).transpose("step", "layer"), steps)
+        drive = np.sqrt((size**2 + overlap).clip(0))
+    w2 = theory.norm_recurrence(first(ds.w2).values, drive.values, lr.values, setting.weight_decay, setting.momentum,
+                                optimizer=setting.optimizer)  # fmt: skip
+    w2 = size.copy(data=w2)
+    theirs = ds.assign(w2=w2, g2=size**2 / w2)
+    return xr.Dataset({"w2": _named(w2, "w2", "|w|²", "squared weight norm, predicted", "u²"), "z": z(theirs, steps)})
+
+
+# Yours against theirs
+_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided 95 %, 1 ... 9 degrees of freedom
+
+
+def overall(ds, share=WINDOW):
+    """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
+    return float(np.sqrt(window(z(alive(ds)), share).mean()))
+
+
+def verdict(mine, seeds):
+    """Say in a sentence or two whether a run agrees with the seeds of another, and by how much it does not.
+
+    Compared is `overall`. With n seeds of mean m and standard deviation s, one more seed falls within
+    m ± t s √(1 + 1/n) 19 times in 20 (Student's t with n − 1 degrees of freedom); that is called inside.
+    """
+    end = int(mine.attrs.get("diverged_at", -1))
+    if end >= 0:
+        return f"This run diverged at step {end} of {mine.sizes['step']}: there is no equilibrium to compare."
+    value, theirs = overall(mine), np.array([overall(ds) for ds in seeds])
+    mean, n = theirs.mean(), len(theirs)
+    said = f"Dots over line, middle half of training: {value:.3f}."
+    if n == 1:
+        return f"{said} The book's run: {mean:.3f}, a difference of {_signed(value / mean - 1)}."
+    t = _STUDENT[n - 2] if n - 2 < len(_STUDENT) else 2.0
+    width = t * theirs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    said += f" {n} seeds of the book: {mean:.3f} ± {width:.3f}."
+    if abs(value - mean) <= width:
+        return f"{said} Inside: it could be one more seed."
+    side, far = "above" if value > mean else "below", abs(value - mean) - width
+    return f"{said} Outside, {side} by {far:.3f} ({_signed(value / mean - 1)} from the mean)."
+
+
+def _signed(share):
+    return f"{100 * share:+.1f} %".replace("-", "−")

@@ -1,0 +1,360 @@
+"""Figures and the numbers in them: identities on real recordings, known answers on made-up ones."""
+
+import json
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import resnet_dynamics as rd
+from resnet_dynamics import measure, plots, recording, schedules, theory
+from resnet_dynamics.config import CONVS
+
+TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
+RUNS = {
+    "sgd": dict(lr=1.0, momentum=0.0),
+    "momentum": dict(lr=0.1, momentum=0.9),
+    "lars": dict(lr=1.0, momentum=0.0, optimizer="lars"),
+}
+SEEDS = 3
+
+
+@pytest.fixture(scope="session")
+def real():
+    """Three tiny runs, 32 steps each, that were really trained."""
+    return {name: rd.run(rd.Config.smoke(**TINY, **run), progress=False) for name, run in RUNS.items()}
+
+
+def made_up(config=None, c=(0.3, 0.1), start=(1.0, 4.0), steps_per_epoch=20, noise=0.0, wg=0.0):
+    """A recording in which random orthogonal gradients of size c do exactly what they do on average."""
+    config = config or rd.Config(lr=4.0, momentum=0.0)
+    lr = schedules.rates(config, steps_per_epoch)
+    c = np.array(c) * np.exp(noise * np.random.default_rng(config.seed).normal(size=(len(lr), len(c))))
+    alpha, rho = config.weight_decay, config.momentum
+    w2, wv, v2, u2 = theory.moments(np.array(start), c, lr, alpha, rho, optimizer=config.optimizer)
+    v2_before = np.concatenate([np.zeros_like(v2[:1]), v2[:-1]])
+    data = {"w2": w2, "g2": c**2 / w2, "d2": c**2 / w2 + alpha**2 * w2, "v2": v2, "u2": u2,
+            "wg": wg * c, "wv": wv, "dv": alpha * wv, "gv": 0.1 * np.sqrt(c**2 / w2 * v2_before)}  # fmt: skip
+    data = {name: (("step", "layer"), a) for name, a in data.items()}
+    data |= {"lr": ("step", lr), "loss": ("step", 2 / (1 + lr)), "accuracy": ("step", 1 - lr / 9)}
+    epochs = np.arange(1, round(config.epochs) + 1)
+    data |= {"test_loss": ("epoch", 1 / epochs), "test_accuracy": ("epoch", 1 - 1 / epochs)}
+    coords = {"step": np.arange(len(lr)), "layer": ["prep", "layer1"], "epoch": epochs}
+    attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": 1}
+    return recording.label(xr.Dataset(data, coords, attrs))
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    yield
+    plt.close("all")
+
+
+# Numbers
+@pytest.mark.parametrize("name", RUNS)
+def test_every_change_of_the_norm_is_accounted_for(real, name):
+    book = measure.telescoping(real[name])
+    assert abs(book.closure).max() < 2e-3  # float32 over few steps of little decay
+    total = book.growth - book.shrink + book.radial
+    np.testing.assert_allclose(total, book.change, atol=1e-4 * float(real[name].w2.max()))
+    assert abs(book.radial_share).max() < 0.05
+
+
+def test_the_motion_of_the_norm_is_growth_minus_shrink_at_every_step(real):
+    ds = real["sgd"]
+    change = (ds.w2.astype(float).shift(step=-1) - ds.w2).isel(step=slice(0, -1))
+    said = (measure.growth(ds) - measure.shrink(ds) + measure.radial(ds)).isel(step=slice(0, -1))
+    np.testing.assert_allclose(said, change, atol=1e-6 * float(ds.w2.max()))
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov"])
+def test_with_momentum_the_pair_moves_the_applied_weights(real, name):
+    # z depends on λ; before and after step t are both taken at λ_t.
+    ds = (made_up(rd.Config(optimizer="nesterov")) if name == "nesterov" else real[name]).astype(float)
+    c = recording.config(ds)
+    power = 2 if name == "nesterov" else 1
+    a = ds.lr * c.momentum**power / (1 - c.momentum)
+    before = measure.applied_norm(ds)
+    w2, wv = ds.w2.shift(step=-1), ds.wv.shift(step=-1)
+    after = w2 - 2 * a * wv + a**2 * ds.v2
+    said = measure.growth(ds) - measure.shrink(ds) - 2 * ds.lr / (1 - c.momentum) * ds.wg
+    np.testing.assert_allclose((after - before)[:-1], said[:-1], atol=2e-5 * float(ds.w2.max()))
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum"])
+def test_weights_and_gradients_are_orthogonal(real, name):
+    table = measure.acceptance(real[name])
+    assert table.cosine.max() < 1e-2  # width 4, ε of batch norm
+    assert ("kappa" in table) == (name != "sgd") and ("update" in table) == (name == "momentum")
+
+
+def test_the_corrected_ratio_of_plain_sgd_is_one():
+    table = measure.acceptance(made_up(noise=0.3))
+    np.testing.assert_allclose(table.corrected, 1, atol=1e-3)
+    assert table.corrected.attrs["passed"] == 2 and abs(table.raw - 1).max() > 0.02
+
+
+def test_the_corrected_ratio_of_real_sgd_is_one(real):
+    ds = real["sgd"]
+    z, delta = measure.window(measure.z(ds)).mean("step"), measure.drift(ds)
+    np.testing.assert_allclose(z / (1 + delta), 1, atol=0.02)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
+def test_the_corrected_ratio_with_momentum_is_one(optimizer):
+    ds = made_up(rd.Config(optimizer=optimizer), steps_per_epoch=97)
+    table = measure.acceptance(ds)
+    np.testing.assert_allclose(table.corrected, 1, atol=0.01)
+    if optimizer == "sgd":
+        np.testing.assert_allclose(table["update"], 1, atol=0.01)
+    assert abs(measure.telescoping(ds).closure).max() < 1e-10
+
+
+def test_predictions_are_what_made_the_recording():
+    ds = made_up()
+    for c in ("measured", "constant", "correlated"):
+        theirs = measure.predicted(ds, c)
+        np.testing.assert_allclose(theirs.w2, ds.w2, rtol=1e-10)
+        np.testing.assert_allclose(theirs.z, measure.z(ds, measure.SMOOTH), rtol=1e-10)
+    with pytest.raises(ValueError, match="c='guessed': must be 'constant', 'measured' or 'correlated'"):
+        measure.predicted(ds, "guessed")
+
+
+def test_the_size_of_its_gradients_is_all_that_a_prediction_of_plain_sgd_needs(real):
+    theirs = measure.predicted(real["sgd"], steps=1).w2  # of every step
+    np.testing.assert_allclose(theirs, real["sgd"].w2, rtol=2e-3)
+
+
+def test_the_smoothed_z_is_a_ratio_of_sums_and_telescopes():
+    ds = made_up(noise=0.5)
+    n = ds.sizes["step"]
+    z = measure.z(ds, steps=2 * n)  # every mean is over the whole run
+    change = (ds.w2[-1] - ds.w2[0]) / (2 * ds.lr * 5e-4 * ds.w2)[:-1].sum("step")
+    np.testing.assert_allclose(z[n // 2], 1 + change, atol=0.01)
+
+
+def test_smoothing_is_a_centered_mean():
+    x = xr.DataArray(np.arange(10.0)[:, None] * [1, 2], dims=("step", "layer"), attrs={"units": "u²"})
+    y = measure.smooth(x, 3)
+    np.testing.assert_allclose(y[:, 0], [0.5, 1, 2, 3, 4, 5, 6, 7, 8, 8.5])
+    assert y.attrs == x.attrs and measure.smooth(x, None) is x
+    np.testing.assert_allclose(measure.smooth(x.T, 3), y.T)
+    missing = x.copy(data=np.where(x == 0, np.nan, x))
+    np.testing.assert_allclose(measure.smooth(missing, 3)[:2, 0], [1, 1.5])
+
+
+def test_a_window_is_the_middle_half():
+    part = measure.window(made_up())
+    assert (int(part.step[0]), int(part.step[-1])) == (120, 359)
+
+
+def test_rotation_of_plain_sgd_is_known():
+    # At equilibrium cos θ = 1 − λα; with |Δw| and both norms it is the angle of a triangle, however small.
+    config = rd.Config(lr=4.0, momentum=0.0, schedule="constant", epochs=40)
+    ds = made_up(config, steps_per_epoch=97)
+    angle = measure.rotation(ds)
+    np.testing.assert_allclose(np.cos(angle[-1]), 1 - 4 * 5e-4, rtol=1e-8)
+    assert angle.sizes["step"] == ds.sizes["step"] - 1
+
+
+def test_correlation_is_the_cosine_with_the_momentum_before_the_step():
+    chi = measure.correlation(made_up(rd.Config()))
+    np.testing.assert_allclose(chi[1:], 0.1)
+    assert np.isnan(chi[0]).all()
+
+
+def test_quantities_say_what_they_are():
+    ds = made_up(rd.Config())
+    for quantity in (measure.shrink, measure.growth, measure.norm, measure.rate, measure.line, measure.z,
+                     measure.cosine, measure.correlation, measure.rotation, measure.applied_norm, measure.radial,
+                     measure.drift, measure.kappa, measure.gradient_size):  # fmt: skip
+        value = quantity(ds)
+        assert value.name == quantity.__name__ and {"symbol", "long_name", "units"} <= set(value.attrs)
+
+
+@pytest.mark.parametrize("quantity", [measure.shrink, measure.growth, measure.z, measure.drift, measure.acceptance])
+def test_what_lars_does_not_have_is_refused(real, quantity):
+    with pytest.raises(ValueError, match=f"{quantity.__name__} of a run with optimizer='lars'"):
+        quantity(real["lars"])
+
+
+def test_without_decay_there_is_no_line():
+    with pytest.raises(ValueError, match="weight_decay=0.0: must be > 0"):
+        measure.z(made_up(rd.Config(lr=4.0, momentum=0.0, weight_decay=0.0)))
+
+
+def test_verdicts():
+    c = rd.Config(lr=4.0, momentum=0.0)
+    seeds = [made_up(c.replace(seed=i), noise=0.3) for i in range(SEEDS)]
+    assert "Inside" in measure.verdict(made_up(c.replace(seed=9), noise=0.3), seeds)
+    other = made_up(c.replace(momentum=0.9))  # λ' ten times too large: nowhere near
+    other = other.assign(g2=4 * other.g2)
+    assert "Outside, above by" in measure.verdict(other, seeds)
+    assert "a difference of +0.0 %" in measure.verdict(seeds[0], seeds[:1])
+    other.attrs["diverged_at"] = 7
+    assert measure.verdict(other, seeds).startswith("This run diverged at step 7 of 480")
+
+
+# The recordings of the book
+@pytest.mark.parametrize("name", recording.bundled())
+def test_a_bundled_recording_is_accepted(name):
+    config = recording.planned()[name]
+    ds = rd.run(config)
+    assert abs(measure.telescoping(ds).closure).max() < 1e-3
+    cosines = measure.rms(measure.cosine(ds))
+    if config.no_norm:
+        assert cosines.sel(layer=config.no_norm) > 10 * cosines.drop_sel(layer=config.no_norm).max()
+        cosines = cosines.drop_sel(layer=config.no_norm)
+    assert cosines.max() < 1e-3
+    if name.startswith(("sgd-", "momentum-")):
+        table = measure.acceptance(ds)
+        for value in (table.raw, table.corrected, table.get("update", table.corrected)):
+            assert value.attrs["passed"] >= min(value.attrs["layers"], 7 if config.momentum else 8)
+
+
+@pytest.mark.parametrize("name", [name for name in recording.bundled() if name.startswith("momentum-")])
+def test_correlated_batches_explain_the_norm_under_momentum(name):
+    ds = rd.run(recording.planned()[name])
+    error = {c: abs(np.log(measure.predicted(ds, c).w2 / ds.w2)).max() for c in ("measured", "correlated")}
+    assert error["correlated"] < 0.05 < 0.1 < error["measured"]
+
+
+# Figures
+def some(recordings):
+    return recordings if isinstance(recordings, list) else [recordings]
+
+
+SEEDED = {
+    "shrink": plots.shrink,
+    "growth": plots.growth,
+    "balance": plots.balance,
+    "norms": plots.norms,
+    "ratio": plots.ratio,
+    "prediction": plots.prediction,
+    "cosine": plots.cosine,
+    "rotation": plots.rotation,
+    "memory": plots.memory,
+    "curves": plots.curves,
+    "verdict": lambda recordings, ax=None: plots.verdict(some(recordings)[0], recordings, ax),
+}
+UNITS = {
+    "shrink": "% of |w₀|²", "growth": "% of |w₀|²", "balance": "% of |w₀|²", "norms": "(|w₀|²)", "ratio": "(rad/step)",
+    "rotation": "(rad/step)", "curves": "(%)",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    c = rd.Config(lr=4.0, momentum=0.0, epochs=6, warmup=2)
+    return [made_up(c.replace(seed=i), noise=0.2, wg=1e-6) for i in range(SEEDS)]
+
+
+@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("several", [False, True])
+def test_a_figure_has_labels_units_and_readable_text(name, several, seeds):
+    before = dict(matplotlib.rcParams)
+    fig, ax = plt.subplots(figsize=plots.SIZE, layout="constrained")
+    assert SEEDED[name](seeds if several else seeds[0], ax) is ax
+    fig.canvas.draw()
+    assert matplotlib.rcParams == before
+    assert ax.get_xlabel() and ax.get_ylabel() and UNITS.get(name, "") in ax.get_ylabel()
+    assert ax.get_xlabel() in ("training step", "epoch", "share of training (%)")
+    texts = [text for text in fig.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
+    assert texts and min(text.get_fontsize() for text in texts) >= 10
+    assert matplotlib.colors.to_hex(ax.get_facecolor()) == "#ffffff"
+    if several and name not in ("balance", "ratio"):
+        assert any(isinstance(part, matplotlib.collections.PolyCollection) for part in ax.collections)
+    inside = fig.bbox.padded(2)
+    for part in (ax.get_tightbbox(), ax.yaxis.get_tightbbox(fig.canvas.get_renderer())):
+        assert inside.x0 <= part.x0 and part.x1 <= inside.x1 and inside.y0 <= part.y0 and part.y1 <= inside.y1
+
+
+def test_a_figure_makes_its_own_axes(seeds):
+    ax = plots.norms(seeds[0])
+    assert tuple(ax.figure.get_size_inches()) == plots.SIZE
+    assert not plt.rcParams["axes.grid"]
+
+
+@pytest.mark.parametrize("run", ["momentum", "lars"])
+def test_figures_of_real_runs(real, run):
+    drawn = ["norms", "ratio", "cosine", "curves", "rotation"]
+    for name in drawn if run == "lars" else set(SEEDED) - {"memory"}:
+        SEEDED[name](real[run])
+
+
+def test_ratio_draws_dots_and_the_line_of_the_theory(seeds):
+    ax = plots.ratio(seeds[0], dots=100)
+    dots = [line for line in ax.lines if line.get_marker() == "."]
+    (line,) = [line for line in ax.lines if line.get_marker() != "."]
+    np.testing.assert_allclose(line.get_ydata(), np.sqrt(2 * seeds[0].lr * 5e-4))
+    assert len(dots) == 2 and sum(len(d.get_xdata()) for d in dots) == 80
+    for layer, d in zip(seeds[0].layer, dots):
+        np.testing.assert_allclose(d.get_ydata(), measure.rate(seeds[0]).sel(layer=layer, step=d.get_xdata()))
+
+
+def test_ratio_puts_lars_beside_sgd(real):
+    ax = plots.ratio([real["sgd"], real["lars"]])
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["λ|g|/|w|, dark to light with depth", "√(2λα)", "λ_LARS of the LARS run"]
+
+
+def test_a_prediction_lies_on_the_measurement():
+    ax = plots.prediction(made_up(), c=["measured", "constant"])
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines if not line.get_label().startswith("_")}
+    measured = lines.pop("measured")
+    assert len(lines) == 2
+    for theirs in lines.values():
+        np.testing.assert_allclose(theirs, measured, rtol=1e-8)
+
+
+def test_cosine_states_its_rms(seeds):
+    (text,) = plots.cosine(seeds[0]).texts
+    assert text.get_text().startswith("rms of all steps: 1·10⁻⁶ (")
+
+
+def test_layers_can_be_told_apart_in_grey():
+    styles = plots.layer_styles(CONVS)
+    assert len({(look["color"], str(look["linestyle"])) for look in styles.values()}) == len(styles) == 8
+    grey = [np.dot(look["color"][:3], (0.2126, 0.7152, 0.0722)) for look in styles.values()]
+    assert all(np.diff(grey) >= 0) and max(grey) < 0.75
+    assert min(np.diff(sorted(set(np.round(grey, 6))))) > 0.1
+
+
+def test_a_layer_looks_the_same_alone(seeds):
+    (alone,) = plots.norms(seeds[0], layers="layer1").lines
+    assert alone.get_color() == plots.norms(seeds[0]).lines[1].get_color()
+    (one, line) = plots.ratio(seeds[0], layers=["layer1"]).lines
+    assert one.get_color() == alone.get_color() and line.get_color() == "black"
+
+
+def test_wrong_recordings_are_refused(seeds):
+    with pytest.raises(TypeError, match="must be an xarray.Dataset"):
+        plots.norms([seeds[0].w2])
+    with pytest.raises(ValueError, match="must be a recording or a list"):
+        plots.norms([])
+    with pytest.raises(ValueError, match="2 different runs: must be seeds of one run"):
+        plots.norms([seeds[0], made_up()])
+    with pytest.raises(ValueError, match="no layer layer9 in this recording: it has prep, layer1"):
+        plots.norms(seeds, layers="layer9")
+    with pytest.raises(ValueError, match="quantity='speed': must be one of"):
+        plots.curves(seeds, quantity="speed")
+
+
+def test_a_run_that_diverged_is_drawn_as_far_as_it_went(seeds):
+    ds = seeds[0].copy(deep=True)
+    ds.attrs["diverged_at"] = 60
+    ds.g2[60:] = np.nan
+    for name in SEEDED:
+        SEEDED[name](ds)
+    assert plots.ratio(ds).lines[-1].get_xdata()[-1] == 59
+
+
+def test_style_is_a_context():
+    before = dict(matplotlib.rcParams)
+    with plots.style():
+        assert plt.rcParams["axes.grid"]
+    assert matplotlib.rcParams == before
+    fig, axes = plots.figure(2, 1, figsize=(5, 5))
+    assert len(axes) == 2 and matplotlib.rcParams == before
