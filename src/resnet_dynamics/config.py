@@ -241,10 +241,10 @@ def _one_of(names) -> str:
 def _number(name, value) -> float:
     try:
         number = float(value) if not isinstance(value, (bool, str)) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     _check(name, value, math.isfinite(number), "a finite number")
-    return number
+    return number + 0.0  # -0.0 becomes 0.0: equal configurations have one digest
 
 
 def _integer(name, value) -> int:

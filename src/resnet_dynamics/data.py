@@ -93,7 +93,7 @@ def crop(images, index, row, column, flip, size):
 
 
 def cutout(x, row, column):
-    """Set 8 × 8 pixels around (row, column) [B] of x [B, C, H, W] to zero, the mean; fewer at the border."""
+    """Set 8 × 8 pixels around (row, column) [B] of x [B, C, H, W] to zero, the mean; fewer at the border. In place."""
     half = CUTOUT // 2
 
     def inside(centre, length):
@@ -101,7 +101,7 @@ def cutout(x, row, column):
         return (distance >= -half) & (distance < half)
 
     square = inside(row, x.shape[2])[:, None, :, None] & inside(column, x.shape[3])[:, None, None, :]
-    return x.masked_fill(square, 0.0)
+    return x.masked_fill_(square, 0.0)  # a copy would not be channels_last
 
 
 def _reflect(x, pad):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import tempfile
@@ -116,15 +117,17 @@ def describe(ds: xr.Dataset) -> str:
 def save(ds: xr.Dataset, path: Path) -> None:
     """Write a recording as NetCDF: to a temporary file beside it first, then renamed, so that it is whole or absent.
 
-    Every chunk is compressed and carries a checksum.
+    The NetCDF data are followed by a line with their SHA-256. Other readers of NetCDF do not see it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = {n: {"zlib": True, "complevel": 6, "shuffle": True, "fletcher32": True} for n in ds.data_vars}
+    encoding = {n: {"zlib": True, "complevel": 6, "shuffle": True} for n in ds.data_vars}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
     os.close(handle)
     try:
         ds.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        with open(temporary, "r+b") as file:
+            file.write(_seal(file.read()))
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -132,24 +135,38 @@ def save(ds: xr.Dataset, path: Path) -> None:
         raise
 
 
+def _seal(content: bytes) -> bytes:
+    return b"\nsha256 " + hashlib.sha256(content).hexdigest().encode()
+
+
 def load(path: Path, expected: Config | None = None) -> xr.Dataset:
     """Read a recording into memory, checked.
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: a folder is in its place.
         BrokenRecording: it is truncated, damaged, not a recording, of a newer format, or of another run than
             `expected`.
     """
+    import h5py
+
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder is where a recording should be; move it away")
     if not path.is_file():
         raise FileNotFoundError(f"no recording at {path}")
     try:
+        content = path.read_bytes()
+        end = len(content) - len(_seal(b""))
+        if content.startswith(b"\nsha256 ", max(end, 0)) and content[end:] != _seal(content[:end]):
+            raise OSError("its checksum differs")
+        h5py.File(path).close()  # on a bad file h5netcdf fails as well, but then complains once more when it is deleted
         with xr.open_dataset(path, engine="h5netcdf") as ds:
             ds = ds.load()
     except Exception as error:  # h5py, xarray and numpy each have their own ways to fail on a bad file
         raise BrokenRecording(f"{path}: truncated, damaged or not NetCDF ({type(error).__name__}: {error})") from error
     version = ds.attrs.get("format_version")
-    if version is None or "config" not in ds.attrs:
+    if not isinstance(version, (int, np.integer)) or "config" not in ds.attrs:
         raise BrokenRecording(f"{path}: a NetCDF file, but not a recording of this package")
     if version > FORMAT:
         raise BrokenRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
@@ -158,7 +175,7 @@ def load(path: Path, expected: Config | None = None) -> xr.Dataset:
         raise BrokenRecording(f"{path}: lacks {', '.join(missing)}")
     try:
         of = config(ds)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise BrokenRecording(f"{path}: its configuration does not read ({error})") from error
     if of.digest != ds.attrs.get("digest") or (expected is not None and of != expected):
         raise BrokenRecording(f"{path}: holds another run ({of})")

@@ -41,7 +41,7 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
     if not remember:
         return _train(config, filters, device, progress)
     path = recording.cache_dir() / "runs" / f"{config.digest}.nc"
-    found = _find(path, config, filters)
+    found = _find(path, config, filters, warn=False)
     if found is not None:
         return found
     from filelock import FileLock
@@ -50,6 +50,8 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
     with FileLock(path.with_suffix(".lock")):
         found = _find(path, config, filters)  # another process may have been faster
         if found is None:
+            for part in path.parent.glob(f".{path.stem}-*.part"):  # of a process that was killed while it saved
+                part.unlink()
             found = _train(config, filters, device, progress)
             recording.save(found, path)
     return found
@@ -92,13 +94,14 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
         yield name, ds
 
 
-def _find(path, config, filters):
+def _find(path, config, filters, warn=True):
     try:
         ds = recording.load(path, config)
     except FileNotFoundError:
         return None
     except recording.BrokenRecording as error:
-        warnings.warn(f"{error}. The run is done again.", stacklevel=3)
+        if warn:
+            warnings.warn(f"{error}. The run is done again.", stacklevel=3)
         return None
     return ds if not filters or "filter" in ds.dims else None
 

@@ -55,6 +55,8 @@ def train(config: Config, *, device=None, filters=False, progress=True):
     model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
     lr, lars_lr = learning_rates(config, data.steps_per_epoch)
     steps, epochs = len(lr), -(-len(lr) // data.steps_per_epoch)
+    if steps == 0:
+        raise ValueError(f"epochs={config.epochs}: must be at least one step (an epoch has {data.steps_per_epoch})")
     optimizers = make_optimizers(config, model)
     recorder = Recorder(conv_layers(model), optimizers, steps, filters)
     test = torch.full((2, epochs), torch.nan, device=device)
@@ -63,7 +65,8 @@ def train(config: Config, *, device=None, filters=False, progress=True):
     watch = Watch(config, data, device, dtype, steps, progress)
 
     t = 0
-    with watch, torch.backends.cudnn.flags(benchmark=True), steady_memory(device):
+    cudnn = dict(enabled=True, benchmark=True, deterministic=torch.backends.cudnn.deterministic)  # else switched off
+    with watch, torch.backends.cudnn.flags(**cudnn), steady_memory(device):
         for epoch in range(epochs):
             model.train()
             for x, y in data.epoch():
@@ -195,6 +198,7 @@ class Watch(contextlib.AbstractContextManager):
             self.bar.close()
         if self.progress and kind is KeyboardInterrupt:
             tqdm.write("Stopped. Nothing is remembered of this run.")
+            error.said = True  # so that the command line does not say it again
         if self.progress and self.diverged_at >= 0:
             tqdm.write(f"The loss is no longer finite at step {self.diverged_at}: the run ends here, as a result.")
 
@@ -240,6 +244,8 @@ def finish(config, recorder, lr, lars_lr, test, watch, data, dtype):
     done = len(lr) if watch.diverged_at < 0 else watch.diverged_at
     products = recorder.products.cpu().numpy()
     products[done:] = np.nan
+    series["loss"][done + 1 :] = np.nan  # at `done` itself it shows how the run ended
+    series["accuracy"][done:] = np.nan
     per_filter = {name: p.cpu().numpy() for name, p in recorder.filter_products.items()}
     for p in per_filter.values():
         p[done:] = np.nan
