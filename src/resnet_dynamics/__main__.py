@@ -1,0 +1,169 @@
+"""The command line: python -m resnet_dynamics train | record | bench."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import sys
+import time
+from pathlib import Path
+
+from . import __version__, recording, runs
+from .config import BUDGETS, Config
+
+EXAMPLES = """\
+examples:
+  python -m resnet_dynamics train --budget smoke         a small network on generated images: seconds, no download
+  python -m resnet_dynamics train --budget class --lr 4 --momentum 0
+  python -m resnet_dynamics record --data cifar10.tar.xz --minutes 60
+  python -m resnet_dynamics bench                        how fast is this machine?
+"""
+BUDGET = (
+    "how much of the baseline, before the flags below change it: smoke (seconds, for a first look), class (about a "
+    "minute on a T4), full (the baseline, default), book (the scale of the runs in the book)"
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, or 2 after a bad value or file, or 130 after Ctrl-C."""
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        if not getattr(stop, "said", False):  # else the training has said so itself
+            print("Stopped. What was not finished is not remembered.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser: every field of Config is a flag of train and bench, explained as in Config's docstring."""
+    wide = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="python -m resnet_dynamics",
+        description="Train networks, record how their weights move, and measure how fast that goes.",
+        epilog=EXAMPLES,
+        formatter_class=wide,
+    )
+    top.add_argument("--version", action="version", version=f"resnet_dynamics {__version__}")
+    commands = top.add_subparsers(metavar="train | record | bench", required=True)
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument("--device", help='"cpu", "cuda" ...; without it the GPU if there is one')
+    quiet = argparse.ArgumentParser(add_help=False)
+    quiet.add_argument("--quiet", action="store_true", help="no announcement, no progress bar")
+
+    def command(name, function, parents, text):
+        sub = commands.add_parser(name, parents=parents, help=text, description=text, formatter_class=wide)
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command("train", train, [device, quiet], "Train one network, or fetch its recording if there is one.")
+    sub.add_argument("--output", type=Path, metavar="FILE", help="write the recording here, too (NetCDF)")
+    sub.add_argument("--filters", action="store_true", help="record every output filter as well as every layer")
+    _add_config(sub)
+
+    sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
+    sub.add_argument("--data", metavar="ARCHIVE", help="images in place of CIFAR-10: train|test/<class>/* in a folder, "
+                     "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
+    sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {', '.join(recording.planned())}")
+    sub.add_argument("--minutes", type=float, metavar="M", help="start no run that would not end within M minutes")
+    sub.add_argument("--folder", type=Path, default=recording.bundle_dir(), help="default: in the package")
+
+    sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
+                  "float32 loop, and as a share of what matrix products reach.")  # fmt: skip
+    sub.add_argument("--rounds", type=int, default=12, help="times that each loop is measured, in turn (default 12)")
+    _add_config(sub)
+    return top
+
+
+def _add_config(sub) -> None:
+    group = sub.add_argument_group("what determines the run", "Defaults are those of the budget.")
+    group.add_argument("--budget", choices=[*BUDGETS, "book"], default="full", help=BUDGET)
+    for field in dataclasses.fields(Config):
+        flag = "--" + field.name.replace("_", "-")
+        text = f"{explained()[field.name]} Baseline: {field.default}.".replace("%", "%%")
+        if isinstance(field.default, bool):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+        else:
+            group.add_argument(flag, type=_value, default=argparse.SUPPRESS, help=text, metavar=_metavar(field))
+
+
+def explained() -> dict[str, str]:
+    """Return field → what Config's docstring says of it, in one line."""
+    text = inspect.cleandoc(Config.__doc__).split("Attributes:\n")[1].split("\n\n")[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", text, re.MULTILINE)
+    return {name: " ".join(line.strip() for line in lines.splitlines()) for name, lines in entries}
+
+
+def _metavar(field) -> str:
+    return {"str": "NAME", "int": "N", "float": "X"}[field.type.split(" ")[0]]
+
+
+def _value(text: str):
+    """A number if it reads as one, None for "none"; Config says whether it may be."""
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            pass
+    return None if text.lower() == "none" else text
+
+
+def _config(arguments, **given) -> Config:
+    names = {field.name for field in dataclasses.fields(Config)}
+    given |= {name: value for name, value in vars(arguments).items() if name in names}
+    make = {"smoke": Config.smoke, "class": Config.class_, "full": Config.full, "book": Config.book}
+    return make[arguments.budget](**given)
+
+
+def train(arguments) -> None:
+    config, begin = _config(arguments), time.perf_counter()
+    there = runs.remembered(config)
+    ds = runs.run(config, filters=arguments.filters, device=arguments.device, progress=not arguments.quiet)
+    if arguments.output:
+        recording.save(ds, arguments.output)
+    print(f"{config} {config.digest}: {_outcome(ds)}; {'was there' if there else 'now remembered'}, "
+          f"{time.perf_counter() - begin:.1f} s")  # fmt: skip
+
+
+def record(arguments) -> None:
+    begin = time.monotonic()
+    planned = recording.planned()
+    for name in arguments.only or planned:
+        there = name not in planned or (arguments.folder / f"{planned[name].digest}.nc").is_file()
+        if arguments.minutes is not None and not there:
+            from .bench import estimate
+
+            left = 60 * arguments.minutes - (time.monotonic() - begin)
+            takes = estimate(planned[name], arguments.device, arguments.data) if left > 0 else 0
+            if takes >= left:
+                print(f"{name}: not started, it takes {takes / 60:.1f} min and {max(left, 0) / 60:.1f} min are left")
+                continue
+        recorded = runs.record(
+            arguments.data, [name], arguments.device, arguments.folder, progress=not arguments.quiet
+        )
+        for _, ds in recorded:
+            print(f"{name}: {_outcome(ds)}; {'was there' if there else 'recorded'}, {ds.attrs['seconds']:.0f} s "
+                  f"on {ds.attrs['device']}", flush=True)  # fmt: skip
+
+
+def bench(arguments) -> None:
+    from .bench import bench, report
+
+    config = _config(arguments, data="synthetic")
+    print(report(bench(config, arguments.device, arguments.rounds)))
+
+
+def _outcome(ds) -> str:
+    if ds.attrs["diverged_at"] >= 0:
+        return f"diverged at step {ds.attrs['diverged_at']}"
+    return f"test accuracy {float(ds.test_accuracy[-1]):.2%}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""How fast a training step is on this machine, and what that is worth."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import statistics
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import datasets
+from .config import Config
+from .data import CUTOUT, PAD, Data
+from .models import build, conv_layers
+from .recorder import Recorder
+from .train import cpu_name, learning_rates, make_optimizers, pick_device, precision, set_rate, steady_memory
+
+LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
+
+
+def bench(config: Config, device=None, rounds: int = 12) -> dict:
+    """Measure, in turn and `rounds` times over, everything that `report` speaks of.
+
+    Ours and the plain loop live in a process each, since ours changes how the C library keeps memory. Only one of them
+    works at a time, and every ratio is taken within a round: other load on the machine, if it lasts longer than a
+    round, hits both sides.
+
+    Returns:
+        name of the loop → seconds a step, list [rounds]; "flop" of a step, forward and backward; "device", "precision".
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds={rounds}: must be at least 1")
+    device = pick_device(device)
+    spawn = multiprocessing.get_context("spawn")
+    workers = []
+    try:
+        for loops in (LOOPS[:4], LOOPS[4:]):
+            here, there = spawn.Pipe()
+            process = spawn.Process(
+                target=_work, args=(there, loops, config, str(device), torch.get_num_threads()), daemon=True
+            )
+            process.start()
+            there.close()  # so that the end of the process is seen here
+            workers.append((process, here, loops))
+        seconds = {name: [] for name in LOOPS}
+        for i in range(rounds + 1):
+            for _, pipe, loops in workers:
+                for name in loops:
+                    pipe.send(name)
+                    seconds[name] += [pipe.recv()] if i else [pipe.recv()][:0]  # the first round warms up
+    except EOFError:
+        raise OSError("a process of the measurement has ended early, perhaps for lack of memory") from None
+    finally:
+        for process, _, _ in workers:
+            process.terminate()
+            process.join()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    return seconds | {
+        "flop": flop(config),
+        "matmul_flop": 2 * matmul_size(device) ** 3,
+        "device": name,
+        "precision": str(precision(device)).removeprefix("torch."),
+        "config": config,
+    }
+
+
+def report(measured: dict) -> str:
+    """Say in words what `bench` has measured: medians over the rounds, and for ratios the range from first to last."""
+    config, ms = measured["config"], {name: 1e3 * statistics.median(measured[name]) for name in LOOPS}
+    cost = [100 * (a / b - 1) for a, b in zip(measured["recorded"], measured["bare"])]
+    own = [100 * a / b for a, b in zip(measured["recorder"], measured["bare"])]
+    faster = [a / b for a, b in zip(measured["plain"], measured["recorded"])]
+    rate = measured["flop"] / ms["recorded"] / 1e6
+    peak = measured["matmul_flop"] / ms["matmul"] / 1e6
+    share = [
+        100 * measured["flop"] / a / (measured["matmul_flop"] / b)
+        for a, b in zip(measured["recorded"], measured["matmul"])
+    ]
+    lines = {
+        "network": f"{config.model} of width {config.width}, batches of {config.batch_size}, {config.optimizer}",
+        "hardware": f"{measured['device']}; torch {torch.__version__}, {measured['precision']}",
+        "step": f"{ms['recorded']:.4g} ms with the recorder, {ms['bare']:.4g} ms without",
+        "recorder": f"{_spread(cost, '.1f')} % of a step by their difference, {_spread(own, '.1f')} % measured alone",
+        "throughput": f"{1e3 * config.batch_size / ms['recorded']:,.0f} images/s, with the recorder",
+        "arithmetic": f"{measured['flop'] / 1e9:,.4g} GFLOP a step at {rate:,.4g} GFLOP/s: {_spread(share, '.0f')} % "
+        f"of the {peak:,.4g} GFLOP/s of a large matrix product",
+        "plain loop": f"{ms['plain']:.4g} ms a step in float32, NCHW, its images transformed one by one on the host; "
+        f"ours is {_spread(faster, '.2f')} times as fast",
+        "numbers": f"medians of {len(cost)} rounds; in brackets the range of the rounds",
+    }
+    return "\n".join(f"{name:11} {text}" for name, text in lines.items())
+
+
+def _spread(values, form) -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def estimate(config: Config, device=None, data=None) -> float:
+    """Return about how many seconds a run would take, from a few of its steps; `data` is that of `runs.record`."""
+    if data is not None:
+        os.environ[datasets.VARIABLE] = str(data)
+    device = pick_device(device)
+    with steady_memory(device):
+        step, steps = training_step(config, device)
+        for _ in range(3):
+            step()
+        seconds = _timed(step, device)
+    return 1.1 * steps * seconds  # the test after each epoch is a tenth of the work or less
+
+
+def flop(config: Config) -> int:
+    """Return the floating-point operations of one step, forward and backward, a multiplication and an addition each."""
+    model = build(config).to("meta")
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(config.batch_size, 3, 32, 32, device="meta")).sum().backward()
+    return counter.get_total_flops()
+
+
+def matmul_size(device) -> int:
+    return 8192 if device.type == "cuda" else 2048
+
+
+# ------------------------------------------------------------------------------------------ the loops
+
+
+def training_step(config: Config, device: torch.device):
+    """Return (step, T): a function that makes the next step of `train.train`, with or without the recorder."""
+    data = Data(config, device)
+    model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last).train()
+    lr, lars_lr = learning_rates(config, data.steps_per_epoch)
+    optimizers = make_optimizers(config, model)
+    recorder = Recorder(conv_layers(model), optimizers, len(lr))
+    dtype = precision(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
+    batches = itertools.chain.from_iterable(data.epoch() for _ in itertools.count())
+    count = itertools.count()
+
+    def step(record=True):
+        t = next(count) % len(lr)
+        x, y = next(batches)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = model(x)
+        loss = F.cross_entropy(logits.float(), y)
+        model.zero_grad()
+        scaler.scale(loss).backward()
+        for optimizer in optimizers:
+            scaler.unscale_(optimizer)
+            set_rate(optimizer, lr[t], lars_lr[t])
+        if record:
+            recorder.before()
+        for optimizer in optimizers:
+            scaler.step(optimizer)
+        if record:
+            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
+        scaler.update()
+
+    step.model, step.recorder = model, recorder
+    return step, len(lr)
+
+
+def plain_step(config: Config, device: torch.device):
+    """Return a function that makes a step as the loop of cifar10-fast (2018) does, in float32.
+
+    The same network, batch size and augmentation as ours, differently organized: the images are normalized once and
+    kept in host memory as float32 NCHW, a DataLoader fetches and transforms them one by one in Python, the network
+    runs in the default layout without autocast, and every parameter is updated by itself.
+    """
+    images = datasets.load(config.data)
+    x = images.train_x.numpy().astype(np.float32)
+    x = (x - x.mean((0, 1, 2))) / x.std((0, 1, 2))
+    x = np.pad(x, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)), "reflect").transpose(0, 3, 1, 2).copy()
+    y, size = images.train_y.numpy(), images.train_x.shape[1]
+    random = np.random.default_rng(config.seed)
+
+    class Transformed(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(x)
+
+        def __getitem__(self, i):
+            row, column = random.integers(2 * PAD + 1, size=2)
+            image = x[i, :, row : row + size, column : column + size]
+            image = image[:, :, ::-1].copy() if random.random() < 0.5 else image.copy()
+            row, column = random.integers(size - CUTOUT + 1, size=2)
+            image[:, row : row + CUTOUT, column : column + CUTOUT] = 0.0
+            return image, y[i]
+
+    loader = torch.utils.data.DataLoader(Transformed(), config.batch_size, shuffle=True, drop_last=True)
+    model = build(config, len(images.classes)).to(device).train()
+    settings = dict(lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = torch.optim.SGD(model.parameters(), foreach=False, nesterov=config.momentum > 0, **settings)
+    batches = itertools.chain.from_iterable(loader for _ in itertools.count())
+
+    def step():
+        x, y = (tensor.to(device) for tensor in next(batches))
+        logits = model(x)
+        loss = F.cross_entropy(logits, y)
+        correct = logits.argmax(1) == y  # kept on the device, as there
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), correct
+
+    return step
+
+
+def _work(pipe, loops, config, device, threads):
+    """The process of one side: measure what is asked for, until the pipe closes."""
+    torch.set_num_threads(threads)
+    device = torch.device(device)
+    torch.backends.cudnn.benchmark = True
+    if "plain" in loops:
+        tasks = {"plain": plain_step(config, device)}
+    else:
+        steady_memory(device).__enter__()
+        step, _ = training_step(config, device)
+        a, b = torch.randn(2, matmul_size(device), matmul_size(device), device=device).to(precision(device))
+        out = torch.empty_like(a)
+        zero = torch.zeros((), device=device)
+        tasks = {
+            "recorded": step,
+            "bare": lambda: step(record=False),
+            "recorder": lambda: (step.recorder.before(), step.recorder.after(0, zero, zero)),
+            "matmul": lambda: torch.mm(a, b, out=out),
+        }
+    try:
+        while True:
+            pipe.send(_timed(tasks[pipe.recv()], device))
+    except (EOFError, KeyboardInterrupt):
+        pass
+
+
+def _timed(function, device, least=0.2) -> float:
+    """Return seconds a call: the mean of at least one call and `least` seconds, with the device idle at both ends."""
+
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    wait()
+    begin, calls = time.perf_counter(), 0
+    while calls == 0 or time.perf_counter() - begin < least:
+        function()
+        calls += 1
+        if calls % 10 == 0:
+            wait()
+    wait()
+    return (time.perf_counter() - begin) / calls

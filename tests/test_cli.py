@@ -1,0 +1,253 @@
+"""python -m resnet_dynamics: explained from Config's docstring, exact about bad input, quick to stop."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+
+import resnet_dynamics as rd
+from resnet_dynamics import __main__ as cli
+from resnet_dynamics import bench, recording, runs
+from resnet_dynamics import train as loop
+
+FIELDS = [field.name for field in dataclasses.fields(rd.Config)]
+SMALL = [f"--{name.replace('_', '-')}={value}" for name, value in small.SMALL.items()]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    small.use(monkeypatch)
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "runs"
+
+
+def call(*arguments):
+    """Return the exit status of a command line."""
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as end:  # argparse
+        return end.code
+
+
+@pytest.mark.parametrize("command", ["train", "bench"])
+def test_help_explains_every_field(capsys, command):
+    assert call(command, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in FIELDS:
+        assert f"--{name.replace('_', '-')}" in text, name
+        assert " ".join(cli.explained()[name].split()[:4]) in text, name
+    assert "smoke (seconds" in text
+
+
+def test_every_field_is_explained_in_the_docstring():
+    assert list(cli.explained()) == FIELDS
+    assert cli.explained()["warmup"] == "length of the rise, in epochs."
+
+
+def test_help_for_a_newcomer(capsys):
+    assert call("--help") == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text and "train --budget smoke" in text
+    assert call("record", "--help") == 0
+    assert "sgd-0" in capsys.readouterr().out
+    assert call("--version") == 0
+    assert rd.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags, changes", [
+    ("", {}),
+    ("--lr 4 --momentum 0", dict(lr=4.0, momentum=0.0)),
+    ("--budget smoke --width=4", dict(**rd.Config.smoke(width=4).changes)),
+    ("--budget class", dict(width=16, epochs=5, warmup=1)),
+    ("--no-augment --no-norm layer1 --train-images 1024", dict(augment=False, no_norm="layer1", train_images=1024)),
+    ("--train-images none --weight-decay 1e-3", dict(weight_decay=1e-3)),
+    ("--optimizer lars --lars-rate ode --model backbone+res2", dict(optimizer="lars", lars_rate="ode",
+                                                                   model="backbone+res2")),
+])  # fmt: skip
+def test_flags_make_a_configuration(flags, changes):
+    assert cli._config(cli.parser().parse_args(["train", *flags.split()])) == rd.Config(**changes)
+
+
+def test_the_budget_of_the_book():
+    assert cli._config(cli.parser().parse_args(["train", "--budget", "book"])) == rd.Config.book()
+
+
+BAD = {
+    "train --lr=-1": "lr=-1.0: must be not negative",
+    "train --lr fast": "lr='fast': must be a finite number",
+    "train --momentum 1.2": "momentum=1.2: must be in [0, 1)",
+    "train --optimizer adam": "optimizer='adam': must be one of \"sgd\"",
+    "train --data mine": "data='mine': must be",
+    "train --no-norm conv7": "no_norm='conv7': must be None, or a convolution of resnet9",
+    "train --batch-size 500": "batch_size=500: small has only 160",
+    "train --device tpu9": "device='tpu9': must be one that torch finds here: cpu",
+    "record --only three": "no such run: three; the manifest has",
+    "bench --rounds 0": "rounds=0: must be at least 1",
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_a_bad_value_is_one_line_and_status_2(capsys, cache, command):
+    name, *flags = command.split()
+    assert call(name, *(SMALL if name == "train" else []), *flags) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {BAD[command]}") and err.count("\n") == 1 and out == ""
+    assert not list(cache.glob("*.nc"))
+
+
+@pytest.mark.parametrize("command", ["", "learn", "train --rate 4", "train --budget huge", "record --minutes soon"])
+def test_a_bad_flag_shows_the_usage(capsys, command):
+    assert call(*command.split()) == 2
+    assert "usage: python -m resnet_dynamics" in capsys.readouterr().err
+
+
+def test_train_says_what_came_out_and_is_remembered(capsys, tmp_path):
+    file = tmp_path / "mine.nc"
+    assert call("train", *SMALL, "--device=cpu", "--quiet", f"--output={file}") == 0
+    out = capsys.readouterr().out
+    config = small.config()
+    assert config.digest in out and "test accuracy" in out and "now remembered" in out and out.count("\n") == 1
+    assert recording.load(file, config).equals(rd.run(config))
+    assert call("train", *SMALL, "--quiet") == 0
+    assert "was there" in capsys.readouterr().out
+
+
+def test_a_divergence_is_a_result(capsys):
+    assert call("train", *SMALL, "--epochs=20", "--lr=1e4", "--schedule=constant", "--momentum=0", "--quiet") == 0
+    assert "diverged at step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["training", "loading"])
+def test_ctrl_c_is_one_line_and_status_130(capsys, cache, monkeypatch, where):
+    def interrupt(*given, **more):
+        raise KeyboardInterrupt
+
+    if where == "training":
+        monkeypatch.setattr(loop, "evaluate", interrupt)
+    else:
+        monkeypatch.setattr(loop, "Data", interrupt)
+    assert call("train", *SMALL, "--device=cpu") == 130
+    out, err = capsys.readouterr()
+    said = [line for line in (out + err).splitlines() if "topped" in line]
+    assert len(said) == 1 and "remembered" in said[0] and "Traceback" not in err
+    assert not list(cache.glob("*.nc"))
+
+
+def test_the_smoke_budget_runs_and_ctrl_c_ends_it(tmp_path):
+    """As typed in a shell, on the real generated images; a signal, once it trains."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "resnet_dynamics", "train", "--budget", "smoke", "--width", "4", "--device", "cpu"]
+    shell = dict(env=environment, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen([*command, "--epochs", "999"], **shell) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert first.startswith("Training resnet9 of width 4 on synthetic: 15984 steps of 128 images on cpu")
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert out.strip() == "Stopped. Nothing is remembered of this run."
+
+    done = subprocess.run([*command, "--quiet"], **shell)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "test accuracy" in done.stdout and "now remembered" in done.stdout
+
+
+# ------------------------------------------------------------------------------------------- record
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    planned = {"one": small.config(), "two": small.config(seed=1)}
+    monkeypatch.setattr(recording, "planned", lambda: planned)
+    return planned
+
+
+def test_record_is_resumable_and_says_a_line_a_run(capsys, tmp_path, plan):
+    common = ["record", "--device=cpu", "--quiet", f"--folder={tmp_path}"]
+    assert call(*common, "--only", "two") == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["two"]
+    assert call(*common) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "one: test accuracy" in lines[0] and "recorded" in lines[0]
+    assert "two: test accuracy" in lines[1] and "was there" in lines[1]
+    assert {f.stem for f in Path(tmp_path).glob("*.nc")} == {config.digest for config in plan.values()}
+
+
+def test_record_starts_no_run_that_does_not_fit(capsys, tmp_path, plan, monkeypatch):
+    now, train = [0.0], runs._train
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(bench, "estimate", lambda config, device, data: 100.0)
+
+    def slowly(*given):
+        now[0] += 110.0
+        return train(*given)
+
+    monkeypatch.setattr(runs, "_train", slowly)
+    common = ["record", "--device=cpu", "--quiet", f"--folder={tmp_path}"]
+    assert call(*common, "--minutes=3") == 0
+    out = capsys.readouterr().out
+    assert "one: test accuracy" in out and "two: not started, it takes 1.7 min and 1.2 min are left" in out
+    assert call(*common, "--minutes=3") == 0
+    out = capsys.readouterr().out
+    assert "was there" in out and "two: test accuracy" in out
+
+
+# -------------------------------------------------------------------------------------------- bench
+
+
+def test_the_measured_step_is_that_of_the_training_loop():
+    for changes in (dict(), dict(optimizer="lars")):
+        config = small.config(**changes)
+        trained, ds = loop.train(config, device="cpu", progress=False)
+        step, steps = bench.training_step(config, torch.device("cpu"))
+        for _ in range(steps):
+            step()
+        assert all(a.equal(b) for a, b in zip(step.model.parameters(), trained.parameters()))
+        assert np.array_equal(step.recorder.loss.numpy(), ds.loss.values)
+
+
+def test_the_plain_loop_learns_from_the_same_images():
+    step = bench.plain_step(small.config(), torch.device("cpu"))
+    loss, correct = step()
+    assert 0.5 < loss.item() < 5 and correct.shape == (32,)
+
+
+def test_operations_are_those_of_the_convolutions():
+    """Two for each weight and place, three times (forward, by weights, by inputs); prep has no use for the last."""
+    side = {"prep": 32, "layer1": 32, "layer1.res1": 16, "layer1.res2": 16, "layer2": 16, "layer3": 8,
+            "layer3.res1": 4, "layer3.res2": 4}  # fmt: skip
+    config = rd.Config(width=4, batch_size=8)
+    weights = rd.models.conv_layers(rd.models.build(config))
+    conv = {name: 2 * 8 * w.numel() * side[name] ** 2 for name, w in weights.items()}
+    linear = 3 * 2 * 8 * 32 * 10
+    assert bench.flop(config) == 3 * sum(conv.values()) - conv["prep"] + linear
+
+
+def test_the_time_of_a_run_is_estimated():
+    assert 0 < bench.estimate(small.config(), "cpu") < 60
+
+
+def test_the_report_has_medians_and_ratios():
+    measured = {"recorded": [1.0, 1.1, 1.2], "bare": [0.9, 1.0, 1.1], "recorder": [0.01, 0.02, 0.03],
+                "matmul": [0.1, 0.1, 0.1], "plain": [3.0, 3.3, 6.0], "flop": 5e9, "matmul_flop": 2e9,
+                "device": "a machine", "precision": "float32", "config": rd.Config(width=16)}  # fmt: skip
+    text = bench.report(measured)
+    assert "1100 ms with the recorder, 1000 ms without" in text
+    assert "465 images/s" in text and "a machine" in text
+    assert "3.00 (3.00 to 5.00) times as fast" in text
+    assert "2.0 (1.1 to 2.7) % measured alone" in text
+    assert "of the 20 GFLOP/s" in text
+
+
+@pytest.mark.gpu
+def test_the_recorder_costs_two_percent_of_a_step_on_a_gpu(monkeypatch):
+    monkeypatch.undo()
+    measured = bench.bench(rd.Config(data="synthetic"), "cuda", rounds=5)
+    assert np.median(np.divide(measured["recorder"], measured["bare"])) <= 0.02
+    assert np.median(np.divide(measured["plain"], measured["recorded"])) >= 3

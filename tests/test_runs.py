@@ -1,0 +1,236 @@
+"""run(config) is bundled, remembered or trained; whatever happens in between, the next call is right."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import small
+
+import resnet_dynamics as rd
+from resnet_dynamics import recording, runs
+from resnet_dynamics.data import Data
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    small.use(monkeypatch)
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "runs"
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The configurations that were trained, as they are."""
+    seen, train = [], runs._train
+
+    def counted(config, *given):
+        seen.append(config)
+        return train(config, *given)
+
+    monkeypatch.setattr(runs, "_train", counted)
+    return seen
+
+
+def run(config, **given):
+    return rd.run(config, device="cpu", progress=False, **given)
+
+
+def script(code, tmp_path, **variables):
+    """Run Python in a process of its own, in an empty folder; return what it prints."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
+    done = subprocess.run([sys.executable, *code], env=environment, cwd=tmp_path,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not rd.bundled(), reason="no recording is bundled")
+def test_a_bundled_run_is_there_in_a_second_without_torch(tmp_path):
+    code = """
+import time, sys, json
+import resnet_dynamics as rd
+config = list(rd.bundled().values())[0]
+begin = time.process_time()  # of this process: others may keep the machine busy
+ds = rd.run(config)
+print(json.dumps([time.process_time() - begin, "torch" in sys.modules, ds.sizes["step"], config.digest]))
+"""
+    seconds, torch, steps, digest = json.loads(script(["-W", "error", "-c", code], tmp_path))
+    assert seconds < 1 and not torch and steps > 1000
+    assert not (tmp_path / "cache" / "runs").exists()  # nothing is written
+
+
+def test_a_changed_configuration_trains_and_is_remembered(cache, trainings):
+    a, b = small.config(), small.config(lr=0.2)
+    first, other = run(a), run(b)
+    assert trainings == [a, b] and not first.w2.equals(other.w2)
+    assert run(a).identical(first) and run(b).identical(other)
+    assert trainings == [a, b]
+    assert {f.name for f in cache.glob("*.nc")} == {f"{a.digest}.nc", f"{b.digest}.nc"}
+    assert runs.remembered(a) and not runs.remembered(small.config(lr=0.3))
+
+
+def test_what_is_not_to_be_remembered_is_not(cache, trainings):
+    run(small.config(), remember=False)
+    assert not cache.exists()
+    run(small.config()), run(small.config(), remember=False)
+    assert len(trainings) == 3
+
+
+def test_filters_are_added_to_what_is_remembered(trainings):
+    plain = run(small.config())
+    with_filters = run(small.config(), filters=True)
+    assert "filter" not in plain.dims and "filter" in with_filters.dims and len(trainings) == 2
+    assert run(small.config()).identical(run(small.config(), filters=True)) and len(trainings) == 2
+    assert with_filters.w2.equals(plain.w2)
+
+
+def test_a_run_that_diverges_is_remembered(trainings):
+    config = small.config(epochs=20, lr=1e4, schedule="constant", momentum=0.0)
+    end = run(config).attrs["diverged_at"]
+    assert end > 0 and run(config).attrs["diverged_at"] == end and len(trainings) == 1
+
+
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "a flipped bit": lambda content: content[:9000] + bytes([content[9000] ^ 1]) + content[9001:],
+    "empty": lambda content: b"",
+    "foreign": lambda content: b"<html>404</html>",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_file_that_cannot_be_trusted_is_named_and_the_run_done_again(cache, trainings, damage):
+    config = small.config()
+    first = run(config)
+    file = cache / f"{config.digest}.nc"
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    with pytest.warns(UserWarning) as warned:
+        again = run(config)
+    assert [str(w.message).startswith(str(file)) for w in warned] == [True]
+    assert str(warned[0].message).endswith("The run is done again.") and warned[0].filename == __file__
+    assert again.equals(first) and len(trainings) == 2
+    assert run(config).identical(again) and len(trainings) == 2  # and whole from now on
+
+
+@pytest.mark.parametrize("other", ["newer format", "another run"])
+def test_a_whole_file_that_is_not_the_one(cache, trainings, other):
+    config = small.config()
+    first = run(config)
+    file = cache / f"{config.digest}.nc"
+    if other == "newer format":
+        recording.save(first.assign_attrs(format_version=99), file)
+    else:
+        recording.save(run(small.config(seed=1)), file)
+    with pytest.warns(UserWarning, match=r"format 99|holds another run"):
+        assert run(config).equals(first)
+
+
+def test_a_broken_bundled_recording_is_named_and_passed_over(tmp_path, monkeypatch, trainings):
+    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    (tmp_path / f"{small.config().digest}.nc").write_bytes(b"half")
+    with pytest.warns(UserWarning, match="done again"):
+        ds = run(small.config())
+    assert ds.sizes["step"] == 10 and len(trainings) == 1
+    assert (tmp_path / f"{small.config().digest}.nc").read_bytes() == b"half"  # the package is not written to
+
+
+def test_a_folder_in_the_way_is_an_error_before_any_training(cache, trainings):
+    (cache / f"{small.config().digest}.nc").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match="a folder is where a recording should be"):
+        run(small.config())
+    assert trainings == []
+
+
+def test_a_cache_that_is_a_file_is_an_error_before_any_training(tmp_path, monkeypatch, trainings):
+    (tmp_path / "occupied").write_text("mine")
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "occupied"))
+    with pytest.raises(OSError, match="occupied"):
+        run(small.config())
+    assert trainings == [] and (tmp_path / "occupied").read_text() == "mine"
+
+
+def test_what_is_not_a_configuration_is_named():
+    with pytest.raises(TypeError, match=r"run\(\{'lr': 4\}\): must be a Config"):
+        rd.run({"lr": 4})
+
+
+@pytest.mark.parametrize("bad", [dict(train_images=1000), dict(batch_size=500), dict(epochs=0.01, warmup=0)], ids=str)
+def test_a_run_that_cannot_be_leaves_nothing(cache, bad):
+    with pytest.raises(ValueError, match=f"^{next(iter(bad))}="):
+        run(small.config(**bad))
+    assert [f.suffix for f in cache.iterdir()] == [".lock"]
+
+
+def test_ctrl_c_remembers_nothing(cache, monkeypatch, trainings):
+    epoch = Data.epoch
+
+    def interrupted(self):
+        for i, batch in enumerate(epoch(self)):
+            if i == 3:
+                raise KeyboardInterrupt
+            yield batch
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Data, "epoch", interrupted)
+        run(small.config())
+    assert [f.suffix for f in cache.iterdir()] == [".lock"] and not runs.remembered(small.config())
+    assert run(small.config()).sizes["step"] == 10 and len(trainings) == 2
+
+
+def test_killed_at_any_moment_the_next_call_is_right_and_two_at_once_train_once(tmp_path):
+    """20 × SIGKILL, half of them at random times of the whole run, half while it saves."""
+    here = Path(__file__).parent
+    # No GPU: what it has started does not survive a fork.
+    variables = dict(RESNET_DYNAMICS_CACHE=str(tmp_path / "killed"), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+    verdict = json.loads(script([str(here / "killed.py")], tmp_path, **variables))
+    killed = verdict["killed"]
+    assert killed["kills"] == 20 and killed["in save"] > 0, killed
+    assert all(not name.endswith(".part") for name in killed["left"]), killed
+    assert verdict["at once"] == {"statuses": [0, 0, 0], "trained": 1}
+
+
+# ------------------------------------------------------------------------------------------- record
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """A manifest of two small runs."""
+    planned = {"one": small.config(), "two": small.config(seed=1)}
+    monkeypatch.setattr(recording, "planned", lambda: planned)
+    return planned
+
+
+def test_record_makes_what_is_missing(tmp_path, trainings, plan):
+    def record(**given):
+        return {name: ds for name, ds in runs.record(folder=tmp_path, device="cpu", progress=False, **given)}
+
+    one = record(only=["one"])["one"]
+    assert trainings == [plan["one"]]
+    assert one.equals(recording.thin(run(plan["one"], remember=False)))
+    del trainings[:]
+    both = record()
+    assert list(both) == ["one", "two"] and trainings == [plan["two"]]
+    assert both["one"].identical(one)
+    (tmp_path / f"{plan['two'].digest}.nc").write_bytes(b"half")
+    del trainings[:]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        record()
+    assert trainings == [plan["two"]] and len(warned) == 1
+
+
+def test_record_names_an_unknown_run(tmp_path, plan):
+    with pytest.raises(ValueError, match="no such run: three; the manifest has one, two"):
+        list(runs.record(only=["three"], folder=tmp_path))
+
+
+def test_provenance_says_what_stood_in_for_the_data(tmp_path, plan, monkeypatch):
+    from resnet_dynamics import datasets
+
+    monkeypatch.setenv(datasets.VARIABLE, "before")
+    _, ds = next(runs.record(data=tmp_path / "archive.tar", only=["one"], folder=tmp_path, progress=False))
+    assert os.environ[datasets.VARIABLE] == str(tmp_path / "archive.tar") and ds.attrs["dataset"] == "small"

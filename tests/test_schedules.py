@@ -1,0 +1,41 @@
+"""Schedules are values: they can be called, summed and plotted."""
+
+import numpy as np
+import pytest
+
+from resnet_dynamics import Config
+from resnet_dynamics.schedules import PiecewiseLinear, rates, schedule
+
+CASES = [
+    (Config(), 0.5 * 24 * 0.4),
+    (Config(warmup=0), 0.5 * 24 * 0.4),
+    (Config(warmup=24), 0.5 * 24 * 0.4),
+    (Config(schedule="constant"), 24 * 0.4),
+    (Config(lr=4.0, epochs=3, warmup=1), 0.5 * 3 * 4.0),
+]
+
+
+@pytest.mark.parametrize("config, integral", CASES, ids=str)
+def test_the_sum_of_the_rates_is_the_integral(config, integral):
+    lr = rates(config, steps_per_epoch=97)
+    assert lr.dtype == np.float64 and len(lr) == config.epochs * 97
+    assert lr.sum() / 97 == pytest.approx(integral, rel=1e-12)
+    assert 0 < lr.min() and lr.max() <= config.lr
+
+
+def test_the_triangle_goes_through_its_corners():
+    assert schedule(Config())([0, 2.5, 5, 14.5, 24]) == pytest.approx([0, 0.2, 0.4, 0.2, 0])
+    assert schedule(Config(warmup=0))([0, 12, 24]) == pytest.approx([0.4, 0.2, 0])
+
+
+def test_a_step_takes_the_middle_of_its_interval():
+    config = Config(epochs=10, warmup=5)
+    assert rates(config, 4)[:3] == pytest.approx(schedule(config)([0.125, 0.375, 0.625]))
+
+
+def test_a_fraction_of_an_epoch():
+    assert len(rates(Config(epochs=1.5, warmup=0), 10)) == 15
+
+
+def test_constant_outside_of_the_knots():
+    assert PiecewiseLinear((1, 2), (0.1, 0.3))([0, 1.5, 9]) == pytest.approx([0.1, 0.2, 0.3])

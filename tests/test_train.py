@@ -1,0 +1,262 @@
+"""The loop trains as its docstring says, and its recordings keep the identities of the theory."""
+
+import contextlib
+import time
+
+import numpy as np
+import pytest
+import small
+import torch
+import torch.nn.functional as F
+
+from resnet_dynamics import train as loop
+from resnet_dynamics.data import Data
+from resnet_dynamics.models import build, conv_layers
+from resnet_dynamics.train import duration, pick_device, precision, train
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch):
+    small.use(monkeypatch)
+
+
+def quietly(config, device="cpu", **given):
+    return train(config, device=device, progress=False, **given)
+
+
+@pytest.fixture(scope="module")
+def sgd():
+    """(model, recording) of a run with ρ = 0 in which shrink and growth are large."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        small.use(monkeypatch)
+        return quietly(small.config(epochs=6, lr=2.0, momentum=0.0, weight_decay=0.01))
+
+
+def test_what_comes_back(sgd):
+    model, ds = sgd
+    assert isinstance(model, torch.nn.Module)
+    assert ds.sizes == {"step": 30, "layer": 8, "epoch": 6}
+    assert ds.loss[-1] < ds.loss[0]
+    assert all(ds[name].notnull().all() for name in ds.data_vars)
+    assert ds.attrs["diverged_at"] == -1 and ds.attrs["dataset"] == "small" and ds.attrs["images_per_second"] > 0
+    assert type(ds.attrs["torch_version"]) is str  # its own class is more than NetCDF can hold
+
+
+def test_a_float32_loop_without_any_of_it_gives_the_same_weights(monkeypatch):
+    """No recorder, no watch, no optimizer class: equations, in the order of the docstring."""
+    monkeypatch.setattr(loop, "precision", lambda device: torch.float32)
+    config = small.config(weight_decay=0.01)
+    trained, ds = quietly(config)
+
+    data, model = Data(config), build(config, 3).to(memory_format=torch.channels_last).train()
+    weights = list(model.parameters())
+    v = [torch.zeros_like(w) for w in weights]
+    t = 0
+    for _ in range(2):
+        for x, y in data.epoch():
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            with torch.no_grad():
+                for w, v_ in zip(weights, v):
+                    v_.mul_(config.momentum).add_(w.grad + config.weight_decay * w)
+                    w.sub_(ds.lr.values[t] * v_)
+            t += 1
+    for w, trained_w in zip(weights, trained.parameters()):
+        torch.testing.assert_close(trained_w, w, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_bitwise_the_same_weights_without_the_recorder(monkeypatch, device):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+    class Nothing(loop.Recorder):
+        before = after = lambda self, *given: None
+
+    for changes in (dict(momentum=0.0), dict(optimizer="nesterov"), dict(optimizer="lars")):
+        watched, _ = quietly(small.config(**changes), device, filters=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "Recorder", Nothing)
+            patch.setattr(loop, "finish", lambda *given: None)
+            patch.setattr(loop.Watch, "__call__", lambda *given: False)
+            alone, _ = quietly(small.config(**changes), device)
+        assert all(a.equal(b) for a, b in zip(watched.state_dict().values(), alone.state_dict().values()))
+
+
+def test_a_run_is_a_function_of_its_configuration(sgd):
+    torch.manual_seed(time.time_ns() % 1000)
+    before = torch.get_rng_state()
+    _, again = quietly(small.config(epochs=6, lr=2.0, momentum=0.0, weight_decay=0.01))
+    assert torch.get_rng_state().equal(before)
+    assert again.equals(sgd[1])
+    assert not quietly(small.config(seed=1))[1].w2.equals(quietly(small.config(seed=2))[1].w2)
+
+
+def test_gradients_are_orthogonal_to_the_weights(sgd):
+    _, ds = sgd
+    cosine = ds.wg / np.sqrt(ds.w2 * ds.g2)
+    assert (np.sqrt((cosine**2).mean("step")) <= 1e-3).all()
+
+
+def test_the_telescoping_identity_closes(sgd):
+    """|w_T|² − |w_0|² = Σ λ²|g|² − (2λα − λ²α²)|w|² − 2λ(1 − λα) w·g, for ρ = 0."""
+    _, ds = sgd
+    lr, alpha = ds.lr, 0.01
+    shrink = ((2 * lr * alpha - (lr * alpha) ** 2) * ds.w2.astype(float))[:-1]
+    growth = (lr**2 * ds.g2.astype(float))[:-1]
+    inner = (2 * lr * (1 - lr * alpha) * ds.wg.astype(float))[:-1]
+    change = ds.w2.astype(float)[-1] - ds.w2.astype(float)[0]
+    gap = change - (growth - shrink).sum("step")
+    assert (abs(gap + inner.sum("step")) <= 1e-5 * shrink.sum("step")).all()
+    assert (abs(gap) <= 1e-3 * shrink.sum("step")).all()
+
+
+def test_the_negative_control_is_not_orthogonal():
+    _, ds = quietly(small.config(epochs=6, no_norm="layer1"))
+    cosine = np.sqrt(((ds.wg**2) / (ds.w2 * ds.g2)).mean("step"))
+    assert cosine.sel(layer="layer1") > 0.01
+    assert (cosine.drop_sel(layer="layer1") < 1e-3).all()
+
+
+def test_lars_turns_by_its_rate():
+    """Without momentum |Δw| = λ_LARS |w| in every layer; what has lost its norm stays with SGD."""
+    _, ds = quietly(small.config(optimizer="lars", momentum=0.0, no_norm="prep", lr=1.0))
+    turned = np.sqrt(ds.u2 / ds.w2) / ds.lars_lr
+    np.testing.assert_allclose(turned.drop_sel(layer="prep"), 1, rtol=1e-3)
+    assert (abs(turned.sel(layer="prep") - 1) > 0.01).any()
+    lr = ds.lr.values
+    np.testing.assert_allclose(ds.lars_lr, np.sqrt(2 * lr * 5e-4), rtol=1e-12)
+
+
+def test_lars_with_the_lag_of_the_norms():
+    _, plain = quietly(small.config(optimizer="lars"))
+    _, ode = quietly(small.config(optimizer="lars", lars_rate="ode"))
+    assert ode.lars_lr.shape == plain.lars_lr.shape and not ode.lars_lr.equals(plain.lars_lr)
+
+
+@pytest.mark.parametrize("model", ["backbone+extra2", "resnet9+res2"])
+def test_relatives_train(model):
+    assert list(quietly(small.config(model=model, epochs=1))[1].layer.values) == list(
+        conv_layers(build(small.config(model=model))))  # fmt: skip
+
+
+def test_filters_on_request():
+    _, ds = quietly(small.config(epochs=1), filters=True)
+    assert ds.sizes["filter"] == 32 and ds.filter_w2.dims == ("step", "layer", "filter")
+
+
+def test_a_fraction_of_an_epoch():
+    _, ds = quietly(small.config(epochs=1.4, warmup=0))
+    assert ds.sizes["step"] == 7 and ds.sizes["epoch"] == 2
+    assert ds.test_accuracy.notnull().all()
+
+
+def test_less_than_a_step_is_an_error():
+    with pytest.raises(ValueError, match="epochs=0.05: must be at least one step"):
+        quietly(small.config(epochs=0.05, warmup=0))
+
+
+def test_a_run_that_diverges_is_a_result(capsys):
+    """λα > 2: decay multiplies the weights by less than −1 at every step."""
+    config = small.config(epochs=30, lr=1e4, schedule="constant", momentum=0.0)
+    _, ds = train(config, device="cpu")
+    end = ds.attrs["diverged_at"]
+    assert 0 < end < 100 and ds.sizes["step"] == 150
+    assert not np.isfinite(ds.loss[end]) and np.isfinite(ds.loss[:end]).all()
+    assert ds.loss[end + 1 :].isnull().all() and ds.w2[end:].isnull().all() and ds.accuracy[end:].isnull().all()
+    assert ds.w2[:end].notnull().all() and ds.lr.notnull().all()
+    assert ds.test_accuracy[-1].isnull()
+    assert f"no longer finite at step {end}" in capsys.readouterr().out
+
+
+def test_it_says_in_one_line_what_is_about_to_happen(capsys):
+    train(small.config(), device="cpu")
+    out = capsys.readouterr().out
+    kind = str(precision(torch.device("cpu"))).removeprefix("torch.")
+    assert out.startswith(f"Training resnet9 of width 4 on small: 10 steps of 32 images on cpu in {kind}, about ")
+    assert out.count("\n") == 1
+    quietly(small.config(epochs=1))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_ends_at_the_last_step(capsys):
+    train(small.config(), device="cpu")
+    assert "10/10" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_with_one_line(monkeypatch, capsys):
+    epoch = Data.epoch
+
+    def interrupted(self):
+        for i, batch in enumerate(epoch(self)):
+            if i == 3:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(Data, "epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(small.config(), device="cpu")
+    assert capsys.readouterr().out == "Stopped. Nothing is remembered of this run.\n"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision(monkeypatch, dtype):
+    """Under autocast, in float16 with a scaler: what is recorded is unscaled, and the identities hold."""
+    monkeypatch.setattr(loop, "precision", lambda device: torch.float32)
+    _, whole = quietly(small.config(epochs=1))
+    monkeypatch.setattr(loop, "precision", lambda device: dtype)
+    _, ds = quietly(small.config(epochs=1))
+    assert ds.attrs["precision"] == str(dtype).removeprefix("torch.")
+    np.testing.assert_allclose(ds.g2[0], whole.g2[0], rtol=0.3)
+    np.testing.assert_allclose(ds.w2[0], whole.w2[0], rtol=1e-6)  # the weights themselves are float32
+    assert (np.sqrt((ds.wg**2 / (ds.w2 * ds.g2)).mean("step")) < 0.02).all()
+
+
+def test_test_accuracy_is_that_of_a_loop_over_images():
+    config = small.config(epochs=1)
+    model, ds = quietly(config)
+    data, right, total = Data(config), 0, 0.0
+    model.eval()
+    with torch.no_grad():
+        for x, y in zip(data.test_x, data.test_y):
+            logits = model(data.normalize(x[None]))
+            right += int(logits.argmax() == y)
+            total += F.cross_entropy(logits, y[None]).item()
+    assert ds.test_accuracy.values[-1] == pytest.approx(right / 40, abs=0.051)
+    assert ds.test_loss.values[-1] == pytest.approx(total / 40, rel=0.02)
+
+
+def test_a_device_that_is_not_there_is_named():
+    for device in ("gpu", "cuda:99"):
+        with pytest.raises(ValueError, match=f"device='{device}': must be one that torch finds here: cpu"):
+            pick_device(device)
+    assert pick_device("cpu").type == "cpu" and pick_device().type in ("cpu", "cuda")
+
+
+def test_lengths_of_time_in_words():
+    assert [duration(s) for s in (4.4, 89, 300, 5399, 9000)] == ["4 s", "89 s", "5 min", "90 min", "2.5 h"]
+
+
+def test_cudnn_is_on_and_its_settings_come_back(monkeypatch):
+    """torch.backends.cudnn.flags switches off what it is not told to leave on."""
+    found, before = [], (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark)
+    evaluate = loop.evaluate
+
+    def look(*given):
+        found.append((torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark))
+        return evaluate(*given)
+
+    monkeypatch.setattr(loop, "evaluate", look)
+    quietly(small.config(epochs=1))
+    assert found == [(True, True)] and (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark) == before
+
+
+def test_memory_settings_end_with_the_run():
+    with contextlib.suppress(RuntimeError), loop.steady_memory(torch.device("cpu")):
+        raise RuntimeError  # the way out is the same
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    model, ds = train(small.config(epochs=6, lr=2.0, momentum=0.0), device="cuda", progress=False)
+    assert next(model.parameters()).is_cuda and ds.attrs["device"] == torch.cuda.get_device_name()
+    assert (np.sqrt((ds.wg**2 / (ds.w2 * ds.g2)).mean("step")) <= 2e-2).all()
