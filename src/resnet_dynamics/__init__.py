@@ -8,8 +8,10 @@ from .recording import bundled
 from .runs import run
 
 __version__ = "0.1.0"
-__all__ = ["Config", "bundled", "data", "datasets", "measure", "models", "optim", "plots", "recorder", "recording", "run",
-           "schedules", "theory", "train"]  # fmt: skip
+__all__ = [
+    "Config", "bundled", "data", "datasets", "measure", "models", "optim", "plots", "recorder", "recording", "run",
+    "schedules", "theory", "train",
+]  # fmt: skip
 
 
 def __getattr__(name):
