@@ -164,8 +164,8 @@ def synthetic() -> Images:
     """The built-in set: 20,000 training and 2,000 test images of drawn shapes, nothing to download.
 
     A plain shape belongs to the class of its outline, a patterned one (of any outline) to that of
-    its pattern. Colors, size, place, angle, slope of the background, clutter and noise vary. A
-    ResNet-9 of width 16 reaches about 75 % in two minutes on two CPU cores (10 epochs).
+    its pattern. Colors, size, place, angle, slope of the background, clutter and noise vary. Made
+    for test accuracies of 60 to 90 %, with a ResNet-9 of width 16 after five epochs.
 
     The same bytes on every machine: uniform random numbers of a fixed seed, then only + - * / |x|,
     floor and sqrt in float32, which IEEE 754 rounds in one way.
