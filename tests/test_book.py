@@ -58,6 +58,13 @@ def test_each_equation_has_one_home():
     assert {tag: names for tag, names in homes.items() if len(names) > 1} == {}
 
 
+def test_figures_of_the_book_have_names_of_their_own():
+    names = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+             for chapter in gate.CHAPTERS for cell in nbformat.read(chapter, as_version=4).cells]
+    names = [name for name in names if name]
+    assert len(set(names)) == len(names)
+
+
 def test_chapters_hold_nothing_to_strip():
     done = subprocess.run(
         [sys.executable, "-m", "nbstripout", "--keep-id", "--verify", *gate.CHAPTERS],
