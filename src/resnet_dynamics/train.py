@@ -150,13 +150,14 @@ def pick_device(device=None) -> torch.device:
 def precision(device: torch.device) -> torch.dtype:
     """Return the number format of the network's activations: the fastest that the device computes natively.
 
-    bfloat16 where there is hardware for its matrix products (AMX on a CPU); float16, with a loss scaler, on older GPUs
-    (T4); float32 elsewhere. A CPU with AVX-512 alone was measured to be slower in bfloat16 than in float32.
+    bfloat16 where there is hardware for its matrix products (AMX or AVX-512 BF16 on a CPU); float16, with a loss
+    scaler, on older GPUs (T4); float32 elsewhere. Where bfloat16 has to be emulated it is slower than float32.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return torch.bfloat16 if device.type == "cpu" and has_amx() else torch.float32
+    queries = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # not in every torch
+    native = any(getattr(torch.cpu, query, bool)() for query in queries)
+    return torch.bfloat16 if device.type == "cpu" and native else torch.float32
 
 
 class Watch(contextlib.AbstractContextManager):
