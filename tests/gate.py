@@ -49,10 +49,13 @@ def copy_project(target):
 
 
 def environment(cache, **changes):
-    """Return the environment of a child: no network, an empty cache in the folder `cache`."""
+    """Return the environment of a child: no network, an empty cache in the folder `cache`.
+
+    Without MPLBACKEND, which the tests set for themselves: under it a kernel would show no figure.
+    """
     keep = {k: v for k, v in os.environ.items()
             if not k.startswith(("RESNET_DYNAMICS_", "PYTEST_", "PIP_", "MAKE"))
-            and k not in ("PYTHONPATH", "PYTHONWARNINGS", "MFLAGS")}
+            and k not in ("PYTHONPATH", "PYTHONWARNINGS", "MFLAGS", "MPLBACKEND")}
     return keep | {
         "PYTHONPATH": str(ROOT / "tests" / "offline"),
         "PYTHONUTF8": "1",
@@ -222,7 +225,7 @@ def failures(notebook):
     """
     wrong = []
     for cell in notebook.cells:
-        at, pictures = f"cell {cell.id}", 0
+        at, pictures, shown = f"cell {cell.id}", 0, 0
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             words = "\n".join([output.get("text", ""), data.get("text/plain", ""),
@@ -237,11 +240,15 @@ def failures(notebook):
             if widget and "text/html" not in data:
                 wrong.append(f"{at}: a widget without a static twin: a hole in the page")
             pictures += any(kind.startswith("image/") for kind in data)
+            shown += bool(data)
         mystnb = cell.metadata.get("mystnb", {})
         hidden = {"remove-cell", "remove-output"}.intersection(cell.metadata.get("tags", []))
         if pictures and not hidden and not ("figure" in mystnb and "image" in mystnb):
             wrong.append(f"{at}: draws a figure; metadata mystnb.figure and .image are missing")
-        if pictures > 1 and not hidden:
+        if "figure" in mystnb and not hidden and (pictures, shown) != (1, 1):
+            wrong.append(f"{at}: a figure must be one picture and no other display, such as a progress "
+                         f"bar; it shows {shown}, {pictures} of them pictures")
+        elif pictures > 1 and not hidden:
             wrong.append(f"{at}: draws {pictures} figures; one a cell, each with its own alt")
     states = notebook.metadata.get("widgets", {}).get(
         "application/vnd.jupyter.widget-state+json", {}).get("state", {})

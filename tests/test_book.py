@@ -181,6 +181,21 @@ def test_a_rule_that_is_broken_is_named(cell, said):
     assert any(said in complaint for complaint in gate.complaints(chapter(cell), "01-a.ipynb"))
 
 
+PICTURE = nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})
+BAR = nbformat.v4.new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "9%| |"})
+SAID = nbformat.v4.new_output("stream", text="said")
+
+
+@pytest.mark.parametrize("outputs, right", [
+    ([PICTURE], True), ([SAID, PICTURE, SAID], True),
+    ([], False), ([SAID], False), ([PICTURE, PICTURE], False), ([SAID, BAR, PICTURE], False), ([BAR], False)])
+def test_a_cell_with_a_figure_shows_one_picture_and_nothing_else(outputs, right):
+    """No picture: a hole in the page. A second display: a second figure of the same name."""
+    cell = nbformat.v4.new_code_cell("plt.show()", outputs=outputs, metadata={"mystnb": {
+        "figure": {"name": "fig-a", "caption": "A."}, "image": {"alt": "Two curves that meet."}}})
+    assert (gate.failures(chapter(cell)) == []) == right
+
+
 def test_a_changed_setup_cell_is_named():
     changed = chapter()
     changed.cells[1].source += "\n"

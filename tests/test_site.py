@@ -10,10 +10,12 @@ import json
 import re
 import shutil
 import threading
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import gate
+import nbformat
 import pytest
 import yaml
 
@@ -86,6 +88,19 @@ def test_page_shows_no_markup(page, site):
     text = re.sub(apart, "", article, flags=re.S)
     for left in ("$$", "\\tag", "\\(", ":::", "```", "{eq}", "{ref}"):
         assert left not in re.sub(r"<[^>]*>", "", text), left
+
+
+@pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+def test_every_figure_is_on_the_page(chapter, site):
+    """As many pictures as cells that draw one, each with the alt text and the caption of its cell."""
+    cells = nbformat.read(chapter, as_version=4).cells
+    drawn = [cell.metadata["mystnb"] for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
+    article = (site / chapter.relative_to(gate.ROOT)).with_suffix(".html").read_text().split("<article", 1)[1]
+    figures = re.findall(r'<figure[^>]*id="([\w-]+)"[^>]*>(.*?)</figure>', article, re.S)
+    assert [name for name, _ in figures] == [part["figure"]["name"] for part in drawn]
+    for (_, figure), part in zip(figures, drawn):
+        assert [unescape(alt) for alt in re.findall(r'<img alt="([^"]*)"', figure)] == [part["image"]["alt"]]
+        assert "<figcaption>" in figure
 
 
 # ---------------------------------------------------------------------------------------------
