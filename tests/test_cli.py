@@ -36,7 +36,7 @@ def call(*arguments):
         return end.code
 
 
-@pytest.mark.parametrize("command", ["train", "bench"])
+@pytest.mark.parametrize("command", ["train", "sweep", "bench"])
 def test_help_explains_every_field(capsys, command):
     assert call(command, "--help") == 0
     text = " ".join(capsys.readouterr().out.split())
@@ -44,6 +44,18 @@ def test_help_explains_every_field(capsys, command):
         assert f"--{name.replace('_', '-')}" in text, name
         assert " ".join(cli.explained()[name].split()[:4]) in text, name
     assert "smoke (seconds" in text
+
+
+def test_sweep_prints_a_line_a_run_and_keeps_the_table(tmp_path, capsys):
+    file = tmp_path / "table.nc"
+    sweep = ["sweep", *SMALL, "--lr", "0.1", "0.2", "--seed", "0", "1", "--no-augment", "--quiet"]
+    assert call(*sweep, "--device", "cpu", "--output", str(file)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"lr={lr}, seed={seed}" for lr in (0.1, 0.2) for seed in (0, 1)]
+    assert all("test accuracy" in line for line in lines)
+    assert recording.read(file).sizes == {"lr": 2, "seed": 2, "epoch": 2}
+    assert call("sweep", *SMALL, "--momentum", "0.9", "1.2") == 2
+    assert "momentum=1.2: must be in [0, 1)" in capsys.readouterr().err
 
 
 def test_every_field_is_explained_in_the_docstring():

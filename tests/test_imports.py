@@ -46,7 +46,8 @@ LATE = {
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains.
-VIEW = ["config", "schedules", "theory", "recording", "measure", "plots", "explorer", "check", "runs"]
+VIEW = ["config", "schedules", "theory", "recording", "measure", "plots", "explorer", "check", "runs",
+        "sweep"]
 
 
 def imported(path, late):

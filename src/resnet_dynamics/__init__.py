@@ -6,11 +6,12 @@ from . import measure, plots, recording, schedules, theory
 from .config import Config
 from .recording import bundled
 from .runs import run
+from .sweep import sweep
 
 __version__ = "0.1.0"
 __all__ = [
     "Config", "bundled", "data", "datasets", "measure", "models", "optim", "plots", "recorder", "recording", "run",
-    "schedules", "theory", "train",
+    "schedules", "sweep", "theory", "train",
 ]  # fmt: skip
 
 

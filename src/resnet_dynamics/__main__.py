@@ -1,4 +1,4 @@
-"""The command line: python -m resnet_dynamics train | record | bench."""
+"""The command line: python -m resnet_dynamics train | sweep | record | bench."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ EXAMPLES = """\
 examples:
   python -m resnet_dynamics train --budget smoke         a small network on generated images: seconds, no download
   python -m resnet_dynamics train --budget class --lr 4 --momentum 0
+  python -m resnet_dynamics sweep --budget smoke --lr 0.1 0.2 0.4 --seed 0 1 2 --output table.nc
   python -m resnet_dynamics record --data cifar10.tar.xz --minutes 60
   python -m resnet_dynamics bench                        how fast is this machine?
 """
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=wide,
     )
     top.add_argument("--version", action="version", version=f"resnet_dynamics {__version__}")
-    commands = top.add_subparsers(metavar="train | record | bench", required=True)
+    commands = top.add_subparsers(metavar="train | sweep | record | bench", required=True)
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", help='"cpu", "cuda" ...; without it the GPU if there is one')
     quiet = argparse.ArgumentParser(add_help=False)
@@ -67,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--filters", action="store_true", help="record every output filter as well as every layer")
     _add_config(sub)
 
+    sub = command("sweep", sweep, [device, quiet], "Train every combination of some values, and print what came of it. "
+                  "Resumable: what has run is remembered.")  # fmt: skip
+    sub.add_argument("--output", type=Path, metavar="FILE", help="write the table here, too (NetCDF)")
+    _add_config(sub, several=True)
+
     sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
     sub.add_argument("--data", metavar="ARCHIVE", help="images in place of CIFAR-10: train|test/<class>/* in a folder, "
                      "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
@@ -81,16 +87,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_config(sub) -> None:
-    group = sub.add_argument_group("what determines the run", "Defaults are those of the budget.")
+def _add_config(sub, several=False) -> None:
+    title = "what determines the runs; several values make a dimension" if several else "what determines the run"
+    group = sub.add_argument_group(title, "Defaults are those of the budget.")
     group.add_argument("--budget", choices=[*BUDGETS, "book"], default="full", help=BUDGET)
     for field in dataclasses.fields(Config):
-        flag = "--" + field.name.replace("_", "-")
+        flag, many = "--" + field.name.replace("_", "-"), {"nargs": "+"} if several else {}
         text = f"{explained()[field.name]} Baseline: {field.default}.".replace("%", "%%")
         if isinstance(field.default, bool):
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
         else:
-            group.add_argument(flag, type=_value, default=argparse.SUPPRESS, help=text, metavar=_metavar(field))
+            group.add_argument(flag, type=_value, default=argparse.SUPPRESS, help=text, metavar=_metavar(field), **many)
 
 
 def explained() -> dict[str, str]:
@@ -129,6 +136,32 @@ def train(arguments) -> None:
         recording.save(ds, arguments.output)
     print(f"{config} {config.digest}: {_outcome(ds)}; {'was there' if there else 'now remembered'}, "
           f"{time.perf_counter() - begin:.1f} s")  # fmt: skip
+
+
+def sweep(arguments) -> None:
+    from .sweep import sweep
+
+    fields = [field.name for field in dataclasses.fields(Config) if hasattr(arguments, field.name)]
+    given = {name: getattr(arguments, name) for name in fields}
+    axes = {name: values for name, values in given.items() if isinstance(values, list) and len(values) > 1}
+    one = {name: values[0] if isinstance(values, list) else values for name, values in given.items()}
+    for name, values in one.items():
+        setattr(arguments, name, values)  # of an axis its first value: a base that is allowed
+    table = sweep(_config(arguments), device=arguments.device, progress=not arguments.quiet, **axes)
+    if arguments.output:
+        recording.save(table, arguments.output)
+    for n in range(max(1, table.digest.size)):
+        row = table.stack(run=list(axes)).isel(run=n) if axes else table
+        said = ", ".join(f"{name}={row[name].item()}" for name in axes) or "the run"
+        print(f"{said}: {_row(row)}")
+
+
+def _row(row) -> str:
+    if row.failed.item():
+        return f"failed, {row.failed.item()}"
+    if row.diverged_at >= 0:
+        return f"diverged at step {row.diverged_at.item():.0f}"
+    return f"test accuracy {row.final_accuracy.item():.2%}, {row.seconds.item():.0f} s"
 
 
 def record(arguments) -> None:

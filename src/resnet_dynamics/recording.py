@@ -139,14 +139,13 @@ def _seal(content: bytes) -> bytes:
     return b"\nsha256 " + hashlib.sha256(content).hexdigest().encode()
 
 
-def load(path: Path, expected: Config | None = None) -> xr.Dataset:
-    """Read a recording into memory, checked.
+def read(path: Path) -> xr.Dataset:
+    """Read a file of this package into memory, checked to be whole.
 
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: a folder is in its place.
-        BrokenRecording: it is truncated, damaged, not a recording, of a newer format, or of another run than
-            `expected`.
+        BrokenRecording: it is truncated, damaged, not NetCDF, not of this package, or of a newer format.
     """
     import h5py
 
@@ -170,6 +169,17 @@ def load(path: Path, expected: Config | None = None) -> xr.Dataset:
         raise BrokenRecording(f"{path}: a NetCDF file, but not a recording of this package")
     if version > FORMAT:
         raise BrokenRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
+    return ds
+
+
+def load(path: Path, expected: Config | None = None) -> xr.Dataset:
+    """Read the recording of a run into memory, checked.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: as `read`.
+        BrokenRecording: as `read`, or it lacks a quantity, or it is of another run than `expected`.
+    """
+    ds = read(path)
     missing = [name for name in (*_LAYERED, "lr", "loss") if name not in ds]
     if missing:
         raise BrokenRecording(f"{path}: lacks {', '.join(missing)}")

@@ -1,0 +1,186 @@
+"""Many runs, one table."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from . import recording, runs
+from .config import Config
+
+# What the table holds of every run: name → (dimension besides the axes, what it is, unit).
+COLUMNS = {
+    "final_accuracy": (None, "test accuracy after the last epoch", "1"),
+    "final_loss": (None, "test loss after the last epoch", "nat"),
+    "test_accuracy": ("epoch", "test accuracy after the epoch", "1"),
+    "test_loss": ("epoch", "test loss after the epoch", "nat"),
+    "train_accuracy": ("epoch", "training accuracy, mean over the epoch's batches", "1"),
+    "train_loss": ("epoch", "training loss, mean over the epoch's batches", "nat"),
+    "diverged_at": (None, "step at which the loss was no longer finite, or -1", "step"),
+    "seconds": (None, "time that the run took", "s"),
+}
+
+
+def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
+    """Run every combination of some values, and return what came of it in one table.
+
+    Each combination is `base.replace(lr=..., momentum=...)` and goes through `run`: what was run before is there at
+    once, so an interrupted sweep goes on where it was, and sweeps share their runs. A run that diverges is a value:
+    `diverged_at` is its step, its final accuracy NaN. So is a run that fails: `failed` holds the error's text.
+
+    Args:
+        base: what all runs have in common.
+        recordings: the table holds the whole recordings, too (dimensions step, layer), padded with NaN.
+        device: where to train if need be; None takes the GPU if there is one.
+        progress: show one bar over all runs.
+        axes: field of Config → its values, one dimension each, in the order in which they are given.
+
+    Returns:
+        xarray.Dataset with a dimension for each axis, and `epoch` (shorter runs end in NaN). Its variables are those
+        of `COLUMNS`, `failed`, and `digest`, the name of each run.
+
+    Raises:
+        ValueError: a value or a combination of values is not allowed, or an axis is empty; nothing has run then.
+        RuntimeError: every single run has failed.
+
+    Example:
+        >>> table = sweep(Config.smoke(), lr=[0.1, 0.2, 0.4], seed=range(3))
+        >>> table.final_accuracy.mean("seed").plot()
+    """
+    grid = configs(base, **axes)
+    shape = grid.shape
+    rows, failed = {}, np.full(shape, "", dtype=object)
+    missing = [i for i in np.ndindex(shape) if recordings or grid[i].digest not in bundled_rows()]
+    for i in set(np.ndindex(shape)) - set(missing):
+        rows[i] = bundled_rows()[grid[i].digest]
+    kept = {}
+    with tqdm(total=len(missing), unit="run", disable=not (progress and missing), dynamic_ncols=True) as bar:
+        for i in missing:
+            said = ", ".join(f"{name}={getattr(grid[i], name)}" for name in axes)
+            bar.set_postfix_str(said)
+            try:
+                ds = runs.run(grid[i], device=device, progress=False)
+            except KeyboardInterrupt as stop:
+                if progress:
+                    bar.close()
+                    tqdm.write(f"Stopped at run {bar.n + 1} of {len(missing)}. The runs before it are remembered.")
+                    stop.said = True
+                raise
+            except Exception as error:
+                failed[i] = f"{type(error).__name__}: {error}"
+                if progress:
+                    tqdm.write(f"{said}: failed, {failed[i]}")
+            else:
+                rows[i] = summary(ds)
+                if recordings:
+                    kept[i] = ds
+            bar.update()
+    if not rows:
+        raise RuntimeError(f"all {grid.size} runs failed; the first: {failed.flat[0]}")
+    table = _table(grid, axes, rows, failed)
+    table.attrs |= {"config": json.dumps(base.as_dict()), "format_version": recording.FORMAT}
+    return table.merge(_stacked(table, kept)) if recordings else table
+
+
+def configs(base: Config, **axes) -> np.ndarray:
+    """Return the configurations of a sweep, an array with one dimension for each axis."""
+    if not isinstance(base, Config):
+        raise TypeError(f"sweep({base!r}, ...): must be a Config, as in sweep(Config.smoke(), lr=[0.1, 0.2])")
+    fields = base.as_dict()
+    axes = {name: list(values) if _is_list(values) else [values] for name, values in axes.items()}
+    for name, values in axes.items():
+        if name not in fields:
+            raise ValueError(f"{name}=...: must be a field of Config ({', '.join(fields)})")
+        if not values:
+            raise ValueError(f"{name}=[]: must have at least one value")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name}={values}: must not name a value twice")
+    grid = np.empty(tuple(map(len, axes.values())), dtype=object)
+    for i, values in zip(np.ndindex(grid.shape), itertools.product(*axes.values())):
+        grid[i] = base.replace(**dict(zip(axes, values)))
+    return grid
+
+
+def summary(ds: xr.Dataset) -> dict:
+    """Return the row of the table that belongs to a recording: name → number, or numbers of the epochs."""
+    steps, epochs = ds.sizes["step"], ds.sizes["epoch"]
+    full = round(steps / recording.config(ds).epochs)  # steps of a whole epoch
+    each = [slice(e * full, (e + 1) * full) for e in range(epochs)]
+    row = {name: ds[name].values.astype(float) for name in ("test_loss", "test_accuracy")}
+    row |= {f"train_{name}": np.array([ds[name].values[part].astype(float).mean() for part in each])
+            for name in ("loss", "accuracy")}  # fmt: skip
+    row |= {"final_loss": row["test_loss"][-1], "final_accuracy": row["test_accuracy"][-1]}
+    return row | {name: float(ds.attrs[name]) for name in ("diverged_at", "seconds")}
+
+
+def _is_list(values) -> bool:
+    return not isinstance(values, (str, bytes)) and hasattr(values, "__iter__")
+
+
+def _table(grid, axes, rows, failed) -> xr.Dataset:
+    shape, dims = grid.shape, tuple(axes)
+    epochs = max(min(len(row["test_loss"]), math.ceil(grid[i].epochs)) for i, row in rows.items())
+    data = {}
+    for name, (extra, long_name, units) in COLUMNS.items():
+        values = np.full(shape + ((epochs,) if extra else ()), np.nan)
+        for i, row in rows.items():
+            if extra:
+                values[i][: len(row[name])] = row[name][:epochs]
+            else:
+                values[i] = row[name]
+        data[name] = (dims + ((extra,) if extra else ()), values, {"long_name": long_name, "units": units})
+    digests = np.array([c.digest for c in grid.flat], dtype=object).reshape(shape)
+    data["digest"] = (dims, digests, {"long_name": "digest of the run's configuration"})
+    data["failed"] = (dims, failed, {"long_name": "why the run failed, if it did"})
+    coords = {name: [getattr(grid[i], name) for i in _along(grid, axis)] for axis, name in enumerate(dims)}
+    return xr.Dataset(data, coords | {"epoch": np.arange(1, epochs + 1)})
+
+
+def _along(grid, axis):
+    """The indices of the first runs along an axis."""
+    return [tuple(n if d == axis else 0 for d in range(grid.ndim)) for n in range(grid.shape[axis])]
+
+
+def _stacked(table, kept) -> xr.Dataset:
+    """The recordings, along the axes of the table."""
+    dims = table.digest.dims
+    layers = list(dict.fromkeys(layer for ds in kept.values() for layer in ds.layer.values))
+    coords = {"step": np.arange(max(ds.sizes["step"] for ds in kept.values())), "layer": layers}
+    first, data = next(iter(kept.values())), {}
+    for name in first.data_vars:
+        if not name.startswith("test_"):
+            inner = first[name].dims
+            values = np.full(table.digest.shape + tuple(len(coords[d]) for d in inner), np.nan, np.float32)
+            for i, ds in kept.items():
+                values[i] = ds[name].reindex({d: coords[d] for d in inner})
+            data[name] = (dims + inner, values, first[name].attrs)
+    return xr.Dataset(data, coords)
+
+
+# Tables that come with the package
+def planned() -> dict[str, tuple[Config, dict]]:
+    """Return name → (base, axes) of every sweep that the book shows, in the order of the manifest."""
+    sweeps = recording.manifest().get("sweeps", {})
+    return {name: (Config(**entry["base"]), entry["axes"]) for name, entry in sweeps.items()}
+
+
+@functools.cache
+def bundled_rows() -> dict[str, dict]:
+    """Return digest → row of every run in the tables of the package."""
+    rows = {}
+    for path in sorted((recording.bundle_dir() / "sweeps").glob("*.nc")):
+        table = recording.read(path)
+        axes = table.digest.dims
+        flat = table.stack(run=axes) if axes else table.expand_dims("run")
+        for n in range(flat.sizes["run"]):
+            row = flat.isel(run=n)
+            if not str(row.failed.values):
+                values = {name: row[name].values.astype(float) for name in COLUMNS}
+                rows[str(row.digest.values)] = {n: v if v.ndim else float(v) for n, v in values.items()}
+    return rows

@@ -1,0 +1,153 @@
+"""A sweep is a table of runs: each is remembered, none can end it, and an interruption costs one run."""
+
+import os
+import random
+import signal
+import time
+
+import killed
+import numpy as np
+import pytest
+import small
+
+import resnet_dynamics as rd
+from resnet_dynamics import recording, runs
+from resnet_dynamics.sweep import COLUMNS, configs, planned, summary
+
+AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    small.use(monkeypatch)
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "runs"
+
+
+def sweep(base=None, **given):
+    return rd.sweep(base or small.config(), device="cpu", progress=False, **given)
+
+
+def test_the_table_holds_what_each_run_gives():
+    table = sweep(**AXES)
+    assert table.digest.dims == tuple(AXES) and table.sizes == {"lr": 2, "momentum": 2, "seed": 3, "epoch": 2}
+    at = dict(lr=0.2, momentum=0.9, seed=1)
+    ds = rd.run(small.config(**at), device="cpu", progress=False)
+    row = table.sel(at)
+    assert row.digest == recording.config(ds).digest == small.config(**at).digest
+    assert np.array_equal(row.test_accuracy, ds.test_accuracy) and row.final_loss == ds.test_loss[-1]
+    assert row.train_loss.values == pytest.approx(ds.loss.values.reshape(2, 5).mean(1))
+    assert row.seconds == ds.attrs["seconds"] and row.diverged_at == -1 and row.failed == ""
+    assert all(table[name].attrs["long_name"] and table[name].attrs["units"] for name in COLUMNS)
+
+
+def test_two_sweeps_share_their_runs(monkeypatch):
+    trained, train = [], runs._train
+    monkeypatch.setattr(runs, "_train", lambda config, *given: trained.append(config) or train(config, *given))
+    sweep(lr=[0.1, 0.2])
+    sweep(lr=[0.2, 0.3], momentum=[0.9])
+    assert [config.lr for config in trained] == [0.1, 0.2, 0.3]
+
+
+def test_a_run_that_diverges_or_fails_is_a_value(monkeypatch, capsys):
+    def run(config, **given):
+        if config.seed == 1:
+            raise MemoryError("none left")
+        return real(config, **given)
+
+    real = runs.run
+    monkeypatch.setattr(runs, "run", run)
+    table = sweep(small.config(epochs=20, momentum=0.0, schedule="constant"), lr=[0.1, 1e4], seed=[0, 1])
+    assert table.failed.sel(seed=1).values.tolist() == ["MemoryError: none left"] * 2
+    assert (table.diverged_at.sel(seed=0) >= 0).values.tolist() == [False, True]
+    assert np.isfinite(table.final_accuracy.values).tolist() == [[True, False], [False, False]]
+    rd.sweep(small.config(), device="cpu", seed=[0, 1])
+    assert "seed=1: failed, MemoryError: none left" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="all 1 runs failed.*none left"):
+        sweep(seed=[1])
+
+
+def test_recordings_on_request():
+    table = sweep(epochs=[1, 2], lr=[0.1, 0.2], recordings=True)
+    ds = rd.run(small.config(epochs=1, lr=0.2, warmup=0.5), device="cpu", progress=False)
+    mine = table.sel(epochs=1, lr=0.2)
+    assert np.array_equal(mine.w2[:5], ds.w2) and mine.w2[5:].isnull().all()
+    assert mine.w2.attrs == ds.w2.attrs and table.sizes["step"] == 10
+
+
+@pytest.mark.parametrize("axes, said", [
+    (dict(rate=[1]), "rate=...: must be a field of Config"),
+    (dict(lr=[]), "lr=[]: must have at least one value"),
+    (dict(lr=[0.1, 0.1]), "must not name a value twice"),
+    (dict(momentum=[0.9, 1.2]), "momentum=1.2: must be in [0, 1)"),
+    (dict(optimizer=["sgd", "nesterov"], momentum=[0.0, 0.9]), 'above 0 with optimizer="nesterov"'),
+])  # fmt: skip
+def test_a_bad_axis_is_named_before_anything_runs(cache, axes, said):
+    with pytest.raises(ValueError) as error:
+        sweep(**axes)
+    assert said in str(error.value) and not cache.exists()
+    with pytest.raises(TypeError, match="must be a Config"):
+        rd.sweep(dict(lr=1))
+
+
+def test_a_sweep_that_is_killed_goes_on_where_it_was(cache):
+    """Twelve runs, killed three times: the same table as of one that was not, and nothing runs twice."""
+    whole = sweep(**AXES)
+    for file in cache.glob("*.nc"):
+        file.unlink()
+    random.seed(0)
+    began = time.perf_counter()
+    assert killed.ended(killed.fork(lambda: sweep(**AXES))) == 0
+    length = time.perf_counter() - began
+    for file in cache.glob("*.nc"):
+        file.unlink()
+    there = []
+    for _ in range(3):
+        child = killed.fork(lambda: sweep(**AXES))
+        time.sleep(random.uniform(0.1, 0.35) * length)
+        os.kill(child, signal.SIGKILL)
+        assert killed.ended(child) == -signal.SIGKILL
+        there.append({file.name: file.stat().st_mtime_ns for file in cache.glob("*.nc")})
+    assert 0 < len(there[0]) <= len(there[-1]) < 12
+    again = sweep(**AXES)
+    assert again.drop_vars("seconds").identical(whole.drop_vars("seconds"))
+    assert there[-1].items() <= {file.name: file.stat().st_mtime_ns for file in cache.glob("*.nc")}.items()
+
+
+def test_a_table_can_be_kept_in_a_file(tmp_path):
+    table = sweep(lr=[0.1, 0.2], optimizer=["sgd", "nesterov"])
+    recording.save(table, tmp_path / "table.nc")
+    back = recording.read(tmp_path / "table.nc")
+    assert back.final_accuracy.identical(table.final_accuracy)
+    assert back.digest.values.tolist() == table.digest.values.tolist()
+
+
+def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch):
+    from resnet_dynamics.sweep import bundled_rows
+
+    table = sweep(lr=[0.1, 0.2], epochs=[1, 2])
+    recording.save(table, tmp_path / "sweeps" / "a.nc")
+    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(runs, "run", None)
+    bundled_rows.cache_clear()
+    try:
+        assert sweep(lr=[0.1, 0.2], epochs=[1, 2]).identical(table)
+        assert sweep(lr=[0.2], epochs=[1]).test_loss.values.tolist() == [[table.test_loss.values[1, 0, :1].tolist()]]
+    finally:
+        bundled_rows.cache_clear()
+
+
+def test_every_row_of_the_package_is_of_a_planned_sweep():
+    wanted = {config.digest for base, axes in planned().values() for config in configs(base, **axes).flat}
+    files = {path.stem for path in (recording.bundle_dir() / "sweeps").glob("*.nc")}
+    assert files <= set(planned())
+    for name in files:
+        table = recording.read(recording.bundle_dir() / "sweeps" / f"{name}.nc")
+        assert set(table.digest.values.ravel()) <= wanted
+
+
+def test_summary_of_an_epoch_that_was_not_finished():
+    ds = rd.run(small.config(epochs=1.4), device="cpu", progress=False)
+    row = summary(ds)
+    assert len(row["train_loss"]) == len(row["test_loss"]) == 2
+    assert row["train_loss"][1] == pytest.approx(float(ds.loss[5:].mean()))
