@@ -1,5 +1,6 @@
 """python -m resnet_dynamics: explained from Config's docstring, exact about bad input, quick to stop."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -228,6 +229,31 @@ def test_the_plain_loop_learns_from_the_same_images():
     step = bench.plain_step(small.config(), torch.device("cpu"))
     loss, correct = step()
     assert 0.5 < loss.item() < 5 and correct.shape == (32,)
+
+
+@pytest.mark.parametrize("loops, steady", [(bench.LOOPS[:4], [True] * 4), (bench.LOOPS[4:], [False])])
+def test_our_loops_are_timed_as_a_training_runs(monkeypatch, loops, steady):
+    """With memory kept between steps, as `train` keeps it; the plain loop without."""
+    kept, names, timed = [], list(loops), []
+
+    @contextlib.contextmanager
+    def keep(device):
+        kept.append(device)
+        yield
+        kept.clear()
+
+    class Pipe:
+        send = staticmethod(timed.append)
+
+        def recv(self):
+            if not names:
+                raise EOFError
+            return names.pop(0)
+
+    monkeypatch.setattr(bench, "steady_memory", keep)
+    monkeypatch.setattr(bench, "_timed", lambda task, device: bool(kept))
+    bench._work(Pipe(), loops, small.config(), "cpu", 1)
+    assert timed == steady and kept == []
 
 
 def test_operations_are_those_of_the_convolutions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -213,25 +214,23 @@ def _work(pipe, loops, config, device, threads):
     torch.set_num_threads(threads)
     device = torch.device(device)
     torch.backends.cudnn.benchmark = True
-    if "plain" in loops:
-        tasks = {"plain": plain_step(config, device)}
-    else:
-        steady_memory(device).__enter__()
-        step, _ = training_step(config, device)
-        a, b = torch.randn(2, matmul_size(device), matmul_size(device), device=device).to(precision(device))
-        out = torch.empty_like(a)
-        zero = torch.zeros((), device=device)
-        tasks = {
-            "recorded": step,
-            "bare": lambda: step(record=False),
-            "recorder": lambda: (step.recorder.before(), step.recorder.after(0, zero, zero)),
-            "matmul": lambda: torch.mm(a, b, out=out),
-        }
-    try:
+    plain = "plain" in loops
+    with contextlib.nullcontext() if plain else steady_memory(device), contextlib.suppress(EOFError, KeyboardInterrupt):
+        if plain:
+            tasks = {"plain": plain_step(config, device)}
+        else:
+            step, _ = training_step(config, device)
+            a, b = torch.randn(2, matmul_size(device), matmul_size(device), device=device).to(precision(device))
+            out = torch.empty_like(a)
+            zero = torch.zeros((), device=device)
+            tasks = {
+                "recorded": step,
+                "bare": lambda: step(record=False),
+                "recorder": lambda: (step.recorder.before(), step.recorder.after(0, zero, zero)),
+                "matmul": lambda: torch.mm(a, b, out=out),
+            }
         while True:
             pipe.send(_timed(tasks[pipe.recv()], device))
-    except (EOFError, KeyboardInterrupt):
-        pass
 
 
 def _timed(function, device, least=0.2) -> float:
