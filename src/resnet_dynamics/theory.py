@@ -191,7 +191,7 @@ def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
     """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
 
     Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
-    Heavy ball, leading order: ρ and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
+    Heavy ball, leading order: ρ² and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
     """
     x, rho = np.broadcast_arrays(_product(lr, weight_decay), _momentum(momentum))
     # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
