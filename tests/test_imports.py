@@ -41,6 +41,7 @@ LATE = {
     "config": {"recording"},
     "recording": {"filelock"},
     "runs": {"train", "datasets", "filelock", "torch"},
+    "sweep": {"datasets"},
     "explorer": {"runs"},
 }
 # These see everything. The first re-exports lazily, the last is the command line.

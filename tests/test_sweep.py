@@ -1,5 +1,6 @@
 """A sweep is a table of runs: each is remembered, none can end it, and an interruption costs one run."""
 
+import contextlib
 import os
 import random
 import signal
@@ -11,8 +12,9 @@ import pytest
 import small
 
 import resnet_dynamics as rd
+from resnet_dynamics import __main__ as cli
 from resnet_dynamics import recording, runs
-from resnet_dynamics.sweep import COLUMNS, configs, planned, summary
+from resnet_dynamics.sweep import COLUMNS, configs, planned, record, summary
 
 AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
 
@@ -135,6 +137,39 @@ def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch
         assert sweep(lr=[0.2], epochs=[1]).test_loss.values.tolist() == [[table.test_loss.values[1, 0, :1].tolist()]]
     finally:
         bundled_rows.cache_clear()
+
+
+def test_a_planned_sweep_is_recorded_once(tmp_path, monkeypatch, capsys):
+    plan = {"base": small.SMALL, "axes": {"lr": [0.1, 0.2], "seed": [0, 1]}}
+    manifest = recording.manifest()
+    monkeypatch.setattr(recording, "manifest", lambda: {**manifest, "runs": {}, "sweeps": {"some": plan}})
+    command = ["record", "--device=cpu", "--quiet", f"--folder={tmp_path}"]
+    assert cli.main(command) == 0 and capsys.readouterr().out == "some: 4 runs; recorded\n"
+    file = tmp_path / "sweeps" / "some.nc"
+    table = recording.read(file)
+    assert table.final_loss.equals(sweep(lr=[0.1, 0.2], seed=[0, 1]).final_loss)
+    monkeypatch.setattr(runs, "run", None)
+    assert cli.main([*command, "--only", "some"]) == 0 and "was there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", ["other runs", "a run failed", "broken"])
+def test_a_table_that_is_not_the_one_is_put_together_again(tmp_path, monkeypatch, wrong):
+    plan = {"base": small.SMALL, "axes": {"lr": [0.1, 0.2]}}
+    manifest = recording.manifest()
+    monkeypatch.setattr(recording, "manifest", lambda: {**manifest, "sweeps": {"some": plan}})
+    table = sweep(lr=[0.1, 0.3] if wrong == "other runs" else [0.1, 0.2])
+    if wrong == "a run failed":
+        table.failed[1] = "MemoryError: none left"
+    recording.save(table, tmp_path / "sweeps" / "some.nc")
+    warned = contextlib.nullcontext()
+    if wrong == "broken":
+        file = tmp_path / "sweeps" / "some.nc"
+        file.write_bytes(file.read_bytes()[:-100])
+        warned = pytest.warns(UserWarning, match="put together again")
+    with warned:
+        made, there = record("some", device="cpu", folder=tmp_path, progress=False)
+    assert not there and not made.failed.any() and made.lr.values.tolist() == [0.1, 0.2]
+    assert record("some", device="cpu", folder=tmp_path, progress=False)[1]
 
 
 def test_every_row_of_the_package_is_of_a_planned_sweep():

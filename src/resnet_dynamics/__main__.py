@@ -12,6 +12,8 @@ from pathlib import Path
 
 from . import __version__, recording, runs
 from .config import BUDGETS, Config
+from .sweep import planned as planned_sweeps
+from .sweep import record as record_sweep
 
 EXAMPLES = """\
 examples:
@@ -76,8 +78,10 @@ def parser() -> argparse.ArgumentParser:
     sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
     sub.add_argument("--data", metavar="ARCHIVE", help="images in place of CIFAR-10: train|test/<class>/* in a folder, "
                      "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
-    sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {', '.join(recording.planned())}")
-    sub.add_argument("--minutes", type=float, metavar="M", help="start no run that would not end within M minutes")
+    names = ", ".join([*recording.planned(), *planned_sweeps()])
+    sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {names}")
+    sub.add_argument("--minutes", type=float, metavar="M", help="start no run that would not end within M minutes; "
+                     "a sweep can be stopped at any time, and goes on where it was")  # fmt: skip
     sub.add_argument("--folder", type=Path, default=recording.bundle_dir(), help="default: in the package")
 
     sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
@@ -167,7 +171,13 @@ def _row(row) -> str:
 def record(arguments) -> None:
     begin = time.monotonic()
     planned = recording.planned()
-    for name in arguments.only or planned:
+    for name in arguments.only or [*planned, *planned_sweeps()]:
+        if name in planned_sweeps():
+            table, there = record_sweep(
+                name, arguments.data, arguments.device, arguments.folder, progress=not arguments.quiet
+            )
+            print(f"{name}: {table.digest.size} runs; {'was there' if there else 'recorded'}", flush=True)
+            continue
         there = name not in planned or (arguments.folder / f"{planned[name].digest}.nc").is_file()
         if arguments.minutes is not None and not there:
             from .bench import estimate

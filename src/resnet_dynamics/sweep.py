@@ -6,6 +6,9 @@ import functools
 import itertools
 import json
 import math
+import os
+import warnings
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -168,6 +171,37 @@ def planned() -> dict[str, tuple[Config, dict]]:
     """Return name → (base, axes) of every sweep that the book shows, in the order of the manifest."""
     sweeps = recording.manifest().get("sweeps", {})
     return {name: (Config(**entry["base"]), entry["axes"]) for name, entry in sweeps.items()}
+
+
+def record(name: str, data=None, device=None, folder: Path | None = None, progress=True):
+    """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
+
+    Args:
+        name: in the manifest.
+        data: an archive of CIFAR-10 to use in its place, as in `runs.record`.
+        folder: where recordings go, the table into its folder `sweeps`; None is the package.
+
+    Returns:
+        (table, there): the table, and whether it was there already. A run that failed is tried again.
+    """
+    if data is not None:
+        from . import datasets
+
+        os.environ[datasets.VARIABLE] = str(data)
+    base, axes = planned()[name]
+    path = Path(folder or recording.bundle_dir()) / "sweeps" / f"{name}.nc"
+    wanted = [config.digest for config in configs(base, **axes).flat]
+    try:
+        table = recording.read(path)
+        if list(table.digest.values.ravel()) == wanted and not any(table.failed.values.ravel()):
+            return table, True
+    except FileNotFoundError:
+        pass
+    except recording.BrokenRecording as error:
+        warnings.warn(f"{error}. The sweep is put together again.", stacklevel=2)
+    table = sweep(base, device=device, progress=progress, **axes)
+    recording.save(table, path)
+    return table, False
 
 
 @functools.cache
