@@ -103,6 +103,14 @@ def test_every_figure_is_on_the_page(chapter, site):
         assert "<figcaption>" in figure and "caption-number" not in figure
 
 
+@pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_cell_prints_is_one_text(chapter, site):
+    """Not one box for every flush of the kernel."""
+    executed = nbformat.read(site.parent / "jupyter_execute" / chapter.relative_to(gate.ROOT), as_version=4)
+    prints = [sum(output.get("name") == "stdout" for output in cell.get("outputs", [])) for cell in executed.cells]
+    assert set(prints) == {0, 1}
+
+
 # ---------------------------------------------------------------------------------------------
 # in Chromium
 

@@ -5,7 +5,9 @@ import os
 import random
 import signal
 import time
+import tomllib
 
+import gate
 import killed
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import small
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
 from resnet_dynamics import recording, runs
-from resnet_dynamics.sweep import COLUMNS, configs, planned, record, summary
+from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, planned, record, summary
 
 AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
 
@@ -125,8 +127,6 @@ def test_a_table_can_be_kept_in_a_file(tmp_path):
 
 
 def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch):
-    from resnet_dynamics.sweep import bundled_rows
-
     table = sweep(lr=[0.1, 0.2], epochs=[1, 2])
     recording.save(table, tmp_path / "sweeps" / "a.nc")
     monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
@@ -170,6 +170,25 @@ def test_a_table_that_is_not_the_one_is_put_together_again(tmp_path, monkeypatch
         made, there = record("some", device="cpu", folder=tmp_path, progress=False)
     assert not there and not made.failed.any() and made.lr.values.tolist() == [0.1, 0.2]
     assert record("some", device="cpu", folder=tmp_path, progress=False)[1]
+
+
+def test_a_broken_table_of_the_package_is_named_and_passed_over(tmp_path, monkeypatch):
+    table = sweep(lr=[0.1, 0.2])
+    file = tmp_path / "sweeps" / "a.nc"
+    recording.save(table, file)
+    file.write_bytes(file.read_bytes()[:-100])
+    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    bundled_rows.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="a.nc: truncated, damaged .* looked for elsewhere"):
+            assert sweep(lr=[0.1, 0.2]).identical(table)
+    finally:
+        bundled_rows.cache_clear()
+
+
+def test_tables_are_part_of_the_package():
+    data = tomllib.loads((gate.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert {"recordings/*", "recordings/sweeps/*"} <= set(data["resnet_dynamics"])
 
 
 def test_every_row_of_the_package_is_of_a_planned_sweep():

@@ -198,6 +198,19 @@ def test_ctrl_c_stops_with_one_line(monkeypatch, capsys):
     assert capsys.readouterr().out == "Stopped. Nothing is remembered of this run.\n"
 
 
+@pytest.mark.parametrize("amx, avx, dtype", [
+    (True, True, torch.bfloat16), (False, True, torch.bfloat16), (True, None, torch.bfloat16),
+    (False, False, torch.float32), (None, None, torch.float32)])  # fmt: skip
+def test_precision_is_that_of_the_processor(monkeypatch, amx, avx, dtype):
+    """bfloat16 where its matrix products are native; a torch that cannot be asked (None) says nothing."""
+    for name, answer in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx)):
+        if answer is None:
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+        else:
+            monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer, raising=False)
+    assert precision(torch.device("cpu")) == dtype
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision(monkeypatch, dtype):
     """Under autocast, in float16 with a scaler: what is recorded is unscaled, and the identities hold."""

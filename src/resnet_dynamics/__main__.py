@@ -14,6 +14,7 @@ from . import __version__, recording, runs
 from .config import BUDGETS, Config
 from .sweep import planned as planned_sweeps
 from .sweep import record as record_sweep
+from .sweep import sweep as run_sweep
 
 EXAMPLES = """\
 examples:
@@ -143,15 +144,13 @@ def train(arguments) -> None:
 
 
 def sweep(arguments) -> None:
-    from .sweep import sweep
-
     fields = [field.name for field in dataclasses.fields(Config) if hasattr(arguments, field.name)]
     given = {name: getattr(arguments, name) for name in fields}
     axes = {name: values for name, values in given.items() if isinstance(values, list) and len(values) > 1}
     one = {name: values[0] if isinstance(values, list) else values for name, values in given.items()}
     for name, values in one.items():
         setattr(arguments, name, values)  # of an axis its first value: a base that is allowed
-    table = sweep(_config(arguments), device=arguments.device, progress=not arguments.quiet, **axes)
+    table = run_sweep(_config(arguments), device=arguments.device, progress=not arguments.quiet, **axes)
     if arguments.output:
         recording.save(table, arguments.output)
     for n in range(max(1, table.digest.size)):

@@ -206,10 +206,14 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
 
 @functools.cache
 def bundled_rows() -> dict[str, dict]:
-    """Return digest → row of every run in the tables of the package."""
+    """Return digest → row of every run in the tables of the package; a broken table is named and passed over."""
     rows = {}
     for path in sorted((recording.bundle_dir() / "sweeps").glob("*.nc")):
-        table = recording.read(path)
+        try:
+            table = recording.read(path)
+        except recording.BrokenRecording as error:
+            warnings.warn(f"{error}. Its runs are looked for elsewhere.", stacklevel=2)
+            continue
         axes = table.digest.dims
         flat = table.stack(run=axes) if axes else table.expand_dims("run")
         for n in range(flat.sizes["run"]):
