@@ -89,7 +89,7 @@ BAD = [
     (dict(width=0), "an integer from 1 to 1024"),
     (dict(width=16.5), "an integer"),
     (dict(width="wide"), "a finite number"),
-    (dict(width=32, model="resnet18"), "64 for resnet18"),
+    (dict(model="vgg11+extra2"), '"resnet9", "resnet18"'),
     (dict(no_norm="layer2.res1"), r"None, or a convolution of resnet9 \(prep, "),
     (dict(no_norm="conv1", model="resnet18"), r"None, .*\(none can lose its norm\)"),
     (dict(init_scale=0), "positive"),

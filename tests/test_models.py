@@ -6,6 +6,7 @@ import pytest
 import small  # noqa: F401  one thread
 import torch
 import torch.nn.functional as F
+import torchvision
 
 from resnet_dynamics import Config
 from resnet_dynamics.config import model_convs
@@ -13,12 +14,12 @@ from resnet_dynamics.models import build, conv_layers, symmetries
 
 RELATIVES = ["backbone", "backbone+res2", "resnet9+extra1+extra3", "resnet9+res2+extra2"]
 NO_NORM = [(model, conv) for model in ("resnet9", "backbone", "resnet9+extra1+extra3") for conv in model_convs(model)]
-NETWORKS = [("resnet9", None), ("resnet18", None), *((model, None) for model in RELATIVES), *NO_NORM]
+NETWORKS = [("resnet9", None), ("resnet18", None), ("vgg11", None), *((model, None) for model in RELATIVES), *NO_NORM]
 
 
 def network_and_loss(model, no_norm=None, seed=0):
     """A network in float64 in train mode, with ε ≈ 0 in batch norm, β that are not all 0 and a batch for it."""
-    config = Config(model=model, no_norm=no_norm, seed=seed, width=64 if model == "resnet18" else 4)
+    config = Config(model=model, no_norm=no_norm, seed=seed, width=4)
     network = build(config).double().train()
     random = torch.Generator().manual_seed(1)
     for module in network.modules():
@@ -26,7 +27,8 @@ def network_and_loss(model, no_norm=None, seed=0):
             module.eps = 1e-30
             for p in (module.weight, module.bias):
                 p.data += 0.3 * torch.randn(p.shape, generator=random, dtype=p.dtype)
-    x = torch.randn(8, 3, 8, 8, generator=random, dtype=torch.float64)
+    size = 32 if model == "vgg11" else 8  # it halves the image five times
+    x = torch.randn(8, 3, size, size, generator=random, dtype=torch.float64)
     return network, lambda: F.cross_entropy(network(x), torch.arange(8))
 
 
@@ -44,6 +46,19 @@ def test_the_layers_are_those_of_the_configuration():
     assert [tuple(w.shape[:2]) for w in weights.values()] == [
         (4, 3), (8, 4), (8, 8), (8, 8), (16, 8), (32, 16), (32, 32), (32, 32)]  # fmt: skip
     assert len(conv_layers(build(Config(model="resnet18")))) == 20
+    assert len(conv_layers(build(Config(model="vgg11", width=4)))) == 8
+
+
+@pytest.mark.parametrize("model, original", [("resnet18", "resnet18"), ("vgg11", "vgg11_bn")])
+def test_the_foreign_networks_are_torchvisions_but_for_stem_and_head(model, original):
+    theirs = conv_layers(torchvision.models.get_model(original, num_classes=10))
+    ours, narrow = (conv_layers(build(Config(model=model, width=width))) for width in (64, 16))
+    assert list(ours) == list(theirs)
+    for name, w in theirs.items():
+        if name != "conv1":
+            assert ours[name].shape == w.shape
+            torch.testing.assert_close(ours[name].std(), w.std(), rtol=0.05, atol=0)
+        assert len(narrow[name]) == len(w) // 4
 
 
 def test_the_seed_makes_the_weights_and_nothing_else_does():

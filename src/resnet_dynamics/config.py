@@ -17,7 +17,10 @@ CONVS = (
 _OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter")
 _SCHEDULES = ("triangular", "constant")
 _LARS_RATES = ("equilibrium", "ode")
-_MODEL = re.compile(r"(resnet18|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
+FOREIGN = ("resnet18", "vgg11")
+"""Networks that are not of the ResNet-9 family."""
+
+_MODEL = re.compile(r"(resnet18|vgg11|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Config:
         data: "cifar10", "synthetic", or "images:<digest>" for images of your own (see `datasets.images`).
         train_images: use only the first n training images of a fixed shuffle; None means all.
         augment: random crop of the image padded by 4, flip, and cutout of 8 × 8 pixels.
-        model: "resnet9", "backbone" with any of "+res1" ... "+res3", "+extra1" ... "+extra3", or "resnet18".
+        model: "resnet9", "backbone" with any of "+res1" ... "+res3", "+extra1" ... "+extra3", or
+            "resnet18" or "vgg11" (torchvision's, for images of 32 × 32).
         width: channels of the first layer; the others are 2, 4 and 8 times as wide.
         no_norm: name of a convolution whose batch norm is left out (negative control), or None.
         init_scale: factor on the initial weights of every convolution.
@@ -98,14 +102,13 @@ class Config:
         _check("augment", self.augment, isinstance(self.augment, bool), "True or False")
         self._set("model", _canonical_model(self.model))
         _check("width", self.width, 1 <= self.width <= 1024, "an integer from 1 to 1024")
-        convs = [] if self.model == "resnet18" else model_convs(self.model)
+        convs = [] if self.model in FOREIGN else model_convs(self.model)
         _check(
             "no_norm",
             self.no_norm,
             self.no_norm is None or self.no_norm in convs,
             f"None, or a convolution of {self.model} ({', '.join(convs) or 'none can lose its norm'})",
         )
-        _check("width", self.width, self.model != "resnet18" or self.width == 64, "64 for resnet18")
         _check("init_scale", self.init_scale, self.init_scale > 0, "positive")
         _check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
         _check("epochs", self.epochs, self.epochs > 0, "positive")
@@ -218,10 +221,11 @@ def model_parts(model: str) -> list[str]:
 def _canonical_model(model) -> str:
     match = _MODEL.fullmatch(model) if isinstance(model, str) else None
     allowed = (
-        '"resnet9", "resnet18", or "backbone" or "resnet9" followed by any of +res1 +res2 +res3 +extra1 +extra2 +extra3'
+        '"resnet9", "resnet18", "vgg11", or "backbone" or "resnet9" followed by any of '
+        "+res1 +res2 +res3 +extra1 +extra2 +extra3"
     )
-    _check("model", model, match and not (match[1] == "resnet18" and match[2]), allowed)
-    if match[1] == "resnet18":
+    _check("model", model, match and not (match[1] in FOREIGN and match[2]), allowed)
+    if model in FOREIGN:
         return model
     parts = sorted(set(model_parts(model)), key=lambda p: (p.startswith("extra"), p))
     if {"res1", "res3"} <= set(parts):

@@ -1,13 +1,14 @@
-"""ResNet-9, its family, and which of their parameters are scale invariant."""
+"""ResNet-9, its family, two foreign networks, and which of their parameters are scale invariant."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from .config import Config, model_parts
+from .config import FOREIGN, Config, model_parts
 
 
 class ConvNorm(nn.Sequential):
@@ -72,8 +73,8 @@ def build(config: Config, classes: int = 10) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.model == "resnet18":
-            model = _cifar_resnet18(classes)
+        if config.model in FOREIGN:
+            model = {"resnet18": resnet18, "vgg11": vgg11}[config.model](config.width, classes)
         else:
             model = ResNet9(config.model, config.width, classes, config.no_norm)
     with torch.no_grad():
@@ -82,13 +83,45 @@ def build(config: Config, classes: int = 10) -> nn.Module:
     return model
 
 
-def _cifar_resnet18(classes: int) -> nn.Module:
-    """torchvision's resnet18; the stem is a 3 × 3 convolution without pooling, as 32 × 32 images want."""
-    from torchvision.models import resnet18
+def resnet18(width: int = 64, classes: int = 10) -> nn.Module:
+    """torchvision's resnet18, of any width. The stem is a 3 × 3 convolution without pooling, for 32 × 32 images."""
+    from torchvision.models import resnet  # slow to import
 
-    model = resnet18(num_classes=classes)
-    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    def stage(c_in, c_out, stride):
+        down = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+        first = resnet.BasicBlock(c_in, c_out, stride, down if stride > 1 else None)
+        return nn.Sequential(first, resnet.BasicBlock(c_out, c_out))
+
+    c = [width * 2**i for i in range(4)]
+    model = resnet.resnet18(num_classes=classes)
+    model.conv1 = nn.Conv2d(3, c[0], 3, padding=1, bias=False)
+    model.bn1 = nn.BatchNorm2d(c[0])
     model.maxpool = nn.Identity()
+    model.layer1 = stage(c[0], c[0], stride=1)
+    for i in (1, 2, 3):
+        setattr(model, f"layer{i + 1}", stage(c[i - 1], c[i], stride=2))
+    model.fc = nn.Linear(c[3], classes)
+    return _initialized(model)
+
+
+def vgg11(width: int = 64, classes: int = 10) -> nn.Module:
+    """torchvision's vgg11_bn, of any width, with one linear layer; no biases, which batch norm would take out."""
+    from torchvision.models import vgg  # slow to import
+
+    c = [width * 2**i for i in range(4)]
+    plan = [c[0], "M", c[1], "M", c[2], c[2], "M", c[3], c[3], "M", c[3], c[3], "M"]
+    features = vgg.make_layers(plan, batch_norm=True)
+    for module in features:
+        if isinstance(module, nn.Conv2d):
+            module.register_parameter("bias", None)
+    head = dict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), classifier=nn.Linear(c[3], classes))
+    return _initialized(nn.Sequential(OrderedDict(features=features, **head)))
+
+
+def _initialized(model: nn.Module) -> nn.Module:
+    """Draw the weights of the convolutions as torchvision does for both."""
+    for weight in conv_layers(model).values():
+        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
     return model
 
 
@@ -132,8 +165,11 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
 
     "Invariant" is about the group as listed: a γ without its β is not.
     """
-    layers, streams = _resnet9_wiring(model) if isinstance(model, ResNet9) else _resnet18_wiring()
-    head = "linear" if isinstance(model, ResNet9) else "fc"
+    if isinstance(model, ResNet9):
+        layers, streams = _resnet9_wiring(model)
+    else:
+        layers, streams = _resnet18_wiring() if hasattr(model, "fc") else _vgg_wiring(model)
+    head = next(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
 
     def normalized(name):
         return layers[name][1] is not None
@@ -196,3 +232,9 @@ def _resnet18_wiring():
             streams.append(([f"{block}.conv1"], f"{block}.conv2"))
             writers = [*writers, f"{block}.conv2"]
     return layers, [*streams, (writers, "fc")]
+
+
+def _vgg_wiring(model):
+    convs = list(conv_layers(model))
+    layers = {conv: (conv, f"features.{int(conv.split('.')[1]) + 1}") for conv in convs}
+    return layers, [([conv], reader) for conv, reader in zip(convs, [*convs[1:], "classifier"])]

@@ -108,7 +108,7 @@ def config(ds: xr.Dataset) -> Config:
 def describe(ds: xr.Dataset) -> str:
     """Say in one line what a recording shows: network, data, length, device."""
     c = config(ds)
-    what = {"resnet9": "ResNet-9", "resnet18": "ResNet-18"}.get(c.model, c.model)
+    what = {"resnet9": "ResNet-9", "resnet18": "ResNet-18", "vgg11": "VGG-11"}.get(c.model, c.model)
     return (f"{what} of width {c.width}, {ds.attrs['dataset']}, {c.epochs:g} epochs of {c.batch_size}-image batches, "
             f"{ds.attrs['device']} in {ds.attrs['precision']}")  # fmt: skip
 
