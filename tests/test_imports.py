@@ -18,6 +18,7 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "platformdirs", "filelock",
                   "config", "schedules"},
     "measure": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
+    "peaks": {"numpy", "xarray"},
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
     "explorer": {"numpy", "xarray", "matplotlib", "ipywidgets", "traitlets", "anywidget", "IPython",
@@ -47,8 +48,8 @@ LATE = {
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains.
-VIEW = ["config", "schedules", "theory", "recording", "measure", "plots", "explorer", "check", "runs",
-        "sweep"]
+VIEW = ["config", "schedules", "theory", "recording", "measure", "peaks", "plots", "explorer", "check",
+        "runs", "sweep"]
 
 
 def imported(path, late):

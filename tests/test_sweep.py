@@ -1,6 +1,7 @@
 """A sweep is a table of runs: each is remembered, none can end it, and an interruption costs one run."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -41,6 +42,8 @@ def test_the_table_holds_what_each_run_gives():
     assert row.digest == recording.config(ds).digest == small.config(**at).digest
     assert np.array_equal(row.test_accuracy, ds.test_accuracy) and row.final_loss == ds.test_loss[-1]
     assert row.train_loss.values == pytest.approx(ds.loss.values.reshape(2, 5).mean(1))
+    assert json.loads(str(row.provenance.values)).items() <= ds.attrs.items()
+    assert recording.describe(table).startswith("12 runs of width ")
     assert row.seconds == ds.attrs["seconds"] and row.diverged_at == -1 and row.failed == ""
     assert all(table[name].attrs["long_name"] and table[name].attrs["units"] for name in COLUMNS)
 

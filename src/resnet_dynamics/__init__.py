@@ -2,16 +2,16 @@
 
 import importlib
 
-from . import measure, plots, recording, schedules, theory
+from . import measure, peaks, plots, recording, schedules, theory
 from .config import Config
 from .recording import bundled
 from .runs import run
-from .sweep import sweep
+from .sweep import bundled_sweeps, sweep
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "bundled", "data", "datasets", "measure", "models", "optim", "plots", "recorder", "recording", "run",
-    "schedules", "sweep", "theory", "train",
+    "Config", "bundled", "bundled_sweeps", "data", "datasets", "measure", "models", "optim", "peaks", "plots",
+    "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
 ]  # fmt: skip
 
 

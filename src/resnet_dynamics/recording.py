@@ -106,8 +106,14 @@ def config(ds: xr.Dataset) -> Config:
 
 
 def describe(ds: xr.Dataset) -> str:
-    """Say in one line what a recording shows: network, data, length, device."""
+    """Say in one line what a recording, or a table of `sweep`, shows: network, data, length, device."""
     c = config(ds)
+    if "provenance" in ds:
+        made = [json.loads(text) for text in ds.provenance.values.ravel() if text]
+        dataset, device, precision = (" and ".join(sorted({one[key] for one in made}))
+                                      for key in ("dataset", "device", "precision"))  # fmt: skip
+        return (f"{ds.digest.size} runs of width {c.width}, {c.train_images or 'all'} images of {dataset}, "
+                f"{c.epochs:g} epochs, {device} in {precision}")  # fmt: skip
     what = {"resnet9": "ResNet-9", "resnet18": "ResNet-18", "vgg11": "VGG-11"}.get(c.model, c.model)
     return (f"{what} of width {c.width}, {ds.attrs['dataset']}, {c.epochs:g} epochs of {c.batch_size}-image batches, "
             f"{ds.attrs['device']} in {ds.attrs['precision']}")  # fmt: skip

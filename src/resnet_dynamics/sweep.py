@@ -28,6 +28,7 @@ COLUMNS = {
     "diverged_at": (None, "step at which the loss was no longer finite, or -1", "step"),
     "seconds": (None, "time that the run took", "s"),
 }
+PROVENANCE = ("dataset", "dataset_digest", "device", "precision", "torch_version", "package_version", "date")
 
 
 def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
@@ -46,7 +47,7 @@ def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes)
 
     Returns:
         xarray.Dataset with a dimension for each axis, and `epoch` (shorter runs end in NaN). Its variables are those
-        of `COLUMNS`, `failed`, and `digest`, the name of each run.
+        of `COLUMNS`; `failed`; `digest`, the name of each run; and `provenance`, what it was made of and on, as JSON.
 
     Raises:
         ValueError: a value or a combination of values is not allowed, or an axis is empty; nothing has run then.
@@ -119,7 +120,8 @@ def summary(ds: xr.Dataset) -> dict:
     row |= {f"train_{name}": np.array([ds[name].values[part].astype(float).mean() for part in each])
             for name in ("loss", "accuracy")}  # fmt: skip
     row |= {"final_loss": row["test_loss"][-1], "final_accuracy": row["test_accuracy"][-1]}
-    return row | {name: float(ds.attrs[name]) for name in ("diverged_at", "seconds")}
+    row |= {name: float(ds.attrs[name]) for name in ("diverged_at", "seconds")}
+    return row | {"provenance": json.dumps({name: ds.attrs[name] for name in PROVENANCE})}
 
 
 def _is_list(values) -> bool:
@@ -140,6 +142,10 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
         data[name] = (dims + ((extra,) if extra else ()), values, {"long_name": long_name, "units": units})
     digests = np.array([c.digest for c in grid.flat], dtype=object).reshape(shape)
     data["digest"] = (dims, digests, {"long_name": "digest of the run's configuration"})
+    made = np.full(shape, "", dtype=object)
+    for i, row in rows.items():
+        made[i] = row["provenance"]
+    data["provenance"] = (dims, made, {"long_name": "of what and on what the run was made"})
     data["failed"] = (dims, failed, {"long_name": "why the run failed, if it did"})
     coords = {name: [getattr(grid[i], name) for i in _along(grid, axis)] for axis, name in enumerate(dims)}
     return xr.Dataset(data, coords | {"epoch": np.arange(1, epochs + 1)})
@@ -173,6 +179,15 @@ def planned() -> dict[str, tuple[Config, dict]]:
     return {name: (Config(**entry["base"]), entry["axes"]) for name, entry in sweeps.items()}
 
 
+def bundled_sweeps() -> dict[str, tuple[Config, dict]]:
+    """Return name → (base, axes) of every sweep of the book whose table is here, in the order of the manifest."""
+    return {name: plan for name, plan in planned().items() if _file(name).is_file()}
+
+
+def _file(name: str, folder: Path | None = None) -> Path:
+    return Path(folder or recording.bundle_dir()) / "sweeps" / f"{name}.nc"
+
+
 def record(name: str, data=None, device=None, folder: Path | None = None, progress=True):
     """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
 
@@ -189,7 +204,7 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
 
         os.environ[datasets.VARIABLE] = str(data)
     base, axes = planned()[name]
-    path = Path(folder or recording.bundle_dir()) / "sweeps" / f"{name}.nc"
+    path = _file(name, folder)
     wanted = [config.digest for config in configs(base, **axes).flat]
     try:
         table = recording.read(path)
@@ -221,4 +236,5 @@ def bundled_rows() -> dict[str, dict]:
             if not str(row.failed.values):
                 values = {name: row[name].values.astype(float) for name in COLUMNS}
                 rows[str(row.digest.values)] = {n: v if v.ndim else float(v) for n, v in values.items()}
+                rows[str(row.digest.values)]["provenance"] = str(row.provenance.values)
     return rows

@@ -1,0 +1,137 @@
+"""Where a measured curve has its top, and how the top moves: accuracy against learning rate in a table of runs.
+
+Accuracy is noisy and flat at its top, so the best of a few values says little about where the top is. A parabola in
+log2 λ through the values around the best one says more, and the scatter about it says how much.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+OCTAVE = 0.5  # standard deviation of the kernel of `smooth`
+
+
+def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resamples: int = 500, level=0.95) -> xr.Dataset:
+    """Return where accuracy has its top along an axis, by a parabola in log2, with an interval.
+
+    The parabola is fitted to the mean over seeds, at the best value and its neighbours: `points` values in all, as many
+    on each side as there are. It has a top if it is concave and the top is not outside the values of the axis.
+
+    The interval is a parametric bootstrap. Noise of the size that was seen is added to the mean, and all is done again,
+    the choice of points included. The size is that of the scatter between seeds, or with a single seed that of the
+    residuals of the parabolas; pooled over all the points that went into fits.
+
+    Args:
+        accuracy: of a table of `sweep`, with a dimension `along`, perhaps `seed`, and others. NaN is left out.
+        along: the axis; positive values.
+        points: at least 4.
+        resamples: draws of the bootstrap.
+        level: share of the draws in the interval.
+
+    Returns:
+        Dataset over the other dimensions: `at`, log2 of the place of the top (NaN: no top); `height`; `low` and `high`,
+        the ends of the interval of `at`; `draws` (with dimension draw), all of it. Attribute sd: the noise of one run.
+
+    Raises:
+        ValueError: there is no such axis, or it has fewer than 4 values.
+    """
+    if along not in accuracy.dims or accuracy.sizes[along] < 4 or points < 4:
+        has = ", ".join(f"{name} ({n})" for name, n in accuracy.sizes.items())
+        raise ValueError(f"along={along!r}, points={points}: must be an axis with at least 4 values, of {has}; "
+                         "points at least 4")  # fmt: skip
+    seeds = accuracy.sizes.get("seed", 1)
+    mean = accuracy.mean("seed") if "seed" in accuracy.dims else accuracy
+    others = [d for d in mean.dims if d != along]
+    x = np.log2(accuracy[along].values.astype(float))
+    rows = mean.transpose(*others, along).values.astype(float).reshape(-1, len(x))
+
+    fits = [_top(x, row, points) for row in rows]
+    used = [fit[2] for fit in fits]
+    if seeds > 1:
+        each = accuracy.transpose(*others, along, "seed").values.astype(float).reshape(-1, len(x), seeds)
+        variance = np.nanmean([each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used) if len(use)])
+    else:
+        left = np.concatenate([fit[3] for fit in fits])
+        freedom = sum(len(use) - 3 for use in used if len(use) > 3)
+        variance = (left**2).sum() / freedom if freedom else np.nan
+    sd = float(np.sqrt(variance))
+
+    noise = np.random.default_rng(0).normal(size=(resamples, *rows.shape)) * sd / np.sqrt(seeds)
+    draws = np.array([[_top(x, row + e, points)[0] for row, e in zip(rows, noisy)] for noisy in noise])
+    tail = 100 * (1 - level) / 2
+    low, high = (_percentile(draws, q) for q in (tail, 100 - tail))
+    none = np.isnan([fit[0] for fit in fits])
+    low[none], high[none] = np.nan, np.nan
+
+    shape, coords = [mean.sizes[d] for d in others], {d: mean[d] for d in others}
+
+    def labelled(values, *extra):
+        return xr.DataArray(np.reshape(values, [*(len(values) for _ in extra), *shape]), coords, [*extra, *others])
+
+    out = {
+        "at": labelled([fit[0] for fit in fits]),
+        "height": labelled([fit[1] for fit in fits]),
+        "low": labelled(low),
+        "high": labelled(high),
+        "draws": labelled(draws, "draw"),
+    }
+    return xr.Dataset(out, attrs={"sd": sd, "along": along})
+
+
+def _percentile(draws, q):
+    with np.errstate(invalid="ignore"):
+        return np.array([np.percentile(d[~np.isnan(d)], q) if (~np.isnan(d)).any() else np.nan for d in draws.T])
+
+
+def _top(x, y, points):
+    """Return place and height of the top, the indices that were fitted, and the residuals there."""
+    there = np.flatnonzero(np.isfinite(y))
+    if len(there) < 4:
+        return np.nan, np.nan, there[:0], np.array([])
+    best = int(np.argmax(y[there]))
+    first = min(max(0, best - points // 2), max(0, len(there) - points))
+    use = there[first : first + points]
+    bend, slope, level = np.polyfit(x[use] - x[use[0]], y[use], 2)
+    left = y[use] - np.polyval([bend, slope, level], x[use] - x[use[0]])
+    at = x[use[0]] - slope / (2 * bend) if bend < 0 else np.nan
+    if not x[there[0]] <= at <= x[there[-1]]:
+        return np.nan, np.nan, use, left
+    return at, level - slope**2 / (4 * bend), use, left
+
+
+def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
+    """Return how the top moves: the slope of log2 of its place against log2 of another axis, by least squares.
+
+    Args:
+        found: by `tops`; all its dimensions but `against` must be gone.
+        against: a dimension of it. Rows without a top are left out.
+
+    Returns:
+        Dataset: `slope`, `offset` (at log2 = 0), `low` and `high` of the slope from the draws of the bootstrap, `rows`.
+    """
+    u = np.log2(found[against].values.astype(float))
+
+    def line(at):
+        there = np.isfinite(at)
+        return np.polyfit(u[there], at[there], 1) if there.sum() > 1 else (np.nan, np.nan)
+
+    slope, offset = line(found["at"].values)
+    kept = np.where(np.isfinite(found["at"].values), found.draws.transpose("draw", against).values, np.nan)
+    slopes = np.array([line(draw)[0] for draw in kept])
+    low, high = np.nanpercentile(slopes, [50 * (1 - level), 100 - 50 * (1 - level)])
+    return xr.Dataset({"slope": slope, "offset": offset, "low": low, "high": high,
+                       "rows": int(np.isfinite(found["at"].values).sum())})  # fmt: skip
+
+
+def smooth(accuracy: xr.DataArray, along: str = "lr", *, octaves: float = OCTAVE) -> xr.DataArray:
+    """Return the mean over neighbours along an axis, weighted by a Gaussian in log2 of its values. NaN is left out.
+
+    octaves: standard deviation of the Gaussian; its weights are divided by their sum, so at an end it is one-sided.
+    """
+    x = np.log2(accuracy[along].values.astype(float))
+    weight = np.exp(-0.5 * ((x[:, None] - x) / octaves) ** 2)
+    y = np.moveaxis(accuracy.values.astype(float), accuracy.get_axis_num(along), -1)
+    there = np.isfinite(y)
+    out = (np.where(there, y, 0) @ weight.T) / (there @ weight.T)
+    return accuracy.copy(data=np.moveaxis(np.where(there, out, np.nan), -1, accuracy.get_axis_num(along)))
