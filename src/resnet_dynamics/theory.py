@@ -344,6 +344,33 @@ def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, opti
     return lars_rate(lr, weight_decay, momentum) * np.sqrt((1 + drift) / (1 + 2 * overlap * kappa))
 
 
+# Another optimizer, the same balance. Derived.
+
+
+class AdamW(NamedTuple):
+    """What AdamW comes to, to leading order in λα."""
+
+    norm: float  # |w|, u
+    update_rate: float  # |w_{t+1} − w_t|/|w_t|
+    lifetime_rate: float  # how far one gradient moves w in all, |Δw|/|w|
+    time_constant: float  # steps in which |w|² comes e times closer to equilibrium
+
+
+def adamw(weights, lr, weight_decay, momentum=0.9) -> AdamW:
+    """Return the equilibrium of AdamW (w ← (1 − λα)w − λ m/√v) for gradients orthogonal to w and to each other.
+
+    m/√v does not know the size of a gradient: it has rms 1 per weight, spread over the steps by β₁ = `momentum`. So
+    growth is λ²d a step whatever |w| is, with d = `weights`; balanced with 2λα|w|²:
+        |w|² = λd/(2α)   |Δw|/|w| = √(2λα(1 − β₁)/(1 + β₁))   in all √(2λα)   τ = 1/(2λα)
+    Each step rotates as in Kosson et al. 2024 (arXiv 2305.17212). λ in u, α in 1/u: λα is a pure number as before. For
+    gradients that are alike in all weights, β₂ close to 1, and ε small.
+    """
+    x, beta = _product(lr, weight_decay), _momentum(momentum)
+    with np.errstate(divide="ignore"):
+        norm, tau = np.sqrt(np.divide(lr * weights, 2 * weight_decay)), np.divide(1.0, 2 * x)
+    return AdamW(norm, np.sqrt(2 * x * (1 - beta) / (1 + beta)), np.sqrt(2 * x), tau)
+
+
 # Shared by the functions above.
 
 
