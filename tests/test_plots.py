@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import resnet_dynamics as rd
-from resnet_dynamics import measure, plots, recording, schedules, theory
+from resnet_dynamics import measure, peaks, plots, recording, schedules, theory
 from resnet_dynamics.config import CONVS
 
 TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
@@ -358,3 +358,36 @@ def test_style_is_a_context():
     assert matplotlib.rcParams == before
     fig, axes = plots.figure(2, 1, figsize=(5, 5))
     assert len(axes) == 2 and matplotlib.rcParams == before
+
+
+# Tables of runs
+@pytest.fixture
+def accuracy():
+    """[batch_size, lr], with tops on a diagonal and a corner that diverged."""
+    lr, size = 2.0 ** np.arange(-6, 2), 2.0 ** np.arange(5, 11)
+    z = 0.7 - 0.01 * (np.log2(lr) - np.log2(size)[:, None] + 10) ** 2
+    accuracy = xr.DataArray(z, {"batch_size": size, "lr": lr}, ["batch_size", "lr"])
+    return accuracy.where((accuracy.lr < 2) | (accuracy.batch_size < 64))
+
+
+@pytest.mark.parametrize("dims", [("batch_size", "lr"), ("lr", "batch_size")])
+def test_a_landscape_has_its_tops_where_they_were_found(accuracy, dims):
+    found = peaks.tops(accuracy, resamples=10)
+    ax = plots.landscape(accuracy.transpose(*dims), found, slope=1)
+    ax.figure.canvas.draw()
+    dots = next(line for line in ax.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(dots.get_xdata(), found["at"])
+    np.testing.assert_allclose(dots.get_ydata(), np.log2(accuracy.batch_size))
+    (dashed,) = (line for line in ax.lines if line.is_dashed())
+    np.testing.assert_allclose(np.diff(dashed.get_xdata()), np.diff(dashed.get_ydata()))
+    assert ax.get_xlabel() == "highest learning rate λ" and ax.get_ylabel() == "batch size N"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["32", "64", "128", "256", "512", "1024"]
+
+
+def test_tuning_draws_a_curve_for_each_network(accuracy):
+    table = accuracy.rename(batch_size="model").assign_coords(model=list("abcdef"))
+    ax = plots.tuning(table, looks={"a": {"color": "black", "label": "the first"}})
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["the first", *"bcdef"]
+    for line, name in zip(ax.lines, "abcdef"):
+        np.testing.assert_allclose(line.get_ydata(), 100 * table.sel(model=name))
+    assert ax.lines[0].get_color() == "black" and ax.get_xscale() == "log"

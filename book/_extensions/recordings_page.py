@@ -1,9 +1,12 @@
 """The directive ``{recordings}``: what is bundled and its provenance, read from the files."""
 
+import json
+
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
 import resnet_dynamics as rd
+from resnet_dynamics.sweep import planned as planned_sweeps
 
 # Of each recording, in this order; what a file lacks is left out.
 PROVENANCE = ("digest", "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version",
@@ -36,7 +39,7 @@ def code(fields):
 
 
 class Recordings(Directive):
-    """The baseline, one table of all runs, then the provenance of each."""
+    """The baseline, one table of all runs, the provenance of each; then the same for tables of many runs."""
 
     def run(self):
         baseline = rd.Config.book().as_dict()
@@ -58,7 +61,44 @@ class Recordings(Directive):
                                                  for key in PROVENANCE if key in recording.attrs])
             sections.append(section)
         return [nodes.paragraph("", "", nodes.Text("The baseline is "), code(baseline), nodes.Text(".")),
-                table(["recording", "what differs from it", "test accuracy"], runs), *sections]
+                table(["recording", "what differs from it", "test accuracy"], runs), *sections, *sweeps()]
+
+
+def sweeps():
+    """Return the section of the tables of many runs, if there are any."""
+    planned, here = planned_sweeps(), rd.bundled_sweeps()
+    if not planned:
+        return []
+    rows, sections = [], []
+    for name, (base, axes) in planned.items():
+        varied = "; ".join(f"{axis}: {', '.join(f'{v}' for v in values)}" for axis, values in axes.items())
+        if name not in here:
+            rows.append([name, varied, "not recorded yet"])
+            continue
+        runs = rd.sweep(base, progress=False, **axes)
+        place = nodes.make_id(f"table-{name}")
+        rows.append([nodes.reference("", name, internal=True, refid=place), varied, runs.digest.size])
+        section = nodes.section(ids=[place], names=[place])
+        section += nodes.title("", name)
+        section += nodes.paragraph("", "", nodes.Text("In common: "), code(base.changes), nodes.Text("."))
+        section += table(["what", "value"], provenance(runs))
+        sections.append(section)
+    section = nodes.section(ids=["tables-of-many-runs"], names=["tables-of-many-runs"])
+    section += nodes.title("", "Tables of many runs")
+    section += nodes.paragraph("", "", nodes.Text(
+        "Of these runs the package keeps the accuracies and losses after each epoch, not every step."))
+    section += table(["table", "what is varied", "runs"], rows)
+    section += sections
+    return [section]
+
+
+def provenance(runs):
+    """Return rows (what, value) for a table of runs: each value that occurs."""
+    made = [json.loads(text) for text in runs.provenance.values.ravel()]
+    rows = [[key.replace("_", " "), ", ".join(sorted({str(one[key]) for one in made}))] for key in made[0]]
+    seconds, diverged = runs.seconds.values.ravel(), int((runs.diverged_at >= 0).sum())
+    rows.append(["seconds of one run", f"{seconds.min():.0f} to {seconds.max():.0f}"])
+    return [*rows, ["runs that diverged", diverged]]
 
 
 def setup(app):

@@ -382,6 +382,83 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
     return ax
 
 
+# Tables of runs
+_AXES = {
+    "lr": "highest learning rate λ", "batch_size": "batch size N", "momentum": "momentum ρ",
+    "one_minus_rho": "1 − ρ", "weight_decay": "weight decay α",
+}  # fmt: skip
+
+
+def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
+    """Draw accuracy over λ and another quantity, both in powers of two, and where each row has its top.
+
+    Args:
+        accuracy: [other, lr] of a table of `sweep`.
+        found: the tops of its rows, by `peaks.tops`: dots with their intervals.
+        slope: draw a line of this slope in log2-log2, through the middle of the dots: where a flat direction would be.
+        span: what is worse than the best by more than this is all one color; runs that diverged are white.
+    """
+    ax = _dress(ax)
+    other = next(d for d in accuracy.dims if d != "lr")
+    z = 100 * accuracy.transpose(other, "lr")
+    x, y = (np.log2(z[d].values.astype(float)) for d in ("lr", other))
+    best = float(z.max())
+    mesh = ax.pcolormesh(x, y, z, cmap="viridis", vmin=best - 100 * span, vmax=best, shading="nearest")
+    ax.grid(False)
+    if found is not None:
+        at = found["at"].values
+        error = np.clip([at - found.low.values, found.high.values - at], 0, None)
+        ax.errorbar(at, y, xerr=error, fmt="o", color="white", markeredgecolor=INK, ecolor="white", capsize=3, zorder=4)
+        if slope is not None:
+            u, v = np.nanmean(at), np.mean(y[np.isfinite(at)])
+            ends = np.array([y.min() - 0.5, y.max() + 0.5])
+            ax.plot(u + slope * (ends - v), ends, color="white", linestyle=(0, (4, 2)), linewidth=1.8, zorder=3)
+    ax.set_xlim(x.min() - 0.5, x.max() + 0.5)
+    ax.set_ylim(y.min() - 0.5, y.max() + 0.5)
+    _octaves(ax.xaxis, accuracy.lr.values, every=2)
+    _octaves(ax.yaxis, accuracy[other].values)
+    ax.set_xlabel(_AXES["lr"], size=TEXT, color=INK)
+    _ylabel(ax, _AXES.get(other, other))
+    bar = ax.figure.colorbar(mesh, ax=ax, extend="min")
+    bar.ax.tick_params(labelsize=TEXT, colors=INK)
+    bar.set_label("test accuracy (%)", size=TEXT, color=INK)
+    return ax
+
+
+def _octaves(axis, values, every=1):
+    values = np.sort(values)[::every]
+    axis.set_ticks(np.log2(values.astype(float)), [f"{v:.4g}" for v in values])
+
+
+def tuning(accuracy, ax=None, *, looks=None):
+    """Draw accuracy against the highest λ, on a logarithmic axis, one curve for each network. Figures 8 and 9.
+
+    Args:
+        accuracy: [model, lr] of a table of `sweep`, the mean over seeds; smoothed (`peaks.smooth`, figure 8) or not
+            (figure 9). A gap is a run that diverged.
+        looks: model → how to draw its curve; what is missing is drawn as the house has it.
+    """
+    ax = _dress(ax)
+    names = [str(name) for name in accuracy.model.values]
+    shades = plt.get_cmap("viridis")(np.linspace(_DARK, _LIGHT, len(names)))
+    for i, name in enumerate(names):
+        look = {"color": tuple(shades[i]), "linestyle": _DASHES[i % len(_DASHES)], "label": name}
+        ax.plot(accuracy.lr, 100 * accuracy.sel(model=name), **{**look, **(looks or {}).get(name, {})})
+    ax.set_xscale("log", base=2)
+    _decimals(ax.xaxis, accuracy.lr.values)
+    ax.set_xlabel(_AXES["lr"], size=TEXT, color=INK)
+    _ylabel(ax, "test accuracy (%)")
+    ax.legend(fontsize=TEXT, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.8,
+              columnspacing=1, labelspacing=0.25)  # fmt: skip
+    return ax
+
+
+def _decimals(axis, values):
+    values = np.sort(values)[::2]
+    axis.set_ticks(values, [f"{v:g}" for v in values])
+    axis.set_ticks([], minor=True)
+
+
 # Training
 def curves(runs, ax=None, *, quantity="test_accuracy"):
     """Draw the loss or accuracy of runs over epochs.
