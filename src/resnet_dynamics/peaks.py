@@ -15,8 +15,9 @@ OCTAVE = 0.5  # standard deviation of the kernel of `smooth`
 def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resamples: int = 500, level=0.95) -> xr.Dataset:
     """Return where accuracy has its top along an axis, by a parabola in log2, with an interval.
 
-    The parabola is fitted to the mean over seeds, at the best value and its neighbours: `points` values in all, as many
-    on each side as there are. It has a top if it is concave and the top is not outside the values of the axis.
+    The parabola is fitted to the mean over seeds, at those `points` neighboring values whose mean is highest: where
+    accuracy falls off steeply on one side, this leaves out the fall. There is a top if the parabola is concave and its
+    top is not outside the values of the axis.
 
     The interval is a parametric bootstrap. Noise of the size that was seen is added to the mean, and all is done again,
     the choice of points included. The size is that of the scatter between seeds, or with a single seed that of the
@@ -89,9 +90,9 @@ def _top(x, y, points):
     there = np.flatnonzero(np.isfinite(y))
     if len(there) < 4:
         return np.nan, np.nan, there[:0], np.array([])
-    best = int(np.argmax(y[there]))
-    first = min(max(0, best - points // 2), max(0, len(there) - points))
-    use = there[first : first + points]
+    points = min(points, len(there))
+    totals = np.convolve(y[there], np.ones(points), mode="valid")
+    use = there[int(np.argmax(totals)) :][:points]
     bend, slope, level = np.polyfit(x[use] - x[use[0]], y[use], 2)
     left = y[use] - np.polyval([bend, slope, level], x[use] - x[use[0]])
     at = x[use[0]] - slope / (2 * bend) if bend < 0 else np.nan
