@@ -19,15 +19,16 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     accuracy falls off steeply on one side, this leaves out the fall. There is a top if the parabola is concave and its
     top is not outside the values of the axis.
 
-    The interval is a parametric bootstrap. Noise of the size that was seen is added to the mean, and all is done again,
-    the choice of points included. The size is that of the scatter between seeds, or with a single seed that of the
+    The interval is by resampling: noise of the size that was seen is added to the mean, and all is done again, the
+    choice of points included. It does not contain the misfit of the parabola, and leaves out draws without a top. The
+    size is that of the scatter between seeds, or with a single seed that of the
     residuals of the parabolas; pooled over all the points that went into fits.
 
     Args:
         accuracy: of a table of `sweep`, with a dimension `along`, perhaps `seed`, and others. NaN is left out.
         along: the axis; positive values.
         points: at least 4.
-        resamples: draws of the bootstrap.
+        resamples: how often.
         level: share of the draws in the interval.
 
     Returns:
@@ -109,7 +110,7 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
         against: a dimension of it. Rows without a top are left out.
 
     Returns:
-        Dataset: `slope`, `offset` (at log2 = 0), `low` and `high` of the slope from the draws of the bootstrap, `rows`.
+        Dataset: `slope`, `offset` (at log2 = 0), `low` and `high` of the slope from the draws, `rows`.
     """
     u = np.log2(found[against].values.astype(float))
 
