@@ -207,7 +207,7 @@ def test_a_bundled_recording_is_accepted(name):
     if config.no_norm:
         assert cosines.sel(layer=config.no_norm) > 10 * cosines.drop_sel(layer=config.no_norm).max()
         cosines = cosines.drop_sel(layer=config.no_norm)
-    assert cosines.max() < 1e-3
+    assert cosines.max() < (1e-3 if config.width >= 16 else 3e-3)  # the last layer of narrow networks has the most
     if name.startswith(("sgd-", "momentum-")):
         table = measure.acceptance(ds)
         for value in (table.raw, table.corrected, table.get("update", table.corrected)):
