@@ -27,6 +27,7 @@ def test_the_ridge_of_a_parabola_is_found_exactly(slope):
     found = peaks.tops(accuracy, resamples=20)
     np.testing.assert_allclose(found["at"], top, atol=1e-9)
     np.testing.assert_allclose(found.height, 0.7)
+    np.testing.assert_allclose(found.bend, 0.01)
     ridge = peaks.ridge(found, "batch_size")
     assert float(ridge.slope) == pytest.approx(slope, abs=1e-9)
     assert float(ridge.offset) == pytest.approx(-2.5)

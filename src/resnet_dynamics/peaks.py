@@ -32,7 +32,8 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
         level: share of the draws in the interval.
 
     Returns:
-        Dataset over the other dimensions: `at`, log2 of the place of the top (NaN: no top); `height`; `low` and `high`,
+        Dataset over the other dimensions: `at`, log2 of the place of the top (NaN: no top); `height`; `bend`, by how
+        much the parabola falls at one octave from its top; `low` and `high`,
         the ends of the interval of `at`; `draws` (with dimension draw), all of it. Attribute sd: the noise of one run.
 
     Raises:
@@ -74,6 +75,7 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     out = {
         "at": labelled([fit[0] for fit in fits]),
         "height": labelled([fit[1] for fit in fits]),
+        "bend": labelled([fit[4] for fit in fits]),
         "low": labelled(low),
         "high": labelled(high),
         "draws": labelled(draws, "draw"),
@@ -87,10 +89,10 @@ def _percentile(draws, q):
 
 
 def _top(x, y, points):
-    """Return place and height of the top, the indices that were fitted, and the residuals there."""
+    """Return place and height of the top, the indices that were fitted, the residuals there, and the bend."""
     there = np.flatnonzero(np.isfinite(y))
     if len(there) < 4:
-        return np.nan, np.nan, there[:0], np.array([])
+        return np.nan, np.nan, there[:0], np.array([]), np.nan
     points = min(points, len(there))
     totals = np.convolve(y[there], np.ones(points), mode="valid")
     use = there[int(np.argmax(totals)) :][:points]
@@ -98,8 +100,8 @@ def _top(x, y, points):
     left = y[use] - np.polyval([bend, slope, level], x[use] - x[use[0]])
     at = x[use[0]] - slope / (2 * bend) if bend < 0 else np.nan
     if not x[there[0]] <= at <= x[there[-1]]:
-        return np.nan, np.nan, use, left
-    return at, level - slope**2 / (4 * bend), use, left
+        return np.nan, np.nan, use, left, np.nan
+    return at, level - slope**2 / (4 * bend), use, left, -bend
 
 
 def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
