@@ -207,7 +207,10 @@ def test_a_bundled_recording_is_accepted(name):
     if config.no_norm:
         assert cosines.sel(layer=config.no_norm) > 10 * cosines.drop_sel(layer=config.no_norm).max()
         cosines = cosines.drop_sel(layer=config.no_norm)
-    assert cosines.max() < (1e-3 if config.width >= 16 else 3e-3)  # the last layer of narrow networks has the most
+    if config.width < 16:  # in narrow networks the last convolution has two or three times as much
+        assert cosines[-1] < 3e-3
+        cosines = cosines[:-1]
+    assert cosines.max() < 1e-3
     if name.startswith(("sgd-", "momentum-")):
         table = measure.acceptance(ds)
         for value in (table.raw, table.corrected, table.get("update", table.corrected)):
