@@ -539,3 +539,16 @@ def test_an_archive_stands_in_for_cifar10(tree, monkeypatch):
     monkeypatch.setenv(datasets.VARIABLE, os.devnull + "/nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
         datasets.load("cifar10")
+
+
+def test_what_is_available_needs_no_download(server, cache, monkeypatch):
+    assert datasets.available("synthetic") and not datasets.available("cifar10") and not cache.exists()
+    server.use("good")
+    datasets.load("cifar10")
+    assert datasets.available("cifar10") and server.asked == ["good"]
+    (cache / "cifar10.npz").unlink()
+    assert not datasets.available("cifar10")
+    monkeypatch.setenv(datasets.VARIABLE, "somewhere")
+    assert datasets.available("cifar10")
+    with pytest.raises(ValueError, match="data='images:0': must be 'cifar10' or 'synthetic' here"):
+        datasets.available("images:0")

@@ -181,6 +181,20 @@ def test_ctrl_c_remembers_nothing(cache, monkeypatch, trainings):
     assert run(small.config()).sizes["step"] == 10 and len(trainings) == 2
 
 
+def test_a_run_that_each_ends_is_not_remembered(cache, trainings):
+    def enough(t, so_far):
+        if t == 3:
+            raise LookupError(int(so_far().w2[:, 0].notnull().sum()))
+
+    for given in (dict(), dict(remember=False)):
+        with pytest.raises(LookupError, match="^3$"):
+            run(small.config(), each=enough, **given)
+    assert [f.suffix for f in cache.iterdir()] == [".lock"] and not runs.remembered(small.config())
+    seen = []
+    ds = run(small.config(), each=lambda t, so_far: seen.append(t))
+    assert seen == list(range(1, 11)) and run(small.config(), each=enough).identical(ds) and len(trainings) == 3
+
+
 def test_killed_at_any_moment_the_next_call_is_right_and_two_at_once_train_once(tmp_path):
     """20 × SIGKILL, half of them at random times of the whole run, half while it saves."""
     here = Path(__file__).parent

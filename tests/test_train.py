@@ -168,6 +168,58 @@ def test_a_run_that_diverges_is_a_result(capsys):
     assert f"no longer finite at step {end}" in capsys.readouterr().out
 
 
+def same_until(t, ds, whole):
+    """Whether ds is the first t steps of the recording `whole`, and not a number after them."""
+    steps = [ds[name] for name in ds.data_vars if "step" in ds[name].dims and name not in ("lr", "lars_lr")]
+    return (
+        all(a[:t].equals(whole[a.name][:t]) and a[t:].isnull().all() for a in steps)
+        and all(ds[name].equals(whole[name]) for name in ("lr", "lars_lr") if name in ds)
+        and ds.sizes == whole.sizes and ds.attrs.keys() == whole.attrs.keys()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [dict(), dict(momentum=0.0), dict(optimizer="lars")], ids=str)
+def test_each_step_can_be_looked_at(changes):
+    seen = {}
+    looked, ds = quietly(small.config(**changes), filters=True, each=lambda t, so_far: seen.update({t: so_far()}))
+    alone, whole = quietly(small.config(**changes), filters=True)
+    assert ds.equals(whole)
+    assert all(a.equal(b) for a, b in zip(looked.state_dict().values(), alone.state_dict().values()))
+    assert list(seen) == list(range(1, 11)) and all(same_until(t, now, whole) for t, now in seen.items())
+    for t, now in seen.items():  # five steps an epoch, the test comes after the last of them
+        for name in ("test_loss", "test_accuracy"):
+            known = (t - 1) // 5
+            assert now[name][:known].equals(whole[name][:known]) and now[name][known:].isnull().all()
+    assert seen[7].attrs["images_per_second"] > 0 and seen[7].attrs["diverged_at"] == -1
+
+
+def test_each_sees_how_a_run_diverged():
+    seen, steps = [], set()
+    config = small.config(epochs=30, lr=1e4, schedule="constant", momentum=0.0)
+    _, ds = quietly(config, each=lambda t, so_far: seen.append(so_far) or steps.add(t))
+    assert steps == set(range(1, 51)) and seen[-1]().equals(ds)
+    assert seen[-1]().attrs["diverged_at"] == ds.attrs["diverged_at"] >= 0
+
+
+def test_each_is_called_during_a_test_too():
+    seen = []
+    quietly(small.config(), each=lambda t, so_far: seen.append(t))
+    assert seen == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10]  # five steps an epoch; the forty test images are one batch
+
+
+def test_what_each_raises_ends_the_run(capsys):
+    seen = []
+
+    def enough(t, so_far):
+        seen.append(t)
+        if t == 4:
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="^'?enough'?$"):
+        train(small.config(), device="cpu", each=enough)
+    assert seen == [1, 2, 3, 4] and "Stopped" not in capsys.readouterr().out
+
+
 def test_it_says_in_one_line_what_is_about_to_happen(capsys):
     train(small.config(), device="cpu")
     out = capsys.readouterr().out

@@ -6,6 +6,8 @@ written under another name and then renamed: an interrupted call leaves nothing 
 could take for whole. Later calls read that file, in well under a second.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import lzma
@@ -22,15 +24,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
 from .recording import cache_dir
 
-# torchvision takes a second or two to import, so it is imported where something is decoded.
+# torch and torchvision take seconds to import, so they are imported where something is read or decoded: whether there
+# are images, `available` says at once.
+if TYPE_CHECKING:
+    import torch
 
 SIZE = 32  # height and width of an image in pixels
 VARIABLE = "RESNET_DYNAMICS_CIFAR10"  # environment: a folder or archive that stands in for CIFAR-10
@@ -83,6 +88,13 @@ def load(key: str) -> Images:
         f"data={key!r}: these images are not in the cache, {_folder()}. Call rd.datasets.images "
         "once with the folder or archive that they came from: it decodes them under the same key"
     )
+
+
+def available(key: str) -> bool:
+    """Whether `load(key)` would need no download, for "cifar10" or "synthetic". A look at names, nothing is read."""
+    if key not in ("cifar10", "synthetic"):
+        raise ValueError(f"data={key!r}: must be 'cifar10' or 'synthetic' here")
+    return key == "synthetic" or bool(os.environ.get(VARIABLE)) or (cache_dir() / "datasets" / "cifar10.npz").is_file()
 
 
 # ----------------------------------------------------------------------------------------- CIFAR-10
@@ -400,6 +412,8 @@ def _folder() -> Path:
 
 def _images(train_x, train_y, test_x, test_y, classes, name: str | None = None) -> Images:
     """`Images` of arrays or lists, with the digest computed."""
+    import torch
+
     arrays = [
         np.ascontiguousarray(array, np.int64 if np.ndim(array) == 1 else np.uint8)
         for array in (train_x, train_y, test_x, test_y)
@@ -428,6 +442,8 @@ def _remember(key: str, make: Callable[[], Images]) -> Images:
 
 def _read(file: Path, digest: str | None = None) -> Images | None:
     """Read a file of the cache; None if it is not there, damaged (its CRCs tell), or another's."""
+    import torch
+
     try:
         with open(file, "rb") as opened, np.load(opened) as saved:
             if digest not in (None, saved["digest"].item()):

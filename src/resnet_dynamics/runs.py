@@ -10,7 +10,7 @@ from . import recording
 from .config import Config
 
 
-def run(config: Config, *, filters=False, device=None, progress=True, remember=True):
+def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None):
     """Return the recording of a run: bundled with the package, else remembered, else trained now and remembered.
 
     A run is a pure function of its configuration. What comes back is what training would give, up to the arithmetic
@@ -25,6 +25,7 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
         device: where to train if need be; None takes the GPU if there is one.
         progress: announce and show the training.
         remember: keep a new recording in the cache (see `recording.cache_dir`), and look for it there.
+        each: called after every step of a training, see `train.train`; a run that it ends is not remembered.
 
     Returns:
         xarray.Dataset with dimensions step, layer, epoch (and filter).
@@ -39,7 +40,7 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
     if found is not None:
         return found
     if not remember:
-        return _train(config, filters, device, progress)
+        return _train(config, filters, device, progress, each)
     path = recording.cache_dir() / "runs" / f"{config.digest}.nc"
     found = _find(path, config, filters, warn=False)
     if found is not None:
@@ -52,7 +53,7 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
         if found is None:
             for part in path.parent.glob(f".{path.stem}-*.part"):  # of a process that was killed while it saved
                 part.unlink()
-            found = _train(config, filters, device, progress)
+            found = _train(config, filters, device, progress, each)
             recording.save(found, path)
     return found
 
@@ -106,7 +107,7 @@ def _find(path, config, filters, warn=True):
     return ds if not filters or "filter" in ds.dims else None
 
 
-def _train(config, filters, device, progress):
+def _train(config, filters, device, progress, each=None):
     from .train import train
 
-    return train(config, filters=filters, device=device, progress=progress)[1]
+    return train(config, filters=filters, device=device, progress=progress, each=each)[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import platform
 import sys
 import time
@@ -27,7 +28,7 @@ CHECK = 50  # steps between looks at the loss from the host: progress bar, diver
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 
 
-def train(config: Config, *, device=None, filters=False, progress=True):
+def train(config: Config, *, device=None, filters=False, progress=True, each=None):
     """Train a network and record it.
 
         for each step t of T:
@@ -46,6 +47,9 @@ def train(config: Config, *, device=None, filters=False, progress=True):
         device: "cuda", "cpu" ... None takes the GPU if there is one.
         filters: record every output filter as well as every layer.
         progress: show what is about to happen, and a progress bar.
+        each: called as each(t, so_far) after every step t, counted from 1, and with the same t after every thousand
+            images of a test. so_far() returns the recording as it is now: as the one that comes back, NaN after step
+            t. It waits for the device, a call without it does not. What `each` raises ends the run, and passes on.
 
     Returns:
         (model, recording): the trained network and an xarray.Dataset.
@@ -63,6 +67,11 @@ def train(config: Config, *, device=None, filters=False, progress=True):
     dtype = precision(device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
     watch = Watch(config, data, device, dtype, steps, progress)
+
+    each = each or (lambda t, so_far: None)
+
+    def so_far():
+        return finish(config, recorder, lr, lars_lr, test, watch, data, dtype, t)
 
     t = 0
     cudnn = dict(enabled=True, benchmark=True, deterministic=torch.backends.cudnn.deterministic)  # else switched off
@@ -86,23 +95,26 @@ def train(config: Config, *, device=None, filters=False, progress=True):
                 recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
                 scaler.update()
                 t += 1
-                if watch(t, recorder.loss):
+                over = watch(t, recorder.loss)
+                each(t, so_far)
+                if over:
                     break
             if watch.diverged_at >= 0:
                 break
-            test[:, epoch] = evaluate(model, data, device, dtype)
-    return model, finish(config, recorder, lr, lars_lr, test, watch, data, dtype)
+            test[:, epoch] = evaluate(model, data, device, dtype, functools.partial(each, t, so_far))
+    return model, so_far()
 
 
 @torch.no_grad()
-def evaluate(model, data, device, dtype):
-    """Return mean loss and accuracy on the test images, [2], on the device."""
+def evaluate(model, data, device, dtype, each=lambda: None):
+    """Return mean loss and accuracy on the test images, [2], on the device. each() is called after every batch."""
     model.eval()
     total = torch.zeros(2, device=device)
     for x, y in data.test():
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits = model(x).float()
         total += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
+        each()
     return total / len(data.test_y)
 
 
@@ -194,7 +206,6 @@ class Watch(contextlib.AbstractContextManager):
         return self.diverged_at >= 0
 
     def __exit__(self, kind, error, traceback):
-        self.seconds = time.perf_counter() - self.start
         if self.bar is not None:
             self.bar.close()
         if self.progress and kind is KeyboardInterrupt:
@@ -231,23 +242,24 @@ def steady_memory(device):
             libc.malloc_trim(0)
 
 
-def finish(config, recorder, lr, lars_lr, test, watch, data, dtype):
-    """Move the series to the host, once, and make the recording."""
+def finish(config, recorder, lr, lars_lr, test, watch, data, dtype, t):
+    """Copy the series to the host, all at once, and make the recording of the first t steps."""
+    seconds = time.perf_counter() - watch.start
     series = {
         "lr": lr,
-        "loss": recorder.loss.cpu().numpy(),
-        "accuracy": recorder.accuracy.cpu().numpy(),
-        "test_loss": test[0].cpu().numpy(),
-        "test_accuracy": test[1].cpu().numpy(),
+        "loss": host(recorder.loss),
+        "accuracy": host(recorder.accuracy),
+        "test_loss": host(test[0]),
+        "test_accuracy": host(test[1]),
     }
     if config.optimizer.startswith("lars"):
         series["lars_lr"] = lars_lr
-    done = len(lr) if watch.diverged_at < 0 else watch.diverged_at
-    products = recorder.products.cpu().numpy()
+    done = t if watch.diverged_at < 0 else watch.diverged_at
+    products = host(recorder.products)
     products[done:] = np.nan
     series["loss"][done + 1 :] = np.nan  # at `done` itself it shows how the run ended
     series["accuracy"][done:] = np.nan
-    per_filter = {name: p.cpu().numpy() for name, p in recorder.filter_products.items()}
+    per_filter = {name: host(p) for name, p in recorder.filter_products.items()}
     for p in per_filter.values():
         p[done:] = np.nan
     device = recorder.products.device
@@ -259,11 +271,16 @@ def finish(config, recorder, lr, lars_lr, test, watch, data, dtype):
         "dataset": data.images.name,
         "dataset_digest": data.images.digest,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seconds": round(watch.seconds, 2),
-        "images_per_second": round(config.batch_size * done / watch.seconds, 1),
+        "seconds": round(seconds, 2),
+        "images_per_second": round(config.batch_size * done / seconds, 1),
         "diverged_at": watch.diverged_at,
     }
     return from_products(config, recorder.weights, products, series, provenance, per_filter)
+
+
+def host(tensor) -> np.ndarray:
+    """Return a copy on the host, of a tensor that may change."""
+    return tensor.cpu().numpy().copy()
 
 
 def cpu_name() -> str:
