@@ -366,6 +366,42 @@ def test_moments_are_those_of_a_simulation_with_momentum():
         assert_allclose(exact.wv, sim.wv[:, i].mean(1), atol=0.05 * np.abs(exact.wv).max())
 
 
+def test_moments_of_lars_are_those_of_a_simulation():
+    lr_t = np.interp(np.linspace(0, 24, 300), [0, 5, 24], [0, 0.02, 0])
+    exact = theory.moments(3.0, 1.0, lr_t, 5e-4, 0.9, optimizer="lars")
+    rng = np.random.default_rng(8)
+    w = rng.standard_normal((24, D))
+    w *= np.sqrt(3 / dot(w, w))[:, None]
+    v, rows = np.zeros_like(w), []
+    for lr in lr_t:
+        g = rng.standard_normal(w.shape)
+        g -= (dot(g, w) / dot(w, w))[:, None] * w
+        w2, wv, (w_next, v) = dot(w, w), dot(w, v), lars_steps(w, v, g, lr, 0.9)
+        rows.append([part.mean() for part in (w2, wv, dot(v, v), dot(w_next - w, w_next - w))])
+        w = w_next
+    sim = theory.Moments(*np.array(rows).T)
+    assert_allclose(exact.w2, sim.w2, rtol=5e-3)
+    assert exact.w2[-1] > 60  # from 3
+    for name in ("v2", "u2"):
+        assert_allclose(getattr(exact, name), getattr(sim, name), rtol=0.03, atol=1e-9)
+    assert_allclose(exact.wv, sim.wv, atol=0.02 * np.abs(exact.wv).max())
+
+
+def lars_steps(w, v, g, lr, momentum):
+    pairs = [theory.lars_momentum_step(*one, lr, momentum) for one in zip(w, v, g)]
+    return tuple(np.array(part) for part in zip(*pairs))
+
+
+def test_lars_knows_neither_decay_nor_the_size_of_gradients():
+    lr_t = triangle(0.05)
+    growing = 2.0 * np.cumprod(np.r_[1, 1 + lr_t[:-1] ** 2])
+    for c, weight_decay in ((1.0, 0.0), (np.geomspace(1, 9, len(lr_t)), 0.5)):
+        given = dict(weight_decay=weight_decay, optimizer="lars")
+        assert_allclose(theory.norm_recurrence(2.0, c, lr_t, **given), growing)
+    c = np.ones((len(lr_t), 3)) * [1, 2, 3]
+    assert theory.norm_recurrence([1.0, 2.0, 3.0], c, lr_t, 5e-4, 0.9, optimizer="lars").shape == c.shape
+
+
 def test_without_decay_the_fourth_power_of_the_norm_grows_linearly():
     w2 = theory.norm_recurrence(1.0, 2.0, np.full(100, 0.01), 0.0)
     assert_allclose(w2**2, 1 + 2 * 0.01**2 * 2.0**2 * np.arange(100), rtol=1e-4)
@@ -508,6 +544,11 @@ def test_labelled_arrays_keep_their_labels():
         (lambda: theory.norm_recurrence(1.0, 1.0, [0.1], np.nan), "weight_decay=nan: must be ≥ 0"),
         (lambda: theory.master_ode([0.1], 0.0), "weight_decay=0.0: must be > 0"),
         (lambda: theory.update_rate(0.4, 5e-4, optimizer="adam"), "optimizer='adam': must be"),
+        (
+            lambda: theory.lars_rate(0.4, 5e-4, optimizer="lars"),
+            "^optimizer='lars': must be 'sgd', 'nesterov' or 'sgdw'$",
+        ),
+        (lambda: theory.moments(1.0, 1.0, [0.1], 0.0, optimizer="adam"), "must be .*, 'sgdw' or 'lars'$"),
         (lambda: theory.corrected_rate(0.4, 5e-4, optimizer="sgdw"), "optimizer='sgdw': must be"),
     ],
 )

@@ -259,15 +259,20 @@ def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
     They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
         w·v' = ρY + αX       Z' = ρ²Z + 2ραY + G + α²X
         Y' = w·v' − λZ'      X' = X − 2λ w·v' + λ²Z'
-    from v = 0. Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L].
+    from v = 0. "lars" is (8): lr_t is its own rate, and as d = (|w|/|g|) g the same with G = X and
+    α = 0, whatever c and weight_decay are; without momentum X' = (1 + λ²)X.
+
+    Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L].
     Returns Moments of [T] or [T, L]. Cost: T times a few operations on [L].
     """
-    _known(optimizer)
+    lars = _known(optimizer, "lars") == "lars"
     lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
+    alpha = 0.0 if lars else alpha
     wv = v2 = np.zeros_like(w2)
     rows = []
     for lr, c2 in zip(lr_t, c**2, strict=True):
-        after, wv_after, v2, u2 = _next_moments(w2, wv, v2, c2 / w2, lr, alpha, rho, optimizer)
+        g2 = w2 if lars else c2 / w2
+        after, wv_after, v2, u2 = _next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer)
         rows.append((w2, wv, v2, u2))
         w2, wv = after, wv_after
     return Moments(*map(np.stack, zip(*rows, strict=True)))
@@ -277,7 +282,7 @@ def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd
     """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
 
     (1′) and (2′) in one: exact for plain SGD and any c_t = |g_t||w_t|; with momentum the mean over
-    random gradients. Arguments and shapes of `moments`. Returns [T] or [T, L].
+    random gradients. Arguments, optimizers and shapes of `moments`. Returns [T] or [T, L].
     """
     return moments(w2_0, c, lr_t, weight_decay, momentum, optimizer=optimizer).w2
 
@@ -432,7 +437,8 @@ def _momentum(momentum):
     return momentum
 
 
-def _known(optimizer):
-    if optimizer not in ("sgd", "nesterov", "sgdw"):
-        raise ValueError(f"optimizer={optimizer!r}: must be 'sgd', 'nesterov' or 'sgdw'")
+def _known(optimizer, *more):
+    *most, last = known = ("sgd", "nesterov", "sgdw", *more)
+    if optimizer not in known:
+        raise ValueError(f"optimizer={optimizer!r}: must be {', '.join(map(repr, most))} or {last!r}")
     return optimizer
