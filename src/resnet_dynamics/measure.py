@@ -318,6 +318,17 @@ def gradient_size(ds, steps=None):
     return _named(value, "gradient_size", "c", "gradient times weight", "nat")
 
 
+def drive(ds):
+    """Return c²(1 + 2ρκ) = (|g|² + 2ρ g·v)|w|² [step, layer], nat²: what drives |w|² when batches are correlated.
+
+    Nesterov has ρ² for ρ. c² itself without momentum. Of single steps it can be negative: a gradient that undoes the
+    ones before it.
+    """
+    setting, _ = _sgd(ds, "drive")
+    value = (ds.g2.astype(float) + 2 * _overlap(setting) * ds.gv.astype(float)) * ds.w2
+    return _named(value.transpose(*ds.w2.dims), "drive", "c²(1 + 2ρκ)", "c², with correlation", "nat²")
+
+
 def predicted(ds, c="measured", steps=SMOOTH):
     """Return |w|² and z as theory has them, from |w_0|² and the size c of the gradients alone [step, layer].
 
@@ -338,11 +349,9 @@ def predicted(ds, c="measured", steps=SMOOTH):
         size = rms(gradient_size(ds)).expand_dims(step=ds.step)
     else:
         size = gradient_size(ds, steps)
-    drive = size = size.transpose("step", "layer")
-    if c == "correlated":
-        overlap = smooth((2 * _overlap(setting) * ds.gv.astype(float) * ds.w2).transpose("step", "layer"), steps)
-        drive = np.sqrt((size**2 + overlap).clip(0))
-    w2 = theory.norm_recurrence(first(ds.w2).values, drive.values, lr.values, setting.weight_decay, setting.momentum,
+    size = size.transpose("step", "layer")
+    push = np.sqrt(smooth(drive(ds), steps).transpose("step", "layer").clip(0)) if c == "correlated" else size
+    w2 = theory.norm_recurrence(first(ds.w2).values, push.values, lr.values, setting.weight_decay, setting.momentum,
                                 optimizer=setting.optimizer)  # fmt: skip
     w2 = size.copy(data=w2)
     theirs = ds.assign(w2=w2, g2=size**2 / w2)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from . import recording, runs
+from . import evidence, recording, runs
 from .config import Config
 
 # What the table holds of every run: name → (dimension besides the axes, what it is, unit).
@@ -156,11 +156,11 @@ def _along(grid, axis):
     return [tuple(n if d == axis else 0 for d in range(grid.ndim)) for n in range(grid.shape[axis])]
 
 
-def _stacked(table, kept) -> xr.Dataset:
-    """The recordings, along the axes of the table."""
+def _stacked(table, kept, along="step") -> xr.Dataset:
+    """The recordings, or what they were thinned to, along the axes of the table."""
     dims = table.digest.dims
     layers = list(dict.fromkeys(layer for ds in kept.values() for layer in ds.layer.values))
-    coords = {"step": np.arange(max(ds.sizes["step"] for ds in kept.values())), "layer": layers}
+    coords = {along: max((ds[along].values for ds in kept.values()), key=len), "layer": layers}
     first, data = next(iter(kept.values())), {}
     for name in first.data_vars:
         if not name.startswith("test_"):
@@ -191,6 +191,9 @@ def _file(name: str, folder: Path | None = None) -> Path:
 def record(name: str, data=None, device=None, folder: Path | None = None, progress=True):
     """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
 
+    With "series": true in the manifest the table holds the series of every run, too, see `evidence.thinned`, rounded as
+    recordings in the package are: w2, c2, drive, growth, window_loss and window_accuracy.
+
     Args:
         name: in the manifest.
         data: an archive of CIFAR-10 to use in its place, as in `runs.record`.
@@ -204,19 +207,44 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
 
         os.environ[datasets.VARIABLE] = str(data)
     base, axes = planned()[name]
+    series = recording.manifest()["sweeps"][name].get("series", False)
     path = _file(name, folder)
     wanted = [config.digest for config in configs(base, **axes).flat]
     try:
         table = recording.read(path)
-        if list(table.digest.values.ravel()) == wanted and not any(table.failed.values.ravel()):
+        whole = list(table.digest.values.ravel()) == wanted and not any(table.failed.values.ravel())
+        if whole and (not series or "drive" in table):
             return table, True
     except FileNotFoundError:
         pass
     except recording.BrokenRecording as error:
         warnings.warn(f"{error}. The sweep is put together again.", stacklevel=2)
     table = sweep(base, device=device, progress=progress, **axes)
+    if series:
+        table = _with_series(table, configs(base, **axes), device)
     recording.save(table, path)
     return table, False
+
+
+def _with_series(table, grid, device) -> xr.Dataset:
+    """The table with the series of its runs; NaN where a run fails, and `failed` says why."""
+    kept, failed = {}, table.failed.values.copy()
+    for i in np.ndindex(grid.shape):
+        if not failed[i]:
+            try:
+                ds = evidence.thinned(runs.run(grid[i], device=device, progress=False))
+            except Exception as error:
+                failed[i] = f"{type(error).__name__}: {error}"
+            else:
+                with np.errstate(over="ignore"):  # of a run that diverged
+                    kept[i] = recording.thin(ds.rename(evidence.IN_TABLE))
+    table = table.assign(failed=table.failed.copy(data=failed))
+    if not kept:
+        return table
+    edges, *others = {tuple(ds.attrs["edges"]) for ds in kept.values()}
+    if others:
+        raise ValueError("a sweep with series: must have runs of the same number of steps")
+    return table.merge(_stacked(table, kept, "window")).assign_attrs(edges=np.array(edges))
 
 
 @functools.cache

@@ -1,0 +1,253 @@
+"""Evidence: recordings thinned in time, small enough to travel with a web page on which nothing is trained.
+
+A run is cut into windows of steps, short at the start where all is quick. Of each window and layer four numbers are
+kept, enough to draw the norm, its balance and its rate, and to predict them anew:
+    w2      |w|² at the first step of the window
+    c2      c² = |g|²|w|², a mean over the window: the size of the gradients whatever |w| is
+    drive   c²(1 + 2ρκ), what drives the norm when successive batches are correlated, a mean over the window
+    growth  what they add to |w|², a mean over the window, as `measure.growth` has it
+with loss and accuracy of the training batches, means as well, and those of the tests after each epoch. On the page a
+number is 16 bits of its logarithm, see `encode`. A reader's own run takes the same form while it trains, see `curve`.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import itertools
+import json
+import math
+import warnings
+
+import numpy as np
+import xarray as xr
+
+from . import measure, recording
+from .config import CONVS, Config
+
+# What is kept: name → (dimensions, symbol, what it is, unit).
+SERIES = {
+    "w2": (("layer", "window"), "|w|²", "squared weight norm at the first step of the window", "u²"),
+    "c2": (("layer", "window"), "c²", "squared gradient times squared weight, mean over the window", "nat²"),
+    "drive": (("layer", "window"), "c²(1 + 2ρκ)", "c² with the correlation of batches, mean over the window", "nat²"),
+    "growth": (("layer", "window"), "growth", "what the gradients add to |w|² in a step, mean over the window", "u²"),
+    "loss": (("window",), "loss", "training loss, mean over the window", "nat"),
+    "accuracy": (("window",), "accuracy", "training accuracy, mean over the window", "1"),
+    "test_loss": (("epoch",), "test loss", "test loss after the epoch", "nat"),
+    "test_accuracy": (("epoch",), "test accuracy", "test accuracy after the epoch", "1"),
+}
+IN_TABLE = {"loss": "window_loss", "accuracy": "window_accuracy"}  # what a table of `sweep` calls them
+TRAINING_IMAGES = {"cifar10": 50_000, "synthetic": 20_000}
+ONE, OCTAVE = 32768, 512  # the code of 1, and how many codes double a value
+
+
+# Recordings, thinned
+def windows(steps: int) -> np.ndarray:
+    """Return the edges of the windows of a run, int [W + 1]: 0, 1, 2, 4, 8, 16, then every 8 steps, or about a 64th."""
+    long = max(8, 8 * math.ceil(math.ceil(steps / 64) / 8))
+    return np.array([e for e in (0, 1, 2, 4, 8, *range(16, steps, long)) if e < steps] + [steps])
+
+
+def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
+    """Return the `SERIES` of a recording, float64 [window, layer], [window], [epoch]; NaN after a divergence.
+
+    edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
+    coordinate `window` is the first step. For LARS growth is λ'²(|d|² + 2ρ d·v), λ' = λ_LARS/(1 − ρ), as of momentum,
+    with its own rate and its own d.
+    """
+    edges = np.asarray(windows(ds.sizes["step"]) if edges is None else edges)
+    rho = recording.config(ds).momentum
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges has norms beyond float32
+        full = {"w2": ds.w2.isel(step=edges[:-1]).values.astype(float)}
+        size, kept = ds.g2.astype(float) * ds.w2, ds.loss.where(np.isfinite(ds.loss))
+        if "lars_lr" in ds:
+            pushed, grown = size, (ds.lars_lr.astype(float) / (1 - rho)) ** 2 * (ds.d2 + 2 * rho * ds.dv)
+        else:
+            pushed, grown = measure.drive(ds), measure.growth(ds)
+        means = {"c2": size, "drive": pushed, "growth": grown, "loss": kept, "accuracy": ds.accuracy}
+        full |= {name: _means(a.transpose("step", ...).values[: edges[-1]], edges) for name, a in means.items()}
+    full |= {name: ds[name].values.astype(float) for name in ("test_loss", "test_accuracy")}
+    data = {}
+    for name, (dims, symbol, long_name, units) in SERIES.items():
+        data[name] = (dims[::-1], full[name], {"symbol": symbol, "long_name": long_name, "units": units})
+    coords = {"window": edges[:-1], "layer": ds.layer.values, "epoch": ds.epoch.values}
+    return xr.Dataset(data, coords, ds.attrs | {"edges": edges})
+
+
+def _means(x, edges):
+    """Means over the windows [W, ...] of x [T, ...], of what is there."""
+    there = ~np.isnan(x)
+    total = np.add.reduceat(np.where(there, x, 0.0).astype(float), edges[:-1])
+    count = np.add.reduceat(there, edges[:-1], dtype=int)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def encode(values) -> np.ndarray:
+    """Return values as uint16 codes of their logarithm: a relative error of at most 0.07 %, from 2^-63.9 to 2^63.9.
+
+        code 0: missing; else value = 2^((code − 32768)/512)
+    What is smaller, 0 or negative has the code 1; what is greater, or infinite, 65535.
+    """
+    values = np.asarray(values, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.log2(np.clip(values, 0, None))
+    codes = np.round(OCTAVE * np.clip(bits, -63.9, 63.9)) + ONE
+    codes = np.where(bits < -63.9, 1, np.where(bits > 63.9, 65535, codes))
+    return np.where(np.isnan(values), 0, codes).astype("<u2")
+
+
+def decode(codes) -> np.ndarray:
+    """Return what `encode` made codes of, float64; NaN where it is missing, 0 where it was too small."""
+    codes = np.asarray(codes)
+    return np.where(codes < 2, np.where(codes, 0.0, np.nan), 2.0 ** ((codes.astype(float) - ONE) / OCTAVE))
+
+
+def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -> dict:
+    """Return a recording, whole or as far as it is, thinned and as plain values: JSON, None for what is no number.
+
+    The edges of its windows [n + 1], the series [L][n], [n] or [e], and what run it is. Where its steps end in NaN the
+    windows end, too; the tests end at the last that is known.
+    """
+    c, steps = recording.config(ds), ds.sizes["step"]
+    done = 1 + max(np.flatnonzero(ds.w2.notnull().any("layer")), default=0)
+    edges = windows(steps)
+    part = thinned(ds, np.append(edges[edges < done], done))
+    part = part.isel(epoch=slice(0, 1 + max(np.flatnonzero(ds.test_loss.notnull()), default=-1)))
+    fields = {name: getattr(c, name) for name in ("lr", "weight_decay", "momentum", "schedule", "epochs", "warmup")}
+    series = {name: _plain(part[name].transpose(*dims).values) for name, (dims, *_) in SERIES.items()}
+    return {"id": id, "plan": plan, "optimizer": kind(c), **fields, "what": recording.describe(ds),
+            "edges": part.attrs["edges"].tolist(), **series, "steps": steps, "steps_per_epoch": round(steps / c.epochs),
+            "dataset": ds.attrs["dataset"], "diverged_at": int(ds.attrs["diverged_at"]), "state": state}  # fmt: skip
+
+
+def _plain(values):
+    if np.ndim(values):
+        return [_plain(value) for value in values]
+    return float(f"{values:.6g}") if np.isfinite(values) else None  # more digits than a picture shows
+
+
+# Plans: how long a run is, whatever its λ, α, ρ and optimizer
+def configs() -> dict[str, Config]:
+    """Return plan → the run of that length, of which the reader chooses λ, α, ρ and the optimizer."""
+    grid = recording.manifest()["sweeps"]["explorer"]["base"]
+    return {"short": Config(**grid), "book": Config.book(), "smoke": Config.smoke(), "class": Config.class_(),
+            "full": Config.full()}  # fmt: skip
+
+
+def kind(config: Config) -> str:
+    """Return the optimizer of a run in the explorer's words: "sgd" and "heavy-ball" are torch's SGD, ρ = 0 or not."""
+    return config.optimizer if config.optimizer != "sgd" else "heavy-ball" if config.momentum else "sgd"
+
+
+def plans() -> dict[str, dict]:
+    """Return plan → {label, steps, steps_per_epoch, epochs, warmup, schedule, batch_size, what, set}."""
+    return pack()["plans"]
+
+
+def _plan(name, config) -> dict:
+    images = config.train_images or TRAINING_IMAGES[config.data]
+    per_epoch = images // config.batch_size
+    words = {"short": "λ constant", "book": "λ up and down", "smoke": "generated images (seconds)",
+             "class": f"width {config.width} (minutes)", "full": f"width {config.width} (for a GPU)"}  # fmt: skip
+    of = "images of CIFAR-10" if config.data == "cifar10" else "generated images"
+    return {
+        "label": f"{config.epochs:g} epochs, {words[name]}",
+        "steps": round(config.epochs * per_epoch), "steps_per_epoch": per_epoch,
+        **{key: getattr(config, key) for key in ("epochs", "warmup", "schedule", "batch_size")},
+        "what": f"ResNet-9 of width {config.width}, {images:,} {of}, batches of {config.batch_size}",
+        "set": {"short": 0, "book": 1}.get(name),
+    }  # fmt: skip
+
+
+# All of it, for the page
+def grid() -> xr.Dataset:
+    """Return the table of the grid, as `sweep.record` made it: the plan "short" at many λ, α and ρ."""
+    return recording.read(recording.bundle_dir() / "sweeps" / "explorer.nc")
+
+
+@functools.cache
+def pack() -> dict:
+    """Return the evidence: {"layers": names, "plans": see `plans`, "sets": [the grid, the book's own runs]}.
+
+    A set is {what, edges, epochs, runs: [{optimizer, lr, weight_decay, momentum, diverged_at, name}], codes}; codes is
+    the base64 of uint16, little endian, run after run in the order of `SERIES`: w2, c2, drive, growth [L, W] each,
+    loss, accuracy [W], test_loss, test_accuracy [E]. The grid is what the manifest's sweeps with "series": true have
+    recorded; as long as there is no such table it has no runs. A run that failed is left out.
+    """
+    plans = {name: _plan(name, config) for name, config in configs().items()}
+    sets = [_set(plans["short"], _tables()), _set(plans["book"], _recordings())]
+    for plan in plans.values():
+        if plan["set"] is not None and sets[plan["set"]]["runs"]:
+            plan["label"] += f" ({len(sets[plan['set']]['runs'])} recorded settings)"
+    return {"layers": list(CONVS), "plans": plans, "sets": sets}
+
+
+def _set(plan, found) -> dict:
+    """The set of what was found, (name, table with its axes or thinned recording) each, over the windows of a plan."""
+    edges, runs, codes, images = windows(plan["steps"]).tolist(), [], [], {}
+    for name, ds in found:
+        if list(ds.attrs["edges"]) != edges:
+            raise ValueError(f"{name}: its windows are not those of {plan['steps']} steps, as of the rest of its set")
+        axes = ds.digest.dims if "digest" in ds else ()
+        made = [json.loads(text) for text in ds.provenance.values.ravel() if text] if axes else [ds.attrs]
+        images |= dict.fromkeys(one["dataset"] for one in made)
+        ends = ds.diverged_at.values.ravel() if axes else [ds.attrs["diverged_at"]]
+        there = ds.failed.values.ravel() == "" if axes else [True]
+        parts = [ds[IN_TABLE.get(key, key) if axes else key].transpose(*axes, *dims).values
+                 for key, (dims, *_) in SERIES.items()]  # fmt: skip
+        rows = encode(np.concatenate([part.reshape(len(ends), -1) for part in parts], axis=1))
+        settings = itertools.product(*(ds[axis].values.tolist() for axis in axes))
+        for values, end, row in itertools.compress(zip(settings, ends, rows), there):
+            c = recording.config(ds).replace(**dict(zip(axes, values)))
+            runs.append({"optimizer": kind(c), "lr": c.lr, "weight_decay": c.weight_decay, "momentum": c.momentum,
+                         "diverged_at": int(end), "name": name})  # fmt: skip
+            codes.append(row.tobytes())
+    return {"what": plan["what"].replace("CIFAR-10", " and ".join(images) or "CIFAR-10"), "edges": edges,
+            "epochs": math.ceil(plan["epochs"]), "runs": runs,
+            "codes": base64.b64encode(b"".join(codes)).decode()}  # fmt: skip
+
+
+def _tables():
+    """(name, table) of the sweeps that keep series, as far as they are here."""
+    for name, entry in recording.manifest()["sweeps"].items():
+        path = recording.bundle_dir() / "sweeps" / f"{name}.nc"
+        if entry.get("series") and path.is_file():
+            yield from ((name, table) for table in _trusted(recording.read, path) if "drive" in table)
+
+
+def _recordings():
+    """(name, thinned) of the book's own runs, which differ from its baseline in λ, α, ρ and optimizer alone."""
+    book = Config.book()
+    same = {name: getattr(book, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
+    for name, config in recording.bundled().items():
+        if config.replace(**same) == book:
+            path = recording.bundle_dir() / f"{config.digest}.nc"
+            yield from ((name, thinned(ds)) for ds in _trusted(recording.load, path, config))
+
+
+def _trusted(read, *given):
+    try:
+        yield read(*given)
+    except recording.BrokenRecording as error:
+        warnings.warn(f"{error}. It is not shown.", stacklevel=2)
+
+
+def nearest(runs: list[dict], lr, weight_decay, momentum, optimizer) -> int | None:
+    """Return the index of the run of a set that is nearest to a setting, the first of equals, or None.
+
+        distance² = (Δ ln λ)² + (Δ ln α)² + (Δ ln(1 − ρ))²
+    among the runs of its optimizer ("sgd" is "heavy-ball" with ρ = 0), with decay if it has decay, without if not.
+    """
+
+    def place(lr, weight_decay, momentum, optimizer):
+        rest = 1 if optimizer == "sgd" else 1 - momentum
+        return np.log([lr, weight_decay or 1, rest]), (optimizer.replace("sgd", "heavy-ball"), weight_decay > 0)
+
+    here, group = place(lr, weight_decay, momentum, optimizer)
+    best, least = None, math.inf
+    for i, run in enumerate(runs):
+        there, theirs = place(*(run[name] for name in ("lr", "weight_decay", "momentum", "optimizer")))
+        distance = ((there - here) ** 2).sum()
+        if theirs == group and distance < least - 1e-9:  # rounding does not decide between equals
+            best, least = i, distance
+    return best
