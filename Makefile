@@ -9,13 +9,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html test lint recordings picture repository clean
+.PHONY: help setup book html test lint recordings explorer picture repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
 	@echo "make test                     run every test: the package, the chapters, the built pages"
 	@echo "make lint                     ruff"
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
+	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make repository URL=https://github.com/OWNER/NAME   say where the project lives"
 	@echo "make clean                    remove what was built; .venv stays"
@@ -49,6 +50,10 @@ lint: setup
 
 recordings: setup
 	$(BIN)/python -m resnet_dynamics record $(if $(DATA),--data "$(DATA)")
+
+# The package carries the bundle, so that nobody else needs node.
+explorer:
+	cd src/explorer && npm ci --no-audit --no-fund --silent && node build.js
 
 picture: setup
 	MPLBACKEND=agg $(BIN)/python book/_picture.py

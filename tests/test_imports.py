@@ -21,8 +21,9 @@ ALLOWED = {
     "peaks": {"numpy", "xarray"},
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
-    "explorer": {"numpy", "xarray", "matplotlib", "ipywidgets", "traitlets", "anywidget", "IPython",
-                 "config", "schedules", "theory", "recording", "measure", "plots"},
+    "evidence": {"numpy", "xarray", "config", "recording", "measure"},
+    "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "schedules", "theory", "evidence",
+                 "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
     "datasets": {"numpy", "torch", "torchvision", "PIL", "tqdm", "filelock", "platformdirs",
                  "config", "recording"},
@@ -35,7 +36,7 @@ ALLOWED = {
     "runs": {"xarray", "config", "recording", "schedules", "measure"},
     "bench": {"numpy", "torch", "tqdm", "config", "data", "datasets", "models", "optim", "recorder",
               "schedules", "train"},
-    "sweep": {"numpy", "xarray", "tqdm", "config", "recording", "runs"},
+    "sweep": {"numpy", "xarray", "tqdm", "config", "recording", "evidence", "runs"},
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
@@ -43,13 +44,14 @@ LATE = {
     "recording": {"filelock"},
     "runs": {"train", "datasets", "filelock", "torch"},
     "sweep": {"datasets"},
-    "explorer": {"runs"},
+    "explorer": {"runs", "datasets", "train"},
 }
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
-# Without torch in the process. `runs` loads the torch column inside the function that trains.
-VIEW = ["config", "schedules", "theory", "recording", "measure", "peaks", "plots", "explorer", "check",
-        "runs", "sweep"]
+# Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
+# images are read.
+VIEW = ["config", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence", "explorer", "check",
+        "runs", "sweep", "datasets"]
 
 
 def imported(path, late):

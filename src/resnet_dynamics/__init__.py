@@ -2,7 +2,7 @@
 
 import importlib
 
-from . import measure, peaks, plots, recording, schedules, theory
+from . import evidence, measure, peaks, plots, recording, schedules, theory
 from .config import Config
 from .recording import bundled
 from .runs import run
@@ -10,13 +10,16 @@ from .sweep import bundled_sweeps, sweep
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "bundled", "bundled_sweeps", "data", "datasets", "measure", "models", "optim", "peaks", "plots",
-    "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
+    "Config", "Explorer", "bundled", "bundled_sweeps", "data", "datasets", "evidence", "measure", "models", "optim",
+    "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
 ]  # fmt: skip
 
 
 def __getattr__(name):
-    # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it.
+    # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it. The
+    # widget is, too, as few need it.
+    if name == "Explorer":
+        return importlib.import_module(f"{__name__}.explorer").Explorer
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,76 @@
+// Recorded runs: how they are packed, and which of them is nearest.
+
+/** Numbers from their codes: 0 is missing, else log2 in steps of 1/512. Relative error at most 0.07 %. */
+export const decode = (code) => (code === 0 ? NaN : code === 1 ? 0 : 2 ** ((code - 32768) / 512));
+
+/** Unpack a set of runs; a run becomes {…, edges, w2, c2, drive, growth: [layer][window], loss, accuracy: [window], …}. */
+export function unpack({ codes, runs, edges, epochs, what }, layers) {
+  const bytes = Uint8Array.from(atob(codes), (letter) => letter.charCodeAt(0));
+  const numbers = new DataView(bytes.buffer);
+  let at = 0;
+  const take = (n) => Array.from({ length: n }, () => decode(numbers.getUint16(2 * at++, true)));
+  const windows = edges.length - 1;
+  const each = () => layers.map(() => take(windows));
+  return runs.map((run) => ({
+    ...run, what, edges,
+    w2: each(), c2: each(), drive: each(), growth: each(), loss: take(windows), accuracy: take(windows),
+    test_loss: take(epochs), test_accuracy: take(epochs),
+  }));
+}
+
+const kind = (optimizer) => (optimizer === "sgd" ? "heavy-ball" : optimizer);
+
+/** The recorded run that is closest in ln λ, ln α and ln(1 − ρ), of the same optimizer, with or without decay as asked. */
+export function nearest(runs, { lr, weight_decay, momentum, optimizer }) {
+  let found = null, least = Infinity;
+  for (const run of runs) {
+    if (kind(run.optimizer) !== kind(optimizer)) continue;
+    if ((run.weight_decay === 0) !== (weight_decay === 0)) continue;
+    const decay = weight_decay === 0 ? 0 : Math.log(run.weight_decay / weight_decay);
+    const distance = Math.log(run.lr / lr) ** 2 + decay ** 2 + Math.log((1 - run.momentum) / (1 - momentum)) ** 2;
+    if (distance < least - 1e-9) [found, least] = [run, distance];
+  }
+  return found && { run: found, exact: least < 1e-9 };
+}
+
+/** A running mean over five windows, where they are of one length: single windows are noisy. */
+export function smooth(values, edges) {
+  const length = (i) => edges[i + 1] - edges[i];
+  return values.map((_, i) => {
+    let sum = 0, n = 0;
+    for (let j = Math.max(0, i - 2); j <= Math.min(values.length - 1, i + 2); j++) {
+      if (length(j) === length(i) && Number.isFinite(values[j])) [sum, n] = [sum + values[j], n + 1];
+    }
+    return sum / n;
+  });
+}
+
+/** Windows to the steps of a plan: a straight line between their middles. Where run and plan differ in length, at the
+ *  same share of the training, `length` steps in all; past the end of a run that stopped early, what it had last. */
+export function spread(values, edges, steps, length = edges.at(-1)) {
+  const known = values.map((v, i) => [(edges[i] + edges[i + 1]) / 2, v]).filter(([, v]) => Number.isFinite(v));
+  const out = new Float64Array(steps).fill(NaN), scale = length / steps;
+  for (let t = 0, i = 0; t < steps && known.length; t++) {
+    const at = (t + 0.5) * scale;
+    while (i < known.length - 2 && known[i + 1][0] < at) i++;
+    const [[from, low], [to, high]] = [known[i], known[i + 1] ?? known[i]];
+    const share = to > from ? Math.min(1, Math.max(0, (at - from) / (to - from))) : 0;
+    out[t] = low + share * (high - low);
+  }
+  return out;
+}
+
+/** The rms of c over the last quarter of a run: what equilibrium is computed with. */
+export function lateSize(c2, edges) {
+  let sum = 0, weight = 0;
+  const known = c2.map(Number.isFinite);
+  const end = edges[known.lastIndexOf(true) + 1];
+  for (let i = 0; i < c2.length; i++) {
+    if (known[i] && edges[i + 1] > 0.75 * end) {
+      const length = edges[i + 1] - Math.max(edges[i], 0.75 * end);
+      sum += length * c2[i];
+      weight += length;
+    }
+  }
+  return Math.sqrt(sum / weight);
+}

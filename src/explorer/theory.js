@@ -1,0 +1,78 @@
+// The equations of the book, as the module resnet_dynamics.theory has them; a test holds the two together.
+//
+//   lr            λ  learning rate            weight_decay  α
+//   momentum      ρ  v ← ρv + d               c             |g||w|, the size of a gradient whatever |w| is
+//   optimizer     "sgd" (ρ = 0), "heavy-ball", "nesterov", "lars"
+
+/** λ of every step: [T]. A step takes the schedule at its middle, (t + ½)/S epochs. */
+export function rates({ steps, steps_per_epoch, epochs, warmup, schedule }, lr) {
+  const peak = schedule === "constant" ? 0 : warmup;
+  return Float64Array.from({ length: steps }, (_, t) => {
+    const e = (t + 0.5) / steps_per_epoch;
+    if (schedule === "constant") return lr;
+    return e < peak ? (lr * e) / peak : (lr * (epochs - e)) / (epochs - peak);
+  });
+}
+
+/** λ_LARS = √(2λα(1 − ρ)). Equations (6) and (9). */
+export const larsRate = (lr, alpha, rho) => Math.sqrt(2 * lr * alpha * (1 - rho));
+
+/** λ|g|²/(α|w|²) at equilibrium; x = λα. Exact for random orthogonal gradients. */
+function balance(x, rho, optimizer) {
+  if (optimizer !== "nesterov") return 2 * (1 - rho) * (1 - x / (2 * (1 + rho)));
+  const top = (1 - rho + rho * x) * (2 * (1 + rho) - (1 + 2 * rho) * x);
+  return top / (1 + rho + rho * (1 + 2 * rho) * x);
+}
+
+/** |w|² at equilibrium, in u²: |w|⁴ = λc²/(2α(1 − ρ)) and its correction in λα. (3) with |g| = c/|w|.
+ *  Infinite without decay and for LARS, which has no equilibrium; NaN where decay overshoots and nothing settles. */
+export function equilibrium(c, { lr, weight_decay: alpha, momentum: rho, optimizer }) {
+  if (optimizer === "lars" || alpha === 0) return Infinity;
+  return c * Math.sqrt(lr / (alpha * balance(lr * alpha, rho, optimizer)));
+}
+
+/** Steps in which |w|⁴ comes e times closer to equilibrium, (1 − ρ)/(4λα); where it rings, the damping 2/ln(1/ρ). */
+export function timeConstant(values) {
+  const { lr, weight_decay: alpha, momentum: rho } = values;
+  const rings = ringing(values);
+  return rings ? rings.damping : (1 - rho) / (4 * lr * alpha);
+}
+
+/** {period, damping} in steps if heavy ball rings, 4λα > (1 − √ρ)², else null. Leading order in λα. */
+export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
+  const x = lr * alpha;
+  const cos = (1 + rho - 4 * x) / (2 * Math.sqrt(rho));
+  if (optimizer !== "heavy-ball" || rho === 0 || Math.abs(cos) >= 1) return null;
+  return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
+}
+
+/** Follow the mean of |w|² of random orthogonal gradients through a schedule, one layer.
+ *  With X = |w|², Y = w·v, Z = |v|², G = |g|² = c²/X; LARS: G = X, no decay, λ its own rate:
+ *      w·v' = ρY + αX     Z' = ρ²Z + 2ραY + G + α²X     Y' = w·v' − λZ'     X' = X − 2λ w·v' + λ²Z'
+ *  Returns w2 [T], before each step, and growth [T], what the step's gradient will have added to |w|² in all:
+ *  λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
+export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }) {
+  const steps = lr.length, w2 = new Float64Array(steps), growth = new Float64Array(steps);
+  const lars = optimizer === "lars", nesterov = optimizer === "nesterov";
+  const alpha = lars ? 0 : weight_decay;
+  const a = nesterov ? 1 + rho : 1, b = nesterov ? rho ** 2 : rho;
+  let X = w2_0, Y = 0, Z = 0;
+  for (let t = 0; t < steps; t++) {
+    const rate = lr[t], G = lars ? X : c2[t] / X;
+    const wd = alpha * X, dv = alpha * Y, d2 = G + alpha ** 2 * X; // as w·g = v·g = 0
+    w2[t] = X;
+    growth[t] = (rate / (1 - rho)) ** 2 * (rho === 0 ? G : d2 + 2 * b * dv);
+    const wu = a * wd + b * Y, u2 = a ** 2 * d2 + 2 * a * b * dv + b ** 2 * Z;
+    const uv = a * d2 + (a * rho + b) * dv + b * rho * Z;
+    X = X - 2 * rate * wu + rate ** 2 * u2;
+    Y = wd + rho * Y - rate * uv;
+    Z = d2 + 2 * rho * dv + rho ** 2 * Z;
+  }
+  return { w2, growth };
+}
+
+/** What decay takes from |w|² in each step, by `follow`'s accounts: (2λα − λ²α²)|w|², with momentum 2λα|w|²/(1 − ρ). */
+export function shrink(w2, lr, { weight_decay: alpha, momentum: rho, optimizer }) {
+  const x = optimizer === "lars" ? 0 : lr * alpha;
+  return rho === 0 ? (2 * x - x ** 2) * w2 : (2 * x * w2) / (1 - rho);
+}

@@ -1,0 +1,404 @@
+"""The explorer: choose λ, α, ρ and an optimizer, see what theory predicts and what was recorded, and train.
+
+A widget in notebooks; on a page without a kernel an element that shows the same evidence. Both are drawn by
+`explorer.js`, which also follows the theory; here are the values, the training, and a picture with a table for where
+there is no JavaScript. torch is loaded to train, or once a front end has said that it is there, and not before.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import html
+import io
+import itertools
+import json
+import math
+import numbers
+import sys
+import threading
+import time
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from . import evidence, plots, schedules, theory
+from .config import CONVS, Config
+
+RANGES = {
+    "lr": ("in (0, 1000]", sys.float_info.min, 1000),
+    "weight_decay": ("in [0, 1]", 0, 1),
+    "momentum": ("in [0, 0.999]", 0, 0.999),
+}
+CHOICES = {
+    "optimizer": ("sgd", "heavy-ball", "nesterov", "lars"),
+    "plan": ("short", "book", "smoke", "class", "full"),
+    "layer": ("all", *CONVS),
+    "gradient": ("recorded", "correlated", "constant", "mine"),
+}
+PANELS = ("norm", "balance", "rate", "accuracy", "loss")
+VALUES = (*RANGES, *CHOICES, "panels", "small", "predict")
+PAUSE = 1 / 3  # seconds between two looks at a run
+KEPT = 6  # curves
+
+
+class Stopped(Exception):
+    """A run was asked to end. Its arguments are the recording so far and the number of steps."""
+
+
+class Explorer(anywidget.AnyWidget):
+    """Show λ, α and ρ at work on the weight norms of a network: predicted, recorded, and trained now.
+
+    Args:
+        lr: λ in (0, 1000], u²/nat.
+        weight_decay: α in [0, 1], nat/u².
+        momentum: ρ in [0, 0.999].
+        optimizer: "sgd" (ρ = 0, whatever momentum is), "heavy-ball", "nesterov" or "lars".
+        plan: how long a run is, and of what network: "short", "book", "smoke", "class" or "full", see `evidence.plans`.
+        layer: whose curves are drawn: "all", or a name.
+        gradient: what theory takes for the size of the gradients: "recorded", "correlated", "constant" or "mine".
+        panels: what is drawn: any of "norm", "balance", "rate", "accuracy", "loss".
+        small: with few controls.
+        predict: ask for a guess first.
+
+    All of them can be read and set later, and follow what the reader does. `train()` starts a run in the background,
+    one at a time; `stop()` ends it. `runs` has the recordings, newest last, those that were stopped as far as they
+    went; `progress` says what goes on, `guesses` what the reader has guessed.
+
+    Raises:
+        ValueError: names the value and what is allowed.
+
+    Example:
+        >>> explorer = Explorer(lr=0.4, momentum=0.9, plan="smoke")
+        >>> explorer.train().join()
+        >>> explorer.runs[-1].w2.sel(layer="prep").plot()
+    """
+
+    _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
+    lr = traitlets.Float().tag(sync=True)
+    weight_decay = traitlets.Float().tag(sync=True)
+    momentum = traitlets.Float().tag(sync=True)
+    optimizer = traitlets.Unicode().tag(sync=True)
+    plan = traitlets.Unicode().tag(sync=True)
+    layer = traitlets.Unicode().tag(sync=True)
+    gradient = traitlets.Unicode().tag(sync=True)
+    panels = traitlets.List().tag(sync=True)
+    small = traitlets.Bool().tag(sync=True)
+    predict = traitlets.Bool().tag(sync=True)
+    evidence = traitlets.Dict().tag(sync=True)
+    curves = traitlets.List().tag(sync=True)
+    progress = traitlets.Dict({"state": "idle", "fraction": 0.0, "text": ""}).tag(sync=True)
+    guesses = traitlets.List().tag(sync=True)
+
+    def __init__(self, *, lr=0.4, weight_decay=5e-4, momentum=0.9, optimizer="heavy-ball", plan="short", layer="all",
+                 gradient="recorded", panels=("norm", "rate"), small=False, predict=False):  # fmt: skip
+        given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
+                     gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
+        given = {name: checked(name, value) for name, value in given.items()}
+        super().__init__(**given, evidence=evidence.pack())
+        self.runs, self.thread = [], None
+        self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)
+        self.on_msg(self._hear)
+
+    @traitlets.validate(*VALUES)
+    def _checked(self, proposal):
+        return checked(proposal["trait"].name, proposal["value"])
+
+    # Training
+    def train(self) -> threading.Thread:
+        """Start the run that the values describe, in the background, and return its thread.
+
+        What the run comes to, or why it failed, is in `progress`, `curves` and `runs`.
+
+        Raises:
+            RuntimeError: a run is under way.
+        """
+        config, note = setting(self.plan, self.lr, self.weight_decay, self.momentum, self.optimizer)
+        with self._guard:
+            if self._busy:
+                raise RuntimeError("train(): a run is under way; wait for it, explorer.thread.join(), or stop() it")
+            self._busy = True
+        self._end.clear()
+        self._say("loading", 0.0, "loading", note)
+        self.thread = threading.Thread(target=self._work, args=(config, note, self.plan), daemon=True)
+        self.thread.start()
+        return self.thread
+
+    def stop(self) -> None:
+        """Ask the run that is under way to end after its present step."""
+        self._end.set()
+
+    def _work(self, config, note, plan):
+        """Train, show the run as it goes, and say how it ended: what a thread raises nobody sees."""
+        own, began, shown, fraction = {"id": next(self._ids), "plan": plan}, None, -math.inf, 0.0
+
+        def show(ds, state):
+            curve = evidence.curve(ds, **own, state=state)
+            curve["what"] = "; ".join(filter(None, (curve["what"], note)))
+            with self._guard:
+                self.curves = [*(one for one in self.curves if one["id"] != own["id"]), curve][-KEPT:]
+
+        def each(t, so_far):
+            nonlocal began, shown, fraction
+            if self._end.is_set():
+                raise Stopped(so_far(), t)
+            began = began or time.monotonic()  # at the end of the first step, which is slow
+            if time.monotonic() - shown >= PAUSE:
+                ds = so_far()
+                show(ds, "training")
+                fraction = t / ds.sizes["step"]
+                self._say("training", fraction, how_far(ds, t, time.monotonic() - began), note)
+                shown = time.monotonic()
+
+        try:
+            from . import runs
+
+            known = "remembered: " if runs.remembered(config) else ""
+            try:
+                ds, t = runs.run(config, progress=False, each=each), None
+            except Stopped as stopped:
+                ds, t = stopped.args
+            end, steps = int(ds.attrs["diverged_at"]), ds.sizes["step"]
+            if t is not None:
+                state, fraction, text = "stopped", t / steps, f"stopped after {t} of {steps} steps"
+            elif end >= 0:
+                state, fraction, text = "diverged", end / steps, f"{known}the loss is no longer finite at step {end}"
+            else:
+                state, fraction, text = "done", 1.0, f"{known}{result(ds)}"
+            show(ds, state)
+            self.runs.append(ds.isel(step=slice(0, t)))
+        except Exception as error:
+            state, text = "failed", words(error)
+            with self._guard:
+                self.curves = [one | {"state": "stopped"} if one["id"] == own["id"] else one for one in self.curves]
+        self._busy = False  # before the front end hears of it, and may ask for the next
+        self._say(state, fraction, text, note)
+
+    def _say(self, state, fraction, *text):
+        self.progress = {"state": state, "fraction": round(fraction, 4), "text": "; ".join(filter(None, text))}
+
+    def _hear(self, _widget, message, _buffers):
+        """Answer a message of the front end."""
+        kind = message.get("type")
+        if kind == "ping":
+            from . import datasets
+
+            self.send({"type": "pong", "cifar10": datasets.available("cifar10")})
+            preload()
+        elif kind == "train":
+            self.send({"type": "heard"})
+            if not self._busy:
+                try:
+                    for name in ("lr", "weight_decay", "momentum", "optimizer", "plan"):
+                        setattr(self, name, checked(name, message.get(name)))
+                    self.train()
+                except Exception as error:
+                    self._say("failed", 0.0, words(error))
+        elif kind == "stop":
+            self.send({"type": "heard"})
+            self.stop()
+        elif kind == "forget":
+            with self._guard:
+                self.curves = [one for one in self.curves if one["state"] == "training"]
+
+    # The page
+    def _repr_mimebundle_(self, **given):
+        inherited = getattr(super(), "_repr_mimebundle_", lambda **given: {})  # ipywidgets 7 displays in its own way
+        bundle = inherited(**given)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        if "google.colab" in sys.modules:  # which of the two it would show is not documented
+            return data, metadata
+        return {**data, "text/html": self.static_html()}, metadata
+
+    def static_html(self) -> str:
+        """Return the element that stands for the widget on a page: its values, what they show, and what draws it."""
+        values = {name: getattr(self, name) for name in (*VALUES, "evidence")}
+        text = json.dumps(values, allow_nan=False, ensure_ascii=False).replace("</", r"<\/")
+        inside = f'<script type="application/json">{text}</script>\n{fallback(self)}'
+        script = f'<script type="module">\n{self._esm}\n</script>'
+        return f"<weight-decay-explorer>\n{inside}\n</weight-decay-explorer>\n{script}\n"
+
+
+# Values
+def checked(name, value):
+    """Return a value as its trait has it, or raise ValueError: the value, and what is allowed."""
+    plain = value
+    if name in RANGES:
+        words, low, high = RANGES[name]
+        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+        plain, ok, allowed = float(value) if real else value, real and low <= value <= high, f"a number {words}"
+    elif name in CHOICES:
+        ok, allowed = value in CHOICES[name], f"one of {quoted(CHOICES[name])}"
+    elif name == "panels":
+        ok = isinstance(value, (list, tuple)) and value and len({*value} & {*PANELS}) == len(value)
+        plain, allowed = [*value] if ok else value, f"a list of some of {quoted(PANELS)}"
+    else:
+        plain, ok, allowed = bool(value), isinstance(value, (bool, np.bool_)), "True or False"
+    if not ok:
+        raise ValueError(f"{name}={value!r}: must be {allowed}")
+    return plain
+
+
+def quoted(names) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def setting(plan, lr, weight_decay, momentum, optimizer) -> tuple[Config, str]:
+    """Return the run of a plan with these values, and a note if it is not on the plan's images."""
+    from . import datasets, runs
+
+    rho = 0.0 if optimizer == "sgd" else momentum
+    torchs = {"lars": "lars", "nesterov": "nesterov" if rho else "sgd"}.get(optimizer, "sgd")
+    config = evidence.configs()[plan].replace(lr=lr, weight_decay=weight_decay, momentum=rho, optimizer=torchs)
+    if config.data != "cifar10" or runs.remembered(config) or datasets.available("cifar10"):
+        return config, ""
+    images = config.train_images and min(config.train_images, evidence.TRAINING_IMAGES["synthetic"])
+    return config.replace(data="synthetic", train_images=images), "generated images, CIFAR-10 is not on this machine"
+
+
+def how_far(ds, t, seconds) -> str:
+    """Say how far a run is; `seconds` since its first step."""
+    from .train import duration
+
+    left = [f"{duration(seconds / (t - 1) * (ds.sizes['step'] - t))} left"] if t > 1 else []
+    return ", ".join([f"step {t} of {ds.sizes['step']}", *left, f"loss {float(ds.loss[t - 1]):.3g}"])
+
+
+def result(ds) -> str:
+    """Say how a whole run came out; a loss may have exploded and stayed finite."""
+    loss = float(ds.loss[-1])
+    exploded = f"the loss exploded, to {loss:.3g}".replace("e+", "e").replace("e0", "e") if loss > 100 else ""
+    return ", ".join(filter(None, (f"test accuracy {100 * float(ds.test_accuracy[-1]):.1f} %", exploded)))
+
+
+def words(error) -> str:
+    return ": ".join(filter(None, (type(error).__name__, str(error))))
+
+
+@functools.cache
+def preload() -> threading.Thread:
+    """Load torch and the images in the background, once, so that the first run starts at once."""
+
+    def load():
+        with contextlib.suppress(Exception):  # a run will say what is wrong
+            import torch
+
+            from . import datasets
+            from .train import pick_device
+
+            pick_device()
+            torch.optim.SGD([torch.zeros(1)])  # the first optimizer loads much of torch, which takes seconds
+            datasets.load("cifar10" if datasets.available("cifar10") else "synthetic")
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    return thread
+
+
+# Without JavaScript
+def fallback(values) -> str:
+    """Return a picture and a table, in HTML, of the recorded run that is nearest to the explorer's values."""
+    asked = {name: getattr(values, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
+    found = recorded(values.evidence, values.plan, **asked)
+    if found is None:
+        return "<p>No run with such an optimizer and decay is recorded.</p>"
+    run, what, edges, w2, c2, lr_t = found
+    names, layers = values.evidence["layers"], [values.layer] if values.layer != "all" else values.evidence["layers"]
+    path = followed(run, edges, w2, c2, lr_t)
+    png = base64.b64encode(picture(names, layers, edges, w2, path)).decode()
+    told = []
+    for layer in dict.fromkeys((layers[0], layers[-1])):
+        one, theirs = w2[names.index(layer)], path[names.index(layer)]
+        told.append(f"{layer} from {three(one[0])} to {three(one[-1])} (predicted {three(theirs[-1])})")
+    alt = f"Squared weight norms over {edges[-1]} steps, measured as dots and predicted as lines: {', '.join(told)}."
+    caption = (f"The recorded run that is nearest: {run['optimizer']}, λ = {run['lr']:g}, α = {run['weight_decay']:g}, "
+               f"ρ = {run['momentum']:g}. {what}. Dots: measured |w|². Lines: predicted from |w|² at the start and the "
+               "measured size of the gradients.")  # fmt: skip
+    return (f'<figure>\n<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
+            f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"
+            f"{table(names, layers, run, edges, w2, c2, lr_t)}")  # fmt: skip
+
+
+def three(value) -> str:
+    """A number in three digits; what is beyond the codes of the evidence is not told apart."""
+    if not np.isfinite(value):
+        return "none"
+    return f"{value:.3g}" if value < 2.0**63.9 else "over 1e+19"
+
+
+def recorded(pack, plan, **asked):
+    """Return (run, what, edges, w2, c2, lr_t) of the nearest recorded run, of the plan's set if it has one, or None.
+
+    As far as it did not diverge: w2 and c2 are float64 [L, W], edges [W + 1], lr_t [T].
+    """
+    for n in (pack["plans"][plan]["set"], 0, 1):
+        one = pack["sets"][n] if n is not None else {"runs": []}
+        i = evidence.nearest(one["runs"], **asked)
+        if i is not None:
+            run, length = one["runs"][i], len(one["edges"]) - 1
+            codes = np.frombuffer(base64.b64decode(one["codes"]), "<u2").reshape(len(one["runs"]), -1)[i]
+            w2, c2 = evidence.decode(codes[: 2 * len(CONVS) * length]).reshape(2, len(CONVS), length)
+            alive = int(np.isfinite(w2 + c2).all(0).cumprod().sum())
+            its_plan = ("short", "book")[n]
+            config = evidence.configs()[its_plan].replace(lr=run["lr"])
+            lr_t = schedules.rates(config, pack["plans"][its_plan]["steps_per_epoch"])
+            edges = np.array(one["edges"][: alive + 1])
+            return run, one["what"], edges, w2[:, :alive], c2[:, :alive], lr_t[: edges[-1]]
+    return None
+
+
+def followed(run, edges, w2, c2, lr_t):
+    """Return |w_t|² as theory predicts it from its start and c² of each window [L, T]."""
+    lars = run["optimizer"] == "lars"
+    rates = theory.lars_rate(lr_t, run["weight_decay"], run["momentum"]) if lars else lr_t
+    c = np.repeat(np.sqrt(c2), np.diff(edges), axis=1).T
+    known = run["optimizer"] if run["optimizer"] in ("nesterov", "lars") else "sgd"
+    with np.errstate(all="ignore"):  # some of the runs are far too hot
+        return theory.norm_recurrence(w2[:, 0], c, rates, run["weight_decay"], run["momentum"], optimizer=known).T
+
+
+def picture(names, layers, edges, w2, path) -> bytes:
+    """Draw |w|²/|w_0|² of some layers, dots as measured and lines as predicted: a PNG."""
+    with plots.style():
+        figure = Figure(figsize=plots.SIZE, layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        looks = plots.layer_styles(names)
+        for layer in layers:
+            i = names.index(layer)
+            ax.plot(path[i] / w2[i, 0], label=layer, **looks[layer])
+            ax.plot(edges[:-1], w2[i] / w2[i, 0], ".", color=looks[layer]["color"], markersize=5)
+        ax.set(xlabel="training step", ylabel="squared norm |w|² (|w₀|²)", xlim=(0, edges[-1]), yscale="log")
+        figure.legend(loc="outside upper right", ncols=min(4, len(layers)), handlelength=1.5, columnspacing=0.9)
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=144)
+    return file.getvalue()
+
+
+def table(names, layers, run, edges, w2, c2, lr_t) -> str:
+    """Return the table of the same run, in HTML: where its norms went, and where theory has them."""
+    late = slice(w2.shape[1] - max(1, w2.shape[1] // 4), None)  # the last quarter of the windows
+    weight = np.diff(edges)[late]
+    lr = np.add.reduceat(lr_t, edges[:-1])[late] / weight
+    mean = functools.partial(np.average, weights=weight)
+    at, lars = (mean(lr), run["weight_decay"], run["momentum"]), run["optimizer"] == "lars"
+    known = "nesterov" if run["optimizer"] == "nesterov" else "sgd"
+    rows = []
+    for layer in layers:
+        i = names.index(layer)
+        with np.errstate(all="ignore"):
+            settled = theory.equilibrium_norm(np.sqrt(mean(c2[i, late])), *at, optimizer=known, exact=True)
+            rate = theory.lars_rate(lr, *at[1:]) if lars else lr * np.sqrt(c2[i, late]) / w2[i, late]
+            cells = [w2[i, 0], w2[i, -1], np.nan if lars else settled**2, np.sqrt(mean(rate**2)), theory.lars_rate(*at)]
+        cells = "".join(f"<td>{three(cell)}</td>" for cell in cells)
+        rows.append(f'<tr><th scope="row">{layer}</th>{cells}</tr>')
+    heads = ("layer", "|w|² at the start", "|w|² at the end", "|w|² at equilibrium, predicted",
+             "λ_LARS" if lars else "λ|g|/|w|", "√(2λα(1−ρ))")  # fmt: skip
+    heads = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    return ("<table>\n<caption>The last three columns are of the last quarter of the run.</caption>\n"
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody>\n</table>")  # fmt: skip

@@ -1,0 +1,157 @@
+"""The explorer's JavaScript: its equations are those of theory.py, and the bundle is made of its sources."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from types import SimpleNamespace
+
+import gate
+import numpy as np
+import pytest
+
+import resnet_dynamics as rd
+from resnet_dynamics import schedules, theory
+
+SOURCE = gate.ROOT / "src" / "explorer"
+BUNDLE = gate.ROOT / "src" / "resnet_dynamics" / "explorer.js"
+OPTIMIZERS = {"sgd": "sgd", "heavy-ball": "sgd", "nesterov": "nesterov", "lars": "lars"}  # theory's words for them
+
+
+def node(*arguments, cwd=gate.ROOT, **changes):
+    """Run node; return its exit status and its output, both streams together."""
+    executable = shutil.which("node")
+    if executable is None:
+        pytest.skip("needs node 18 or newer: apt-get install nodejs")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NODE_")} | changes
+    version = gate.run(executable, "--version", cwd=cwd, env=environment)[1]
+    if int(re.match(r"v(\d+)\.", version)[1]) < 18:
+        pytest.skip(f"needs node 18 or newer, not {version.strip()}")
+    return gate.run(executable, *arguments, cwd=cwd, env=environment, timeout=600)
+
+
+# The equations
+
+
+def cases(number=200, seed=0):
+    """Random settings, trainings and gradients, with what theory.py makes of them."""
+    rng = np.random.default_rng(seed)
+
+    def log_uniform(low, high):
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    for i in range(number):
+        kind = list(OPTIMIZERS)[i % 4]
+        rho = 0.0 if kind == "sgd" or i % 20 > 15 else 1 - log_uniform(0.005, 1)
+        lowest = (1e-3, 1e-5) if i // 8 % 2 else (0.1, 1e-2)  # half of them strong: few steps are enough
+        values = {"lr": log_uniform(lowest[0], 10), "weight_decay": log_uniform(lowest[1], 0.1), "momentum": rho}
+        steps, per_epoch = int(rng.integers(20, 301)), int(rng.integers(3, 41))
+        epochs = steps / per_epoch
+        warmup = epochs * float(rng.choice([0.0, 0.1, rng.uniform(), 1.0]))
+        schedule = ("constant", "triangular")[i // 4 % 2]
+        plan = {"epochs": epochs, "warmup": warmup, "schedule": schedule}
+        lr_t = schedules.rates(rd.Config(lr=values["lr"], **plan), per_epoch)
+        plan |= {"steps": steps, "steps_per_epoch": per_epoch}
+        assert len(lr_t) == steps
+        c = log_uniform(0.1, 100) * np.exp(0.5 * rng.standard_normal(steps))
+        start = float(np.mean(c)) * log_uniform(0.1, 1000)
+        yield {"values": values | {"optimizer": kind}, "plan": plan, "start": start, "c2": c**2,
+               **expected(SimpleNamespace(**values, kind=kind), plan, start, c, lr_t)}  # fmt: skip
+
+
+def expected(v, plan, start, c, lr_t):
+    optimizer, setting = OPTIMIZERS[v.kind], (v.lr, v.weight_decay, v.momentum)
+    rates = theory.lars_rate(lr_t, v.weight_decay, v.momentum)
+    used, alpha = (rates, 0.0) if v.kind == "lars" else (lr_t, v.weight_decay)
+    m = theory.moments(start, c, used, v.weight_decay, v.momentum, optimizer=optimizer)
+    g2 = m.w2 if v.kind == "lars" else c**2 / m.w2
+    if v.momentum == 0:
+        growth, shrink = theory.growth(g2, used), theory.shrink(m.w2, lr_t, alpha)
+    else:  # as in measure.py, of independent batches: w·g = 0 and g·v = 0
+        overlap = v.momentum**2 if v.kind == "nesterov" else v.momentum
+        d2, dv = g2 + alpha**2 * m.w2, alpha * m.wv
+        growth = (used / (1 - v.momentum)) ** 2 * (d2 + 2 * overlap * dv)
+        shrink = theory.shrink(m.w2, lr_t, alpha, exact=False) / (1 - v.momentum)
+    rings = theory.ringing(*setting) if v.kind == "heavy-ball" else None
+    out = {"rates": lr_t, "lars_rates": rates, "w2": m.w2, "growth": growth, "shrink": shrink,
+           "equilibrium": None, "c": float(c.mean()), "ringing": list(rings or ()),
+           "time_constant": rings[1] if rings else theory.time_constant(*setting)}  # fmt: skip
+    if v.kind != "lars":
+        out["equilibrium"] = theory.equilibrium_norm(out["c"], *setting, optimizer=optimizer, exact=True) ** 2
+    if plan["schedule"] == "triangular" and 4 * v.lr * v.weight_decay < (1 - v.momentum**0.5) ** 2:  # never rings
+        left = theory.memory(np.append(lr_t, 0.0), v.weight_decay, v.momentum)
+        settled = np.flatnonzero(left <= np.exp(-3))
+        out["settled"] = int(settled[0]) if settled.size else None
+    return out
+
+
+@pytest.fixture(scope="module")
+def case_file(tmp_path_factory):
+    """JSON of all cases; None where there is no finite number."""
+    path = tmp_path_factory.mktemp("cases") / "cases.json"
+    path.write_text(json.dumps(list(cases()), allow_nan=False, default=lambda array: array.tolist()))
+    return path
+
+
+def test_the_cases_are_of_all_kinds(case_file):
+    found = json.loads(case_file.read_text())
+    kinds = {(one["values"]["optimizer"], one["plan"]["schedule"]) for one in found}
+    assert len(kinds) == 8
+    assert 10 <= sum(bool(one["ringing"]) for one in found) <= 40  # of 50 of heavy ball
+    settled = [one["settled"] for one in found if "settled" in one]
+    assert min(settled.count(None), len(settled) - settled.count(None)) >= 10
+
+
+def test_node_agrees(case_file):
+    tests = sorted((gate.ROOT / "tests" / "explorer").glob("*.test.mjs"))
+    assert len(tests) == 3
+    status, output = node("--test", *tests, EXPLORER_CASES=str(case_file))
+    # "# skipped 0" in TAP, "ℹ skipped 0" in words
+    if status or not re.search(r"^\S+ skipped 0$", output, re.M) or not re.search(r"^\S+ pass [1-9]\d+$", output, re.M):
+        pytest.fail(output, pytrace=False)
+
+
+# The bundle
+
+
+def made_of():
+    """The names that build.js makes the digest of, in its order."""
+    return re.findall(r'"([\w.-]+)"', re.search(r"SOURCES = \[(.*?)\]", (SOURCE / "build.js").read_text(), re.S)[1])
+
+
+def test_the_digest_is_of_every_source():
+    assert made_of() == sorted(path.name for path in gate.sources() if gate.ROOT / path.parent == SOURCE)
+
+
+def test_the_bundle_is_current():
+    digest = hashlib.sha256()
+    for name in made_of():
+        digest.update(f"{name}\n".encode() + (SOURCE / name).read_bytes())
+    first = BUNDLE.read_text(encoding="utf-8").split("\n", 1)[0]
+    assert f"sha256 {digest.hexdigest()}." in first, "make explorer makes it again"
+
+
+def test_the_bundle_is_small_and_keeps_to_itself():
+    text = BUNDLE.read_text(encoding="utf-8")
+    assert len(text.encode()) <= 120_000
+    assert "</script" not in text.lower()  # it can stand in a page
+    assert {address for address in re.findall(r"https?://([^/\s\"'`]*)", text)} <= {"www.w3.org"}
+    assert not re.search(r"""\bimport\b\s*[\w{*"'(]""", text)
+    assert not re.search(r"\beval\s*\(|\bFunction\s*\(", text)
+    assert re.search(r"\bexport\s*\{[^}]* as default", text)
+
+
+def test_building_again_makes_the_same_bundle(tmp_path):
+    modules = SOURCE / "node_modules"
+    if not (modules / "esbuild").is_dir():
+        pytest.skip("needs esbuild: cd src/explorer && npm ci")
+    copy = tmp_path / "src" / "explorer"
+    copy.mkdir(parents=True)
+    (tmp_path / "src" / "resnet_dynamics").mkdir()
+    for name in made_of():
+        shutil.copy2(SOURCE / name, copy / name)
+    (copy / "node_modules").symlink_to(modules, target_is_directory=True)
+    status, output = node("build.js", cwd=copy)
+    assert status == 0, output
+    assert (tmp_path / "src" / "resnet_dynamics" / BUNDLE.name).read_bytes() == BUNDLE.read_bytes()
