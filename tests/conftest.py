@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from screen import address, browser  # noqa: F401  (fixtures)
 
 
 def pytest_addoption(parser):

@@ -36,7 +36,7 @@ def test_there_are_chapters_and_the_contents_list_them():
     contents = yaml.safe_load((gate.ROOT / "_toc.yml").read_text())
     listed = re.findall(r"'file': '([^']+)'", str(contents))
     assert {path.relative_to(gate.ROOT).with_suffix("").as_posix() for path in gate.CHAPTERS} == {
-        name for name in listed if re.match(r"book/\d", name)}
+        name for name in listed if (gate.ROOT / f"{name}.ipynb").exists()}
     assert gate.CHAPTERS
     for name in [contents["root"], *listed]:
         assert any((gate.ROOT / f"{name}{end}").exists() for end in (".md", ".ipynb")), name

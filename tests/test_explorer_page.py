@@ -1,0 +1,254 @@
+"""The explorer on the built pages: alive without a kernel and without a network, and a picture without JavaScript."""
+
+import re
+
+import gate
+import nbformat
+import numpy as np
+import pytest
+from screen import open_page, requests
+
+import resnet_dynamics as rd
+
+pytestmark = [pytest.mark.book, pytest.mark.site]
+
+CHAPTERS = [path.relative_to(gate.ROOT).with_suffix("").as_posix() for path in gate.CHAPTERS
+            if "rd.Explorer(" in "".join(cell.source for cell in nbformat.read(path, as_version=4).cells)]
+PAGES = ["book/index", *CHAPTERS]
+EACH_PAGE = pytest.mark.parametrize("name", PAGES)
+SLIDERS = ("lr", "weight_decay", "momentum")
+
+# Everything that the reader of an explorer sees change: the verdict, and the shape of the curves.
+SEEN = """return [document.querySelector('.wd-explorer .verdict').textContent,
+    [...document.querySelectorAll('.wd-explorer figure:not([hidden]) .curve')].map(c => c.getAttribute('d')).join()]"""
+
+
+@pytest.fixture
+def page(browser, address):
+    """Open a page and wait for its explorer. Afterwards the console has no error, and nothing was asked for outside."""
+    browser.get("about:blank")
+    browser.get_log("browser"), requests(browser)
+
+    def opened(name, base=address, **screen):
+        open_page(browser, f"{base}{name}.html", **screen)
+        settled(browser)
+        return browser
+
+    yield opened
+    assert [e["message"] for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")] == []
+    inside = (address, "file:", "data:", "blob:", "about:", "chrome:")
+    assert [url for url in requests(browser) if not url.startswith(inside)] == []
+
+
+def settled(browser):
+    """Wait until what was asked for has been drawn."""
+    browser.execute_async_script(
+        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))")
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", f".wd-explorer {selector}")
+
+
+def seen(browser):
+    settled(browser)
+    return browser.execute_script(SEEN)
+
+
+def put(browser, **values):
+    """Type values into the fields beside the sliders."""
+    from selenium.webdriver.common.keys import Keys
+
+    for name, value in values.items():
+        field = find(browser, f"[data-typed={name}]")
+        field.clear()
+        field.send_keys(str(value), Keys.TAB)
+    settled(browser)
+
+
+def choose(browser, name, value):
+    browser.execute_script("""const select = document.querySelector(`.wd-explorer select[data-value=${arguments[0]}]`);
+        select.value = arguments[1]; select.dispatchEvent(new Event('change'))""", name, value)
+    settled(browser)
+
+
+def test_the_chapters_that_should_have_an_explorer_have_one():
+    assert {re.match(r"book/(\d*)", name)[1] or name for name in CHAPTERS} == {
+        "02", "04", "05", "06", "08", "book/explorer"}
+    first = re.search(r"\]\((.*?)\)", (gate.ROOT / "book" / "index.md").read_text())
+    assert first[1] == "explorer.ipynb"
+
+
+@EACH_PAGE
+def test_every_slider_moves_by_keyboard_and_by_mouse(page, name):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser = page(name)
+    choose(browser, "optimizer", "heavy-ball")
+    if find(browser, "[data-predict]").is_selected():
+        find(browser, "[data-predict]").click()
+    put(browser, lr=0.4, weight_decay=5e-4, momentum=0.9)
+    for slider in SLIDERS:
+        handle, before = find(browser, f"input[type=range][data-value={slider}]"), seen(browser)
+        handle.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        moved = seen(browser)
+        assert moved[0] != before[0] and moved[1] != before[1], slider
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
+        ActionChains(browser).move_to_element_with_offset(handle, -handle.size["width"] // 5, 0).click().perform()
+        assert seen(browser)[0] != moved[0] and seen(browser)[1] != moved[1], slider
+        assert handle.get_attribute("aria-valuetext").endswith(
+            find(browser, f"[data-typed={slider}]").get_attribute("value"))
+
+
+@EACH_PAGE
+def test_a_page_is_light_and_nothing_trains_on_it(page, site, name):
+    assert (site / f"{name}.html").stat().st_size < 1_500_000
+    browser = page(name)
+    assert not find(browser, "button.train").is_displayed()
+    assert browser.find_elements("css selector", "weight-decay-explorer img, weight-decay-explorer > table") == []
+
+
+@EACH_PAGE
+def test_without_javascript_there_is_a_picture_and_a_table(browser, address, name):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(f"{address}{name}.html")
+        picture = browser.find_element("css selector", "weight-decay-explorer figure img")
+        assert picture.is_displayed() and picture.size["width"] > 200
+        assert gate.good_alt(picture.get_attribute("alt"))
+        table = browser.find_element("css selector", "weight-decay-explorer table")
+        assert table.is_displayed() and len(table.find_elements("css selector", "tbody tr")) in (1, 8)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_every_preset_tells_its_story(page):
+    browser = page("book/explorer")
+    stories = {"the post's setting": "settled after .* lost again", "never settles": "it would need",
+               "rings": "The norms ring: period", "no decay": "No decay", "too hot": "Equilibrium"}
+    buttons = browser.find_elements("css selector", ".wd-explorer .presets button")
+    assert [button.text for button in buttons] == list(stories)
+    looks = set()
+    for button in buttons:
+        name = button.text
+        button.click()
+        words, curves = seen(browser)
+        assert re.search(stories[name], words), (name, words)
+        assert "recorded at exactly these values" in find(browser, ".source").text, name
+        looks.add(curves)
+    assert len(looks) == len(stories)
+    assert "its loss was not finite from step" in find(browser, ".source").text
+
+
+def test_it_works_from_a_file(page, site):
+    browser = page("book/explorer", f"{site.as_uri()}/")
+    before = seen(browser)
+    put(browser, lr=1.6)
+    assert seen(browser)[0] != before[0] and seen(browser)[1] != before[1]
+
+
+def test_the_dots_are_the_recording_and_the_words_are_theory(page):
+    """At settings of the grid and between them; the numbers are read off the page."""
+    browser, random = page("book/explorer"), np.random.default_rng(0)
+    grid = rd.evidence.grid()
+    for _ in range(30):
+        lr, decay, rho = (random.choice(grid[name].values[skip:]) for name, skip in (
+            ("lr", 0), ("weight_decay", 1), ("momentum", 0)))
+        if exact := random.random() < 0.7:
+            factor = 1.0
+        else:
+            factor = 1.13  # between two settings, still nearest to the first
+        choose(browser, "optimizer", "heavy-ball")
+        put(browser, lr=f"{factor * lr:.6g}", weight_decay=decay, momentum=rho)
+        words, source = find(browser, ".verdict").text, find(browser, ".source").text
+        assert exact == ("exactly these values" in source)
+        run = grid.sel(lr=lr, weight_decay=decay, momentum=rho)
+        tau = rd.theory.time_constant(factor * lr, decay, rho)
+        ring = rd.theory.ringing(factor * lr, decay, rho) if rho else None
+        rate = rd.theory.lars_rate(factor * lr, decay, rho)
+        assert said(r"√\(2λα\(1−ρ\)\) = (\S+) in every layer", words) == pytest.approx(rate, rel=6e-3)
+        if ring:
+            assert said(r"period (\S+) steps", words) == pytest.approx(ring[0], rel=6e-3)
+        else:
+            assert said(r"\(1−ρ\)/\(4λα\) = (\S+) steps", words) == pytest.approx(tau, rel=6e-3)
+        steps = 3 * (ring[1] if ring else tau)
+        asked = "settled after" if steps <= grid.edges[-1] else "it would need"
+        assert said(rf"{asked} (\S+) steps", words) == pytest.approx(steps, rel=6e-3)
+        cells = browser.execute_script("""return [...document.querySelectorAll('.wd-explorer tbody tr')].map(
+            row => [row.cells[0].textContent, row.cells[2].textContent])""")
+        at = int(np.searchsorted(grid.window.values, round(0.75 * (grid.edges[-1] - 1)), "right")) - 1
+        for layer, shown in cells:
+            value = float(run.w2.sel(layer=layer)[at])
+            if np.isfinite(value) and value < 1e15:
+                assert float(shown.replace(",", "")) == pytest.approx(value, rel=6e-3)
+
+
+def said(pattern, words):
+    """The number that the words have at a place."""
+    return float(re.search(pattern, words)[1].replace(",", ""))
+
+
+def test_a_guess_is_hidden_then_scored(page):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = page("book/explorer")
+    choose(browser, "optimizer", "sgd")
+    put(browser, lr=1.6, weight_decay=0.002)
+    assert find(browser, ".verdict").text.startswith("Equilibrium")
+    find(browser, "[data-predict]").click()
+    settled(browser)
+    assert "hidden" in find(browser, ".verdict").text
+    assert not browser.execute_script("return document.querySelector('.wd-explorer .curve:not(.guess)')")
+    field = find(browser, "[data-guess]")
+    field.send_keys("30", Keys.ENTER)
+    settled(browser)
+    score = find(browser, ".score").text
+    said, theory, factor = re.search(
+        r"You said (\S+)\. Theory: (\S+); you are off by a factor of (\S+)\.", score).groups()
+    ratio = float(said) / float(theory)
+    assert said == "30" and float(factor) == pytest.approx(max(ratio, 1 / ratio), rel=1e-2)
+    assert "The recorded run ends at" in score
+    assert find(browser, ".verdict").text.startswith("Equilibrium")
+    put(browser, lr=0.4)
+    assert "hidden" in find(browser, ".verdict").text
+
+
+def test_a_bad_value_is_named_and_changes_nothing(page):
+    browser = page("book/explorer")
+    before = seen(browser)
+    put(browser, momentum="1.5")
+    alert = find(browser, "[role=alert]")
+    assert alert.text == "ρ = 1.5: must be a number from 0 to 0.999."
+    assert find(browser, "[data-typed=momentum]").get_attribute("aria-invalid") == "true"
+    assert seen(browser) == before
+    put(browser, momentum="0.5")
+    assert not alert.is_displayed() and seen(browser) != before
+
+
+def test_everything_has_a_name_and_the_dark_is_dark(page):
+    browser = page("book/explorer")
+    nameless = browser.execute_script("""return [...document.querySelectorAll(
+        '.wd-explorer :is(input, select, button, svg[role=img], progress)')].filter(e => !(e.getAttribute('aria-label')
+            || e.labels?.length || e.textContent.trim())).map(e => e.outerHTML.slice(0, 80))""")
+    assert nameless == []
+    for scheme in ("dark", "light"):
+        browser = page("book/explorer", scheme=scheme)
+        dark = browser.execute_script("return document.querySelector('.wd-explorer').classList.contains('dark')")
+        assert dark == (scheme == "dark")
+
+
+def test_every_choice_can_be_drawn(page):
+    """Each optimizer in each training, with each size of gradients and all panels: curves, and no error."""
+    browser = page("book/explorer")
+    for box in browser.find_elements("css selector", ".wd-explorer [data-panel-box]"):
+        if not box.is_selected():
+            box.click()
+    for plan in ("short", "book"):
+        for optimizer in ("sgd", "heavy-ball", "nesterov", "lars"):
+            for gradient in ("recorded", "correlated", "constant"):
+                for name, value in (("plan", plan), ("optimizer", optimizer), ("gradient", gradient)):
+                    choose(browser, name, value)
+                shapes = browser.execute_script("""return [...document.querySelectorAll(
+                    '.wd-explorer [data-panel=norm] .curve:not(.level)')].map(c => c.getAttribute('d'))""")
+                assert len(shapes) == 8 and all(shape and "NaN" not in shape for shape in shapes), (plan, optimizer)
