@@ -10,16 +10,16 @@ from .sweep import bundled_sweeps, sweep
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Explorer", "bundled", "bundled_sweeps", "data", "datasets", "evidence", "measure", "models", "optim",
-    "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
+    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "data", "datasets", "evidence", "measure", "models",
+    "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
 ]  # fmt: skip
 
 
 def __getattr__(name):
     # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it. The
-    # widget is, too, as few need it.
-    if name == "Explorer":
-        return importlib.import_module(f"{__name__}.explorer").Explorer
+    # widgets are, too, as few need them.
+    if name in ("Controls", "Explorer"):
+        return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
