@@ -22,6 +22,7 @@ ALLOWED = {
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
+    "controls": {"matplotlib", "ipywidgets"},
     "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "schedules", "theory", "evidence",
                  "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},

@@ -11,7 +11,7 @@ const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apar
 const superscript = (n) => String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
 
 function tick(value) {
-  const power = Math.round(Math.log10(Math.abs(value)));
+  const power = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
   if (value === 0 || (Math.abs(value) >= 0.001 && Math.abs(value) < 1e5)) return format("~g")(value);
   const digit = value / 10 ** power;
   return (Math.abs(digit - 1) < 1e-6 ? "10" : `${+digit.toPrecision(2)}·10`) + superscript(power);
@@ -38,7 +38,7 @@ export function chart(host, name, onStep, onPick) {
   svg.on("pointermove", pick).on("pointerdown", pick);
   svg.on("click", (event) => onPick?.(last.y.invert(event.clientY - svg.node().getBoundingClientRect().top - MARGIN.top)));
 
-  function draw({ steps, log, series, label, nothing, low, high, decades = 12 }) {
+  function draw({ steps, log, series, label, nothing, low, high, decades = 12, cap = 1e12 }) {
     const width = Math.max(260, host.clientWidth || 340), height = Math.round(Math.min(250, 0.62 * width + 20));
     if (size !== width) {
       size = width;
@@ -47,7 +47,7 @@ export function chart(host, name, onStep, onPick) {
     const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
     x.domain([0, steps]).range([0, inner.w]);
     const shown = series.map(thin);
-    let [bottom, top] = extent(shown, log, decades);
+    let [bottom, top] = extent(shown, log, decades, cap);
     if (low !== undefined) [bottom, top] = [low, high];
     const y = (log ? scaleLog() : scaleLinear()).domain([bottom, top]).range([inner.h, 0]);
     if (low === undefined) log ? pad(y) : y.nice(4);
@@ -90,11 +90,11 @@ function thin(one) {
 }
 
 /** The range of what is shown. What explodes leaves the picture, so that the rest of it can be read. */
-function extent(shown, log, decades) {
+function extent(shown, log, decades, cap) {
   let low = Infinity, high = -Infinity;
   for (const { points, kind } of shown) {
     for (const [, v] of points) {
-      if (Number.isFinite(v) && (!log || v > 0) && v < 1e12) {
+      if (Number.isFinite(v) && (!log || v > 0) && v < cap) {
         if (v < low) low = v;
         if (v > high) high = v;
       }

@@ -220,7 +220,7 @@ export function mount(host, given, evidence, link = null) {
 
   /** Ask the kernel for something, and say so if it does not answer. */
   function ask(what) {
-    const silence = () => { news.textContent = "The kernel does not answer. If it was restarted, run the cell again."; };
+    const silence = () => { news.textContent = "The kernel does not answer. Another cell may keep it busy; if it was restarted, run the cell again."; };
     clearTimeout(waiting);
     if (!link[what](values())) {
       silence();
@@ -413,7 +413,8 @@ export function mount(host, given, evidence, link = null) {
     const start = computed.paths[layers.indexOf(asked())].w2[0];
     if (panel === "accuracy") return { low: 0, high: 1 };
     if (panel === "norm" && !state.revealed) return { low: start / 10, high: 50 * start };
-    return panel === "balance" || panel === "rate" ? { decades: 4 } : {};
+    const line = larsRate(state.lr, state.weight_decay, state.momentum); // a run that explodes must not flatten the rest
+    return panel === "balance" || panel === "rate" ? { decades: 4, cap: panel === "rate" && line > 0 ? 100 * line : 1e12 } : {};
   }
 
   /** A chart in a sentence, for who cannot see it. */

@@ -31,6 +31,12 @@ function render({ model, el }) {
   on("change:curves", () => ui.curves(model.get("curves")));
   on("change:progress", () => ui.progress(model.get("progress")));
   on("msg:custom", ({ type }) => (type === "pong" ? ui.kernel() : ui.heard()));
+  // A notebook has shortcuts on plain keys: it would take the arrows from a slider, and Enter from a button.
+  const keep = (event) => {
+    if (el.contains(event.target) && !event.target.matches(":read-write") && !(event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
+  };
+  window.addEventListener("keydown", keep, true);
+  undo.push(() => window.removeEventListener("keydown", keep, true));
   ui.curves(model.get("curves"));
   ui.progress(model.get("progress"));
   send({ type: "ping" }); // Train appears when a kernel answers: without one nobody does

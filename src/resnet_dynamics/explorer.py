@@ -286,13 +286,10 @@ def preload() -> threading.Thread:
 
     def load():
         with contextlib.suppress(Exception):  # a run will say what is wrong
-            import torch
+            from . import datasets, train
 
-            from . import datasets
-            from .train import pick_device
-
-            pick_device()
-            torch.optim.SGD([torch.zeros(1)])  # the first optimizer loads much of torch, which takes seconds
+            train.pick_device()
+            train.torch.optim.SGD([train.torch.zeros(1)])  # the first optimizer takes seconds: it loads much of torch
             datasets.load("cifar10" if datasets.available("cifar10") else "synthetic")
 
     thread = threading.Thread(target=load, daemon=True)
