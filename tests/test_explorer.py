@@ -136,18 +136,27 @@ def test_without_cifar10_the_generated_images_are_used(monkeypatch, tmp_path):
 # ----------------------------------------------------------------------------------------- messages
 
 
+def test_a_bad_value_of_the_front_end_is_taken_back():
+    one = Explorer()
+    for name, bad in (("panels", []), ("lr", 5000.0), ("optimizer", "x")):
+        before = getattr(one, name)
+        with pytest.raises(ValueError, match=f"^{name}="):
+            one.set_state({name: bad})
+        assert getattr(one, name) == before
+
+
 def test_a_ping_is_answered_and_loads_what_a_run_needs(monkeypatch):
     loaded = []
     monkeypatch.setattr(datasets, "load", loaded.append)
     explorer.preload.cache_clear()
     front = Front()
     assert front.says("ping") == front.says("ping") == ["pong"]
-    assert front.sent[0] == {"type": "pong", "cifar10": False}
+    assert front.sent[0] == {"type": "pong"}
     explorer.preload().join(30)
     assert loaded == ["synthetic"] and front.explorer.thread is None
     monkeypatch.setenv(datasets.VARIABLE, "there")
     front.says("ping")
-    assert front.sent[-1] == {"type": "pong", "cifar10": True} and front.says("nonsense") == []
+    assert front.sent[-1] == {"type": "pong"} and front.says("nonsense") == []
     explorer.preload.cache_clear()
 
 
@@ -244,8 +253,8 @@ def test_an_exception_is_shown_in_words(monkeypatch):
         assert front.ends()[-1] == "failed"
     assert front.explorer.progress["text"] == "MemoryError: none left" and front.explorer.runs == []
     assert front.train(lr=-1) == ["heard"]
-    assert front.explorer.progress["text"] == "ValueError: lr=-1: must be a number in (0, 1000]"
-    assert front.says("train") == ["heard"] and front.explorer.progress["text"].startswith("ValueError: lr=None")
+    assert front.explorer.progress["text"] == "BadValue: lr=-1: must be a number in (0, 1000]"
+    assert front.says("train") == ["heard"] and front.explorer.progress["text"].startswith("BadValue: lr=None")
     front.train()
     assert front.ends()[-1] == "done"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import resnet_dynamics as rd
-from resnet_dynamics import schedules, theory
+from resnet_dynamics import explorer, schedules, theory
 
 SOURCE = gate.ROOT / "src" / "explorer"
 BUNDLE = gate.ROOT / "src" / "resnet_dynamics" / "explorer.js"
@@ -155,3 +155,18 @@ def test_building_again_makes_the_same_bundle(tmp_path):
     status, output = node("build.js", cwd=copy)
     assert status == 0, output
     assert (tmp_path / "src" / "resnet_dynamics" / BUNDLE.name).read_bytes() == BUNDLE.read_bytes()
+
+
+def test_python_and_javascript_know_the_same_values():
+    script = ("import * as w from './words.js'; console.log(JSON.stringify({"
+              "VALUES: w.VALUES, PANELS: Object.keys(w.PANELS), optimizer: Object.keys(w.OPTIMIZERS), "
+              "gradient: Object.keys(w.GRADIENTS), RANGES: w.RANGES, EXPLODED: w.EXPLODED}))")
+    status, output = node("--input-type=module", "-e", script, cwd=SOURCE)
+    assert status == 0, output
+    theirs = json.loads(output)
+    assert tuple(theirs["VALUES"]) == explorer.VALUES and tuple(theirs["PANELS"]) == explorer.PANELS
+    for name in ("optimizer", "gradient"):
+        assert set(theirs[name]) == set(explorer.CHOICES[name])
+    for name, (words, low, high) in explorer.RANGES.items():
+        assert theirs["RANGES"][name][1:] == [high, words] and (theirs["RANGES"][name][0] > 0) == (low > 0)
+    assert theirs["EXPLODED"] == explorer.EXPLODED

@@ -78,7 +78,6 @@ export function chart(host, name, onStep, onPick) {
     at(step) {
       if (last) cursor.attr("x1", x(step)).attr("x2", x(step)).attr("y1", 0).attr("y2", 1000);
     },
-    remove() { svg.remove(); },
   };
 }
 

@@ -3,34 +3,42 @@
 /** Numbers from their codes: 0 is missing, else log2 in steps of 1/512. Relative error at most 0.07 %. */
 export const decode = (code) => (code === 0 ? NaN : code === 1 ? 0 : 2 ** ((code - 32768) / 512));
 
-/** Unpack a set of runs; a run becomes {…, edges, w2, c2, drive, growth: [layer][window], loss, accuracy: [window], …}. */
-export function unpack({ codes, runs, edges, epochs, what }, layers) {
-  const bytes = Uint8Array.from(atob(codes), (letter) => letter.charCodeAt(0));
-  const numbers = new DataView(bytes.buffer);
-  let at = 0;
-  const take = (n) => Array.from({ length: n }, () => decode(numbers.getUint16(2 * at++, true)));
-  const windows = edges.length - 1;
-  const each = () => layers.map(() => take(windows));
-  return runs.map((run) => ({
-    ...run, what, edges,
-    w2: each(), c2: each(), drive: each(), growth: each(), loss: take(windows), accuracy: take(windows),
-    test_loss: take(epochs), test_accuracy: take(epochs),
-  }));
+/** The runs of a set; of each, {…, edges, w2, c2, drive, growth: [layer][window], loss, accuracy: [window], …} is
+ *  decoded when `opened` asks for it first: a page shows one of them. `more(run)` is added. */
+export function unpack({ codes, runs, edges, epochs, what }, layers, more = () => ({})) {
+  const windows = edges.length - 1, length = (4 * layers.length + 2) * windows + 2 * epochs;
+  let numbers = null;
+  return runs.map((run, i) => {
+    let found = null;
+    const opened = () => {
+      numbers ??= new DataView(Uint8Array.from(atob(codes), (letter) => letter.charCodeAt(0)).buffer);
+      let at = i * length;
+      const take = (n) => Array.from({ length: n }, () => decode(numbers.getUint16(2 * at++, true)));
+      const each = () => layers.map(() => take(windows));
+      return {
+        ...run, what, edges, ...more(run),
+        w2: each(), c2: each(), drive: each(), growth: each(), loss: take(windows), accuracy: take(windows),
+        test_loss: take(epochs), test_accuracy: take(epochs),
+      };
+    };
+    return { ...run, opened: () => (found ??= opened()) };
+  });
 }
 
 const kind = (optimizer) => (optimizer === "sgd" ? "heavy-ball" : optimizer);
 
 /** The recorded run that is closest in ln λ, ln α and ln(1 − ρ), of the same optimizer, with or without decay as asked. */
 export function nearest(runs, { lr, weight_decay, momentum, optimizer }) {
+  const rest = optimizer === "sgd" ? 1 : 1 - momentum;
   let found = null, least = Infinity;
   for (const run of runs) {
     if (kind(run.optimizer) !== kind(optimizer)) continue;
     if ((run.weight_decay === 0) !== (weight_decay === 0)) continue;
     const decay = weight_decay === 0 ? 0 : Math.log(run.weight_decay / weight_decay);
-    const distance = Math.log(run.lr / lr) ** 2 + decay ** 2 + Math.log((1 - run.momentum) / (1 - momentum)) ** 2;
+    const distance = Math.log(run.lr / lr) ** 2 + decay ** 2 + Math.log((1 - run.momentum) / rest) ** 2;
     if (distance < least - 1e-9) [found, least] = [run, distance];
   }
-  return found && { run: found, exact: least < 1e-9 };
+  return found && { run: found.opened?.() ?? found, exact: least < 1e-9 };
 }
 
 /** A running mean over five windows, where they are of one length: single windows are noisy. */

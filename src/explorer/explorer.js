@@ -4,7 +4,7 @@ import { chart } from "./charts.js";
 import { lateSize, nearest, smooth, spread, unpack } from "./evidence.js";
 import { STYLE } from "./style.js";
 import { equilibrium, follow, larsRate, rates, shrink } from "./theory.js";
-import { name, OPTIMIZERS, outcome, setting, settledAfter, verdict, written } from "./words.js";
+import { GRADIENTS, lastOf, name, OPTIMIZERS, outcome, PANELS, RANGES, setting, settledAfter, VALUES, verdict, written } from "./words.js";
 
 // A factor of 4 is twelve notches of λ and α, and the recorded settings lie on notches.
 const NOTCHES = 12;
@@ -13,30 +13,27 @@ const LEFT = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.12, 0.1, 
 const round = (value) => +value.toPrecision(3);
 const SLIDERS = {
   lr: {
-    label: "learning rate λ", symbol: "λ", from: -36, to: 36, low: 1e-4, high: 1000, allowed: "a number from 0.0001 to 1000",
+    label: "learning rate λ", symbol: "λ", from: -36, to: 36,
     value: (k) => round(0.4 * 4 ** (k / NOTCHES)), notch: (v) => (NOTCHES * Math.log(v / 0.4)) / Math.log(4),
   },
   weight_decay: {
-    label: "weight decay α", symbol: "α", from: -37, to: 48, low: 0, high: 1, allowed: "a number from 0 to 1",
+    label: "weight decay α", symbol: "α", from: -37, to: 48,
     value: (k) => (k <= -37 ? 0 : round(5e-4 * 4 ** (k / NOTCHES))),
     notch: (v) => (v === 0 ? -37 : (NOTCHES * Math.log(v / 5e-4)) / Math.log(4)),
   },
   momentum: {
-    label: "momentum ρ", symbol: "ρ", from: 0, to: LEFT.length - 1, low: 0, high: 0.999, allowed: "a number from 0 to 0.999",
+    label: "momentum ρ", symbol: "ρ", from: 0, to: LEFT.length - 1,
     value: (k) => +(1 - LEFT[k]).toFixed(4),
     notch: (v) => LEFT.reduce((best, left, k) => (Math.abs(Math.log(left / (1 - v))) < Math.abs(Math.log(LEFT[best] / (1 - v))) ? k : best), 0),
   },
 };
-const GRADIENTS = { recorded: "as in the recorded run", correlated: "as recorded, with the correlation of batches", constant: "held constant", mine: "as in my last run" };
-const PANELS = { norm: "|w|²", balance: "shrink and growth", rate: "λ|g|/|w|", accuracy: "accuracy", loss: "loss" };
-export const PRESETS = {
+const PRESETS = {
   "the post's setting": { plan: "book", optimizer: "heavy-ball", lr: 0.4, weight_decay: 5e-4, momentum: 0.9 },
   "never settles": { plan: "short", optimizer: "sgd", lr: 0.025, weight_decay: 1.25e-4, momentum: 0 },
   rings: { plan: "short", optimizer: "heavy-ball", lr: 0.1, weight_decay: 2e-3, momentum: 0.99 },
   "no decay": { plan: "short", optimizer: "heavy-ball", lr: 0.4, weight_decay: 0, momentum: 0.9 },
   "too hot": { plan: "short", optimizer: "heavy-ball", lr: 6.4, weight_decay: 5e-4, momentum: 0.99 },
 };
-export const VALUES = ["lr", "weight_decay", "momentum", "optimizer", "plan", "layer", "gradient", "panels", "small", "predict"];
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -47,6 +44,17 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Write into a node, if it is news: what listens to it is not to hear the same twice. */
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** The number that somebody typed: 0.4, 0,4, 5e-4, 1,240; NaN for anything else. */
+function numeric(text) {
+  const plain = text.trim();
+  return plain === "" ? NaN : Number(/^\d{1,3}(,\d{3})+(\.\d*)?$/.test(plain) ? plain.replaceAll(",", "") : plain.replace(",", "."));
+}
+
 /**
  * Build the explorer in `host`. `link`, where a kernel may answer: {changed(values), train(values), stop(), forget(),
  * guessed(list)}; each returns whether the kernel could be told.
@@ -55,17 +63,19 @@ export function mount(host, given, evidence, link = null) {
   const layers = evidence.layers;
   const sets = evidence.sets.map((set, i) => {
     const plan = Object.values(evidence.plans).find((one) => one.set === i);
-    return unpack(set, layers).map((run) => ({ ...run, lr_t: rates(plan, run.lr), steps_per_epoch: plan.steps_per_epoch }));
+    return unpack(set, layers, (run) => ({ lr_t: rates(plan, run.lr), steps_per_epoch: plan.steps_per_epoch, steps: plan.steps }));
   });
   const state = {
     lr: 0.4, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball", plan: "short", layer: "all", gradient: "recorded",
     panels: ["norm", "rate"], small: false, predict: false, ...given,
-    share: 0.75, curves: [], kernel: false, busy: false, guess: null, held: null, revealed: !given.predict, guesses: [],
+    share: 0.75, curves: [], kernel: false, busy: false, guess: null, held: null, revealed: !given.predict, guesses: link?.guesses ?? [],
   };
+  if (state.optimizer === "sgd") state.momentum = 0;
+  if (state.gradient === "mine") state.gradient = "recorded"; // none there yet
   const root = element("div", { class: "wd-explorer", role: "group", "aria-label": "Explorer of weight norms" });
   root.append(element("style", {}, STYLE));
   const unique = `wd${Math.random().toString(36).slice(2, 8)}`;
-  let computed = null, waiting = 0, frame = 0;
+  let computed = null, waiting = 0, speaking = 0, frame = 0;
 
   // --- controls
   const controls = element("div", { class: "controls" });
@@ -79,16 +89,18 @@ export function mount(host, given, evidence, link = null) {
   for (const [key, spec] of Object.entries(SLIDERS)) {
     const range = element("input", { type: "range", id: `${unique}-${key}`, min: spec.from, max: spec.to, step: 1, "data-value": key });
     const typed = element("input", { type: "text", class: "typed", inputmode: "decimal", "aria-label": `${spec.label}, typed`, "data-typed": key });
-    const row = element("div", { class: "slider" }, element("label", { for: range.id }, spec.label), range, typed);
+    const label = element("label", { for: range.id }, spec.label);
+    const row = element("div", { class: "slider" }, label, range, typed);
     range.addEventListener("input", () => change({ [key]: spec.value(+range.value) }));
+    typed.addEventListener("input", () => { typed.draft = true; }); // until it is done nothing else writes there
     typed.addEventListener("change", () => {
-      const text = typed.value.trim().replace(",", "."), value = Number(text);
-      const good = text !== "" && value >= spec.low && value <= spec.high;
+      const value = numeric(typed.value), [low, high, allowed] = RANGES[key], good = value >= low && value <= high;
+      typed.draft = false;
       typed.setAttribute("aria-invalid", String(!good));
-      complain(good ? "" : `${spec.symbol} = ${typed.value}: must be ${spec.allowed}.`);
+      complain(good ? "" : `${spec.symbol} = ${typed.value}: must be a number ${allowed}.`);
       if (good) change({ [key]: value });
     });
-    sliders[key] = { range, typed, row };
+    sliders[key] = { range, typed, label };
     controls.append(row);
   }
   const complaint = element("p", { class: "error", role: "alert", hidden: true });
@@ -102,6 +114,9 @@ export function mount(host, given, evidence, link = null) {
     return selects[key].box;
   };
   function fill(select, options) {
+    const key = JSON.stringify(options);
+    if (select.dataset.options === key) return; // a list that is open stays open
+    select.dataset.options = key;
     select.replaceChildren(...Object.entries(options).map(([value, text]) => element("option", { value }, text)));
   }
   const choices = element("div", { class: "wd-row" },
@@ -111,15 +126,18 @@ export function mount(host, given, evidence, link = null) {
   const panelBoxes = element("fieldset", {}, element("legend", {}, "show"));
   for (const [panel, label] of Object.entries(PANELS)) {
     const box = element("input", { type: "checkbox", "data-panel-box": panel });
-    box.addEventListener("change", () => change({
-      panels: Object.keys(PANELS).filter((p) => panelBoxes.querySelector(`[data-panel-box=${p}]`).checked) }));
+    box.addEventListener("change", () => {
+      const panels = Object.keys(PANELS).filter((p) => panelBoxes.querySelector(`[data-panel-box=${p}]`).checked);
+      if (panels.length) change({ panels });
+      else box.checked = true; // one stays
+    });
     panelBoxes.append(element("label", {}, box, ` ${label}`));
   }
   const train = element("button", { type: "button", class: "train" }, "Train");
   const stop = element("button", { type: "button", class: "stop", disabled: true }, "Stop");
   const forget = element("button", { type: "button", class: "forget", disabled: true }, "Forget my runs");
   const bar = element("progress", { max: 1, value: 0, "aria-label": "training" });
-  const news = element("span", { class: "news", role: "status", "aria-live": "polite" });
+  const news = element("span", { class: "news" });
   const training = element("div", { class: "wd-row training", hidden: true }, train, stop, forget, bar, news);
   train.addEventListener("click", () => ask("train"));
   stop.addEventListener("click", () => ask("stop"));
@@ -138,13 +156,14 @@ export function mount(host, given, evidence, link = null) {
   const score = element("p", { class: "score", role: "status", "aria-live": "polite" });
   const answer = element("div", { class: "wd-row predict" }, question, guess, show);
   const place = (value) => { state.guess = value; guess.value = written(value).replace(",", ""); schedule(); };
-  guess.addEventListener("change", () => { const v = Number(guess.value); if (v > 0) place(v); });
-  guess.addEventListener("keydown", (event) => { if (event.key === "Enter") { const v = Number(guess.value); if (v > 0) place(v); reveal(); } });
+  guess.addEventListener("change", () => { const v = numeric(guess.value); if (v > 0 && !state.revealed) place(v); });
+  guess.addEventListener("keydown", (event) => event.key === "Enter" && reveal());
   show.addEventListener("click", reveal);
   const predicting = element("div", { class: "controls" }, element("label", { class: "choice" }, wish, " predict first"), answer, score);
 
   // --- what is seen
-  const says = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
+  const says = element("p", { class: "verdict" });
+  const aloud = element("p", { class: "aloud", role: "status", "aria-live": "polite" }); // the same, once it stands still
   const source = element("p", { class: "source" });
   const sourceText = element("span", {});
   const go = element("button", { type: "button", class: "go" }, "Go to its values");
@@ -152,6 +171,7 @@ export function mount(host, given, evidence, link = null) {
   go.addEventListener("click", () => {
     const { lr, weight_decay, momentum, optimizer } = computed.found.run;
     change({ lr, weight_decay, momentum, optimizer });
+    sliders.lr.range.focus(); // the button goes away
   });
   const legend = element("ul", { class: "legend", "aria-hidden": "true" });
   const boxes = element("div", { class: "charts" });
@@ -165,26 +185,29 @@ export function mount(host, given, evidence, link = null) {
   const cursor = element("input", { type: "range", min: 0, step: 1, id: `${unique}-step`, "data-cursor": true });
   cursor.addEventListener("input", () => moveTo(+cursor.value));
   const cursorLabel = element("label", { for: cursor.id }, "step");
-  const cursorOut = element("output", { for: cursor.id, class: "typed-out" });
+  const cursorOut = element("span", {});
   const numbers = element("table");
   const reading = element("details", { open: !state.small }, element("summary", {}, "Numbers under the cursor"),
-    element("div", { class: "scroll" }, numbers));
+    element("div", { class: "scroll", role: "region", "aria-label": "numbers under the cursor", tabindex: 0 }, numbers));
   const cursorRow = element("div", { class: "slider cursor-row" }, cursorLabel, cursor, cursorOut);
-  root.append(controls, says, predicting, legend, boxes, source, cursorRow, reading);
+  root.append(controls, says, aloud, predicting, legend, boxes, source, cursorRow, reading);
   host.append(root);
 
   // --- what happens
   function change(changes, fromKernel = false) {
     const moved = ["lr", "weight_decay", "momentum", "optimizer", "plan", "layer", "predict"].some((key) => key in changes && changes[key] !== state[key]);
     const next = { ...state, ...changes };
-    if ("optimizer" in changes && changes.optimizer === "sgd") next.momentum = 0;
+    if (next.optimizer === "sgd" && ("optimizer" in changes || fromKernel)) next.momentum = 0;
     else if (next.optimizer === "sgd" && next.momentum > 0) next.optimizer = "heavy-ball";
     Object.assign(state, next);
     if ("lr" in changes || "weight_decay" in changes || "momentum" in changes) {
       complain("");
       for (const { typed } of Object.values(sliders)) typed.setAttribute("aria-invalid", "false");
     }
-    if (moved && state.predict) Object.assign(state, { revealed: false, guess: null });
+    if (moved && state.predict) {
+      Object.assign(state, { revealed: false, guess: null });
+      guess.value = "";
+    }
     if (!state.predict) state.revealed = true;
     if ("plan" in changes || "gradient" in changes) state.held = null;
     if (moved) score.textContent = "";
@@ -197,18 +220,26 @@ export function mount(host, given, evidence, link = null) {
     frame = requestAnimationFrame(update);
   }
 
+  function announce(text) {
+    clearTimeout(speaking);
+    speaking = setTimeout(() => say(aloud, text), 700);
+  }
+
   function reveal() {
-    if (!(state.guess > 0) || !computed) {
+    if (state.revealed) return;
+    const typed = numeric(guess.value);
+    if (typed > 0) state.guess = typed;
+    if (!(state.guess > 0)) {
       guess.focus();
       return;
     }
     const l = layers.indexOf(asked()), path = computed.paths[l].w2, limit = computed.limits[l];
     const settles = settling();
     const theory = settles ? limit : path.at(-1);
-    const measured = computed.found?.exact ? computed.found.run.w2[l].findLast(Number.isFinite) : null;
+    const measured = computed.found?.exact ? lastOf(computed.found.run.w2[l]) : null;
     const factor = Math.max(state.guess / theory, theory / state.guess);
     state.revealed = true;
-    score.textContent = `You said ${written(state.guess)}. Theory: ${written(theory)}; you are off by a factor of ${written(factor)}.` +
+    score.textContent = `You said ${written(state.guess)}. Theory${settles ? ", equilibrium" : ", at the end"}: ${written(theory)}; you are off by a factor of ${written(factor)}.` +
       (measured ? ` The recorded run ends at ${written(measured)}.` : "");
     state.guesses = [...state.guesses, { ...values(), layer: asked(), guess: state.guess, theory, measured, factor }];
     link?.guessed(state.guesses);
@@ -220,7 +251,7 @@ export function mount(host, given, evidence, link = null) {
 
   /** Ask the kernel for something, and say so if it does not answer. */
   function ask(what) {
-    const silence = () => { news.textContent = "The kernel does not answer. Another cell may keep it busy; if it was restarted, run the cell again."; };
+    const silence = () => { say(news, "The kernel does not answer. Another cell may keep it busy; if it was restarted, run the cell again."); };
     clearTimeout(waiting);
     if (!link[what](values())) {
       silence();
@@ -231,37 +262,51 @@ export function mount(host, given, evidence, link = null) {
   }
   function busy(on) {
     state.busy = on;
-    train.disabled = on;
-    stop.disabled = !on;
+    const from = on ? train : stop, to = on ? stop : train;
+    to.disabled = false;
+    if (document.activeElement === from) to.focus(); // before it goes
+    from.disabled = true;
+  }
+
+  /** A run that goes on is heard of every few seconds; if not, both buttons work, and the reader knows why. */
+  function expect() {
+    clearTimeout(waiting);
+    if (!state.busy) return;
+    waiting = setTimeout(() => {
+      say(news, `${news.textContent}. No news for 20 s. If the kernel was restarted, run the cell again.`);
+      train.disabled = false;
+    }, 20000);
   }
 
   const plan = () => evidence.plans[state.plan];
-  const mine = () => state.curves.at(-1) ?? null;
+  const own = () => state.curves.filter((run) => run.plan === state.plan);
+  const mine = () => state.curves[state.curves.length - 1] ?? null;
 
   function compute() {
     const chosen = plan();
     // What was not recorded borrows the sizes of its gradients: a training from the book's runs, an optimizer from SGD.
     const pool = sets[chosen.set ?? 1].length ? sets[chosen.set ?? 1] : sets[1];
     const found = nearest(pool, state), lent = found ?? nearest(pool, { ...state, optimizer: "heavy-ball" });
-    const own = state.gradient === "mine" ? mine() : null;
+    const last = state.gradient === "mine" ? mine() : null;
     if (state.gradient === "constant") state.held ??= lent.run; // sliders move, c does not
-    const sizes = own ?? (state.gradient === "constant" ? state.held : lent.run);
+    const sizes = last ?? (state.gradient === "constant" ? state.held : lent.run);
     const lr = rates(chosen, state.lr);
     const used = state.optimizer === "lars" ? lr.map((v) => larsRate(v, state.weight_decay, state.momentum)) : lr;
-    const paths = [], limits = [], c2s = [];
+    const paths = [], limits = [], c2s = [], pushes = [];
     layers.forEach((_, l) => {
       const late = lateSize(sizes.c2[l], sizes.edges);
       const c2 = state.gradient === "constant" ? new Float64Array(chosen.steps).fill(late ** 2)
         : spread(smooth(sizes.c2[l], sizes.edges), sizes.edges, chosen.steps, sizes.steps);
       const driven = sizes.drive[l], correlated = state.gradient === "correlated";
       const push = correlated ? spread(smooth(driven, sizes.edges), sizes.edges, chosen.steps, sizes.steps) : c2;
-      const start = (mine()?.plan === state.plan ? mine() : null)?.w2[l][0] ?? sizes.w2[l][0];
+      const start = own().pop()?.w2[l][0] ?? sizes.w2[l][0];
       paths.push(follow(start, push, used, state));
       limits.push(equilibrium(correlated ? lateSize(driven, sizes.edges) : late, state));
       c2s.push(c2);
+      pushes.push(push);
     });
     const recorded = pool === sets[chosen.set] ? found : null;
-    computed = { plan: chosen, lr, used, paths, limits, c2s, found: recorded, sizes, own };
+    computed = { plan: chosen, lr, used, paths, limits, c2s, pushes, found: recorded, sizes, last };
   }
 
   /** What a panel shows of a run, window by window, in a layer. */
@@ -299,7 +344,7 @@ export function mount(host, given, evidence, link = null) {
   function panelSeries(panel) {
     const { found, plan: chosen, lr, limits } = computed, series = [];
     const hidden = !state.revealed;
-    const runs = state.curves.map((run, i) => [run, i === state.curves.length - 1 ? "mine" : "faint"]);
+    const runs = own().map((run) => [run, run === mine() ? "mine" : "faint"]);
     if (found) runs.unshift([found.run, "dots"]);
     if (panel === "accuracy" || panel === "loss") {
       if (hidden) return [];
@@ -315,7 +360,7 @@ export function mount(host, given, evidence, link = null) {
     const both = panel === "balance" && shownLayers().length === 1;
     for (const part of both ? ["shrink", "growth"] : [panel]) {
       for (const l of shownLayers()) {
-        const look = both ? { color: part === "shrink" ? "var(--c0)" : "var(--c2)", dash: null } : looks[l];
+        const look = both ? { color: part === "shrink" ? "var(--c0)" : "var(--c2)", dash: part === "shrink" ? null : "6 2.5" } : looks[l];
         if (!hidden) {
           series.push({ kind: "line", ys: predicted(part, l), color: look.color, dash: look.dash });
           if (panel === "norm" && Number.isFinite(limits[l]) && chosen.schedule === "constant") {
@@ -344,10 +389,10 @@ export function mount(host, given, evidence, link = null) {
   function captions() {
     const one = shownLayers().length === 1;
     return {
-      norm: "|w|² (u²)" + (computed.plan.schedule === "constant" && state.revealed ? "; bars at the right: equilibrium" : ""),
-      balance: state.optimizer === "lars" ? "growth of |w|² a step (u²): LARS has no decay" : one ? "shrink (dark) and growth (light) of |w|² a step (u²)"
+      norm: "|w|² (u²)" + (computed.plan.schedule === "constant" && state.revealed && computed.limits.some(Number.isFinite) ? "; bars at the right: equilibrium" : ""),
+      balance: state.optimizer === "lars" ? "growth of |w|² a step (u²): LARS has no decay" : one && state.weight_decay > 0 ? "shrink (solid) and growth (dashed) of |w|² a step (u²)"
         : state.weight_decay === 0 ? "growth of |w|² a step (u²): there is no decay" : "growth / shrink of |w|²; bold: balance",
-      rate: state.optimizer === "lars" ? "λ_LARS" : state.weight_decay > 0 ? "λ|g|/|w|; bold: √(2λα(1−ρ))" : "λ|g|/|w|",
+      rate: state.optimizer === "lars" ? "λ_LARS (prescribed)" : state.weight_decay > 0 && state.revealed ? "λ|g|/|w|; bold: √(2λα(1−ρ))" : "λ|g|/|w|",
       accuracy: "accuracy: training (dotted), test (solid)",
       loss: "loss (nat): training (dotted), test (solid)",
     };
@@ -359,9 +404,10 @@ export function mount(host, given, evidence, link = null) {
     for (const [key, { range, typed }] of Object.entries(sliders)) {
       range.value = Math.round(SLIDERS[key].notch(state[key]));
       range.setAttribute("aria-valuetext", `${SLIDERS[key].symbol} ${written(state[key])}`);
-      if (typed.getAttribute("aria-invalid") !== "true") typed.value = written(state[key]).replace(",", "");
+      if (!typed.draft && typed.getAttribute("aria-invalid") !== "true") typed.value = written(state[key]).replace(",", "");
     }
     sliders.momentum.range.disabled = sliders.momentum.typed.disabled = state.optimizer === "sgd";
+    say(sliders.momentum.label, SLIDERS.momentum.label + (state.optimizer === "sgd" ? " (SGD has none)" : ""));
     fill(selects.plan.select, Object.fromEntries(Object.entries(evidence.plans)
       .filter(([key, one]) => state.kernel || one.set !== null || key === state.plan).map(([key, one]) => [key, one.label])));
     fill(selects.gradient.select, Object.fromEntries(Object.entries(GRADIENTS).filter(([key]) => key !== "mine" || mine())));
@@ -369,20 +415,23 @@ export function mount(host, given, evidence, link = null) {
     for (const panel of Object.keys(PANELS)) {
       panelBoxes.querySelector(`[data-panel-box=${panel}]`).checked = state.panels.includes(panel);
     }
-    for (const part of [more, predicting]) part.hidden = state.small;
+    more.hidden = state.small;
+    predicting.hidden = state.small && !state.predict;
+    show.disabled = state.revealed;
     training.hidden = !state.kernel;
     forget.disabled = !state.curves.length;
     wish.checked = state.predict;
     answer.hidden = !state.predict;
-    question.textContent = `|w|² of ${asked()} starts at ${written(computed.paths[layers.indexOf(asked())].w2[0])}. ` +
-      `Where will it ${settling() ? "settle" : "be at the end"}? Type it, or tap the first chart:`;
-    says.textContent = state.revealed ? verdict(state, chosen) : "The answer is hidden until you have made your guess.";
+    say(question, `|w|² of ${asked()} starts at ${written(computed.paths[layers.indexOf(asked())].w2[0])}. ` +
+      `Where will it ${settling() ? "settle" : "be at the end"}? Type it, or tap the first chart:`);
+    say(says, state.revealed ? verdict(state, chosen) : "The answer is hidden until you have made your guess.");
+    announce(says.textContent);
 
     const { found } = computed;
     const result = found && state.revealed ? outcome(found.run) : "";
-    sourceText.textContent = found
-      ? `Dots: ${found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`}; ${found.run.what}${result && `; ${result}`}. Lines: theory, from the norms at the start and the size of the gradients${state.gradient === "constant" ? `, held at what it is, late, in the run with ${setting(computed.sizes)}` : ""}.`
-      : `No recorded run of ${name(state)} in this training: lines are theory, with the gradients of ${computed.own ? "your last run" : `another run (${setting(computed.sizes)})`}.`;
+    say(sourceText, found
+      ? `Dots: ${found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`}; ${found.run.what}${result && `; ${result}`}. Lines: theory, from the norms at the start and the size of the gradients${found.exact || state.gradient === "constant" ? "" : " in that run"}${state.gradient === "constant" ? `, held at what it is, late, in the run with ${setting(computed.sizes)}` : ""}.`
+      : `No recorded run of ${name(state)} in this training: lines are theory, with the gradients of ${computed.last ? "your last run" : `another run (${setting(computed.sizes)})`}.`);
     sourceText.classList.toggle("error", result.startsWith("its loss"));
     go.hidden = !found || found.exact;
 
@@ -393,14 +442,14 @@ export function mount(host, given, evidence, link = null) {
       return item;
     }));
     const caption = captions();
+    for (const [panel, { figure }] of Object.entries(charts)) figure.hidden = !state.panels.includes(panel); // all, then measure
     for (const [panel, { figure, caption: text, chart: one }] of Object.entries(charts)) {
-      figure.hidden = !state.panels.includes(panel);
       if (figure.hidden) continue;
       text.textContent = caption[panel];
       const flat = state.optimizer === "lars" || state.weight_decay === 0;
       const series = panelSeries(panel === "balance" && flat ? "growth" : panel);
       one.draw({
-        steps: Math.max(chosen.steps, ...state.curves.map((run) => run.steps)), series, log: panel !== "accuracy" && !(panel === "rate" && chosen.schedule !== "constant"),
+        steps: Math.max(chosen.steps, ...own().map((run) => run.steps)), series, log: panel !== "accuracy" && !(panel === "rate" && chosen.schedule !== "constant"),
         ...range(panel), nothing: state.revealed ? "no recorded run" : "hidden", label: spoken(panel, caption[panel], series),
       });
     }
@@ -413,8 +462,11 @@ export function mount(host, given, evidence, link = null) {
     const start = computed.paths[layers.indexOf(asked())].w2[0];
     if (panel === "accuracy") return { low: 0, high: 1 };
     if (panel === "norm" && !state.revealed) return { low: start / 10, high: 50 * start };
-    const line = larsRate(state.lr, state.weight_decay, state.momentum); // a run that explodes must not flatten the rest
-    return panel === "balance" || panel === "rate" ? { decades: 4, cap: panel === "rate" && line > 0 ? 100 * line : 1e12 } : {};
+    if (panel === "balance") return { decades: 4 };
+    if (panel !== "rate") return {};
+    // A run that explodes must not flatten the rest: what is healthy is the line, and the first step at the full λ.
+    const first = layers.map((_, l) => (state.lr * Math.sqrt(computed.c2s[l][0])) / computed.paths[l].w2[0]).filter(Number.isFinite);
+    return { decades: 4, cap: 100 * Math.max(larsRate(state.lr, state.weight_decay, state.momentum), ...first) };
   }
 
   /** A chart in a sentence, for who cannot see it. */
@@ -439,17 +491,18 @@ export function mount(host, given, evidence, link = null) {
       numbers.replaceChildren();
       return;
     }
-    const { found, lr, paths, limits, c2s } = computed;
-    const at = (run) => run.edges.findLastIndex((edge) => edge <= t);
+    const { found, lr, paths, limits, c2s, pushes } = computed;
+    const at = (run) => run.edges.filter((edge) => edge <= t).length - 1;
     const rows = shownLayers().map((l) => {
       const { w2, growth } = paths[l];
       const i = found ? Math.min(at(found.run), found.run.edges.length - 2) : -1;
       const rate = state.optimizer === "lars" ? computed.used[t] : (lr[t] * Math.sqrt(c2s[l][t])) / w2[t];
-      const limit = chosen.schedule === "constant" ? limits[l] : equilibrium(Math.sqrt(c2s[l][t]), { ...state, lr: lr[t] });
+      const limit = chosen.schedule === "constant" ? limits[l] : equilibrium(Math.sqrt(pushes[l][t]), { ...state, lr: lr[t] });
       const cells = [w2[t], found ? found.run.w2[l][i] : null, limit, shrink(w2[t], lr[t], state), growth[t], rate];
-      return element("tr", {}, element("th", { scope: "row" }, layers[l]), ...cells.map((v) => element("td", {}, v === null ? "" : written(v))));
+      return element("tr", {}, element("th", { scope: "row" }, layers[l]), ...cells.map((v) => element("td", {}, v === null ? "" : v > 1e19 ? "over 1e19" : written(v))));
     });
-    const head = ["layer", "|w|² theory", "|w|² dots", "equilibrium", "shrink", "growth", "λ|g|/|w|"];
+    const now = chosen.schedule === "constant" ? "equilibrium" : "equilibrium at this λ";
+    const head = ["layer", "|w|² theory", "|w|² dots", now, "shrink", "growth", "λ|g|/|w|"];
     numbers.replaceChildren(element("caption", {}, `At ${where}: λ = ${written(lr[t])}`),
       element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))), element("tbody", {}, ...rows));
   }
@@ -462,7 +515,7 @@ export function mount(host, given, evidence, link = null) {
   };
   const themes = new MutationObserver(look);
   for (const part of [document.documentElement, document.body]) themes.observe(part, { attributes: true });
-  let width = 0;
+  let width = boxes.clientWidth;
   const sizes = new ResizeObserver(() => { look(); if (boxes.clientWidth !== width) { width = boxes.clientWidth; schedule(); } });
   sizes.observe(boxes);
   look();
@@ -471,18 +524,19 @@ export function mount(host, given, evidence, link = null) {
   return {
     change: (changes) => change(changes, true),
     curves(list) { state.curves = list.map(number); if (!mine() && state.gradient === "mine") state.gradient = "recorded"; schedule(); },
-    heard() { clearTimeout(waiting); },
+    heard: expect,
     kernel() { state.kernel = true; schedule(); },
     progress({ state: what, fraction, text }) {
-      clearTimeout(waiting);
+      if (what !== state.progress) announce(text ?? "");
+      state.progress = what;
       busy(["loading", "training"].includes(what));
       bar.hidden = !state.busy;
       bar.value = fraction ?? 0;
-      news.textContent = text ?? "";
+      say(news, text ?? "");
       news.classList.toggle("error", ["failed", "diverged"].includes(what));
-      if (state.busy) waiting = setTimeout(() => { news.textContent += ". No news for 20 s. If the kernel was restarted, run the cell again."; busy(false); }, 20000);
+      expect();
     },
-    dispose() { cancelAnimationFrame(frame); clearTimeout(waiting); sizes.disconnect(); themes.disconnect(); root.remove(); },
+    dispose() { cancelAnimationFrame(frame); clearTimeout(waiting); clearTimeout(speaking); sizes.disconnect(); themes.disconnect(); root.remove(); },
   };
 }
 

@@ -1,6 +1,7 @@
 // Two doors to the same explorer: a widget where there is a kernel, a custom element on a page.
 
-import { mount, VALUES } from "./explorer.js";
+import { mount } from "./explorer.js";
+import { VALUES } from "./words.js";
 
 /** Tell the kernel something, and return whether it could be told: of a kernel that was restarted a model may throw. */
 function tell(act) {
@@ -20,6 +21,7 @@ function render({ model, el }) {
   });
   const ui = mount(el, Object.fromEntries(VALUES.map((key) => [key, model.get(key)])), model.get("evidence"), {
     changed: save,
+    guesses: model.get("guesses"),
     train({ lr, weight_decay, momentum, optimizer, plan }) { return send({ type: "train", lr, weight_decay, momentum, optimizer, plan }); },
     stop() { return send({ type: "stop" }); },
     forget() { return send({ type: "forget" }); },
@@ -46,11 +48,19 @@ function render({ model, el }) {
 class Explorer extends HTMLElement {
   connectedCallback() {
     if (this.ui) return;
-    const given = JSON.parse(this.querySelector("script[type='application/json']").textContent);
-    const { evidence, ...values } = given;
-    const fallback = [...this.childNodes];
-    this.ui = mount(this, values, evidence);
-    for (const part of fallback) part.remove(); // only now: if something fails, picture and table stay
+    this.given ??= JSON.parse(this.querySelector("script[type='application/json']").textContent);
+    const { evidence, ...values } = this.given, fallback = [...this.childNodes];
+    try {
+      this.ui = mount(this, values, evidence);
+    } catch (error) { // picture and table stay
+      this.querySelector(".wd-explorer")?.remove();
+      throw error;
+    }
+    for (const part of fallback) part.remove();
+  }
+  disconnectedCallback() {
+    this.ui?.dispose();
+    this.ui = null;
   }
 }
 if (globalThis.customElements && !customElements.get("weight-decay-explorer")) customElements.define("weight-decay-explorer", Explorer);

@@ -1,6 +1,6 @@
 export const STYLE = `
 .wd-explorer { font: inherit; color: inherit; max-width: 60rem; margin: 1rem 0; line-height: 1.45;
-  --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --ink: currentColor; --accent: #1f6fb2; --alert: #b3261e; }
+  --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --accent: #1f6fb2; --alert: #b3261e; }
 .wd-explorer.dark { --c0: #e8e337; --c1: #6ccd5a; --c2: #35b0a8; --c3: #8aa5f0; --accent: #6db3f2; --alert: #ff8a80; }
 .wd-explorer [hidden] { display: none !important; }
 .wd-explorer button, .wd-explorer select, .wd-explorer input { font: inherit; font-size: .9rem; color: inherit; }
@@ -37,7 +37,7 @@ export const STYLE = `
 .wd-explorer .curve.guess { stroke-dasharray: 3 3; stroke-width: 2; }
 .wd-explorer .dots.dots { stroke: none; }
 .wd-explorer .dots.mine { stroke-width: 1.3; }
-.wd-explorer .dots.faint { stroke-width: .7; opacity: .7; }
+.wd-explorer .dots.faint { stroke-width: .7; opacity: .9; }
 .wd-explorer .cursor { stroke: currentColor; stroke-width: 1; opacity: .6; }
 .wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; padding: 0; margin: .4rem 0; list-style: none; }
 .wd-explorer .legend li { margin: 0; display: flex; align-items: center; gap: .35em; }
@@ -54,5 +54,7 @@ export const STYLE = `
   .wd-explorer .slider { grid-template-columns: 1fr 5rem; }
   .wd-explorer .slider label { grid-column: 1 / -1; }
 }
+.wd-explorer .aloud { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@media (pointer: coarse) { .wd-explorer :is(input, select, button) { font-size: 16px; } }
 @media print { .wd-explorer :is(.controls, .cursor-row) { display: none; } }
 `;

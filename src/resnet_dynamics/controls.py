@@ -69,7 +69,8 @@ class Controls(ipywidgets.VBox):
         return self.shown.value
 
     def _repr_mimebundle_(self, **given):
-        bundle = super()._repr_mimebundle_(**given)
+        inherited = getattr(super(), "_repr_mimebundle_", lambda **given: {})  # ipywidgets 7 displays in its own way
+        bundle = inherited(**given)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if "google.colab" in sys.modules:  # which of the two it would show is not documented
             return data, metadata
@@ -83,7 +84,10 @@ def picture(draw, alt, **values) -> str:
     try:
         with contextlib.redirect_stdout(printed):
             draw(**values)
-        plt.gcf().savefig(file, format="png", dpi=110)
+        made = [number for number in plt.get_fignums() if number not in before]
+        if not made:
+            raise ValueError(f"{draw.__name__} made no figure, or has shown it already")
+        plt.figure(made[-1]).savefig(file, format="png", dpi=110)
     finally:
         for number in set(plt.get_fignums()) - set(before):
             plt.close(number)

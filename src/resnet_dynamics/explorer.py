@@ -44,7 +44,13 @@ CHOICES = {
 PANELS = ("norm", "balance", "rate", "accuracy", "loss")
 VALUES = (*RANGES, *CHOICES, "panels", "small", "predict")
 PAUSE = 1 / 3  # seconds between two looks at a run
+BEAT = 5  # seconds between two signs of life
 KEPT = 6  # curves
+EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
+
+
+class BadValue(traitlets.TraitError, ValueError):
+    """A value that is not allowed. As a TraitError it takes the change back, also if it came from the front end."""
 
 
 class Stopped(Exception):
@@ -155,6 +161,8 @@ class Explorer(anywidget.AnyWidget):
                 self._say("training", fraction, how_far(ds, t, time.monotonic() - began), note)
                 shown = time.monotonic()
 
+        over = threading.Event()
+        threading.Thread(target=self._beat, args=(over,), daemon=True).start()
         try:
             from . import runs
 
@@ -176,8 +184,15 @@ class Explorer(anywidget.AnyWidget):
             state, text = "failed", words(error)
             with self._guard:
                 self.curves = [one | {"state": "stopped"} if one["id"] == own["id"] else one for one in self.curves]
+        finally:
+            over.set()
         self._busy = False  # before the front end hears of it, and may ask for the next
         self._say(state, fraction, text, note)
+
+    def _beat(self, over):
+        """Let the front end hear of a run that is loading, or slow: what is silent for long it takes for dead."""
+        while not over.wait(BEAT):
+            self.send({"type": "heard"})
 
     def _say(self, state, fraction, *text):
         self.progress = {"state": state, "fraction": round(fraction, 4), "text": "; ".join(filter(None, text))}
@@ -186,9 +201,7 @@ class Explorer(anywidget.AnyWidget):
         """Answer a message of the front end."""
         kind = message.get("type")
         if kind == "ping":
-            from . import datasets
-
-            self.send({"type": "pong", "cifar10": datasets.available("cifar10")})
+            self.send({"type": "pong"})
             preload()
         elif kind == "train":
             self.send({"type": "heard"})
@@ -218,7 +231,7 @@ class Explorer(anywidget.AnyWidget):
     def static_html(self) -> str:
         """Return the element that stands for the widget on a page: its values, what they show, and what draws it."""
         values = {name: getattr(self, name) for name in (*VALUES, "evidence")}
-        text = json.dumps(values, allow_nan=False, ensure_ascii=False).replace("</", r"<\/")
+        text = json.dumps(values, allow_nan=False, ensure_ascii=False).replace("<", r"\u003c")
         inside = f'<script type="application/json">{text}</script>\n{fallback(self)}'
         script = f'<script type="module">\n{self._esm}\n</script>'
         return f"<weight-decay-explorer>\n{inside}\n</weight-decay-explorer>\n{script}\n"
@@ -240,7 +253,7 @@ def checked(name, value):
     else:
         plain, ok, allowed = bool(value), isinstance(value, (bool, np.bool_)), "True or False"
     if not ok:
-        raise ValueError(f"{name}={value!r}: must be {allowed}")
+        raise BadValue(f"{name}={value!r}: must be {allowed}")
     return plain
 
 
@@ -272,7 +285,7 @@ def how_far(ds, t, seconds) -> str:
 def result(ds) -> str:
     """Say how a whole run came out; a loss may have exploded and stayed finite."""
     loss = float(ds.loss[-1])
-    exploded = f"the loss exploded, to {loss:.3g}".replace("e+", "e").replace("e0", "e") if loss > 100 else ""
+    exploded = f"the loss exploded, to {loss:.3g}".replace("e+", "e").replace("e0", "e") if loss > EXPLODED else ""
     return ", ".join(filter(None, (f"test accuracy {100 * float(ds.test_accuracy[-1]):.1f} %", exploded)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -65,13 +66,16 @@ class ResNet9(nn.Module):
         return 0.125 * self.linear(x.amax(dim=(2, 3)))
 
 
+_BUILDING = threading.Lock()  # torch has one generator for all threads
+
+
 def build(config: Config, classes: int = 10) -> nn.Module:
     """Return the network of a configuration with its initial weights, on the CPU in float32.
 
-    The weights are drawn from a generator of their own, seeded by `config.seed`: the same on every device, and the
-    caller's random state is as it was.
+    The weights are drawn from torch's generator, seeded by `config.seed`: the same on every device. Afterwards the
+    caller's random state is as it was. Two threads that build take turns; a thread that draws meanwhile disturbs.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.model in FOREIGN:
             model = {"resnet18": resnet18, "vgg11": vgg11}[config.model](config.width, classes)

@@ -25,14 +25,17 @@ test("a set is unpacked in the order in which it was packed", () => {
   const numbers = Array.from({ length: 2 * (4 * 3 * 4 + 2 * 4 + 2 * 2) }, (_, i) => (i % 7 === 3 ? 0 : 300 * i + 2));
   const bytes = Buffer.alloc(2 * numbers.length);
   numbers.forEach((code, i) => bytes.writeUInt16LE(code, 2 * i));
-  const found = unpack({ codes: bytes.toString("base64"), runs, edges, epochs, what: "small" }, layers);
+  const more = (run) => ({ twice: 2 * run.lr });
+  const packed = unpack({ codes: bytes.toString("base64"), runs, edges, epochs, what: "small" }, layers, more);
+  const found = packed.map((run) => run.opened());
+  assert.equal(packed[1].opened(), found[1], "decoded once");
   let at = 0;
   const take = (n) => numbers.slice(at, (at += n)).map(decode);
   for (const [i, run] of found.entries()) {
     for (const name of ["w2", "c2", "drive", "growth"]) assert.deepEqual(run[name], layers.map(() => take(4)), name);
     for (const name of ["loss", "accuracy"]) assert.deepEqual(run[name], take(4), name);
     for (const name of ["test_loss", "test_accuracy"]) assert.deepEqual(run[name], take(2), name);
-    assert.deepEqual([run.name, run.lr, run.edges, run.what], [runs[i].name, runs[i].lr, edges, "small"]);
+    assert.deepEqual([run.name, run.lr, run.edges, run.what, run.twice], [runs[i].name, runs[i].lr, edges, "small", 2 * run.lr]);
   }
   assert.equal(at, numbers.length);
   assert.deepEqual(unpack({ codes: "", runs: [], edges, epochs, what: "" }, layers), []);

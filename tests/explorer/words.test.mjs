@@ -78,11 +78,11 @@ test("settings and optimizers have names", () => {
 test("verdict: equilibrium, its rate, when it is reached and when it is lost", () => {
   const constant = verdict(POST, SHORT);
   assert.match(constant, /^Equilibrium: λ\|g\|\/\|w\| = √\(2λα\(1−ρ\)\) = 0\.00632 in every layer; /);
-  assert.match(constant, /settled after 375 steps \(7\.81 epochs\)\. Time constant \(1−ρ\)\/\(4λα\) = 125 steps\.$/);
+  assert.match(constant, /settled after 375 steps \(7\.81 epochs\) if gradients keep their size\. Time constant \(1−ρ\)\/\(4λα\) = 125 steps\.$/);
   const book = verdict(POST, BOOK), slope = 0.4 / (19 * 97), lost = Math.sqrt(0.1 / (4 * slope * 5e-4));
   assert.match(book, /^Equilibrium at the highest λ: .* = 0\.00632 in every layer; settled after /);
   const after = settledAfter(POST, BOOK);
-  assert.ok(book.includes(`after ${written(after)} steps (${written(after / 97)} epochs), lost again `));
+  assert.ok(book.includes(`after ${written(after)} steps (${written(after / 97)} epochs) if gradients keep their size, lost again `));
   assert.ok(book.includes(`lost again ${written(lost)} steps before the end`));
   assert.equal(written(lost), "480");
   assert.ok(!verdict(POST, { ...BOOK, warmup: 24 }).includes("lost again"), "λ never falls");
@@ -100,6 +100,16 @@ test("verdict: ringing, with its period", () => {
   assert.ok(text.includes(`The norms ring: period ${written(period)} steps; `));
   assert.ok(text.includes(`settled after ${written(3 * damping)} steps (`));
   assert.ok(!text.includes("Time constant"));
+});
+
+test("verdict: a swing that dies out within its period is no ringing; Nesterov swings as heavy ball does", () => {
+  const faint = { lr: 0.1, weight_decay: 8e-3, momentum: 0.9, optimizer: "heavy-ball" };
+  const { period, damping } = ringing(faint);
+  assert.ok(period / 2 > 3 * damping);
+  assert.match(verdict(faint, SHORT), /dies out within its period\.$/);
+  const nesterov = { lr: 0.4, weight_decay: 5e-4, momentum: 0.99, optimizer: "nesterov" };
+  assert.equal(settledAfter(nesterov, SHORT), settledAfter({ ...nesterov, optimizer: "heavy-ball" }, SHORT));
+  assert.match(verdict(nesterov, SHORT), /The norms ring: period 2\d\d steps/);
 });
 
 test("verdict: no decay, and decay that overshoots", () => {
