@@ -199,7 +199,7 @@ def load(path: Path, expected: Config | None = None) -> xr.Dataset:
 
 
 def thin(ds: xr.Dataset, bits: int = 12) -> xr.Dataset:
-    """Round every series to `bits` binary digits (relative error at most 2^-(bits+1)), so that it compresses.
+    """Round every series to `bits` binary digits (relative error at most 2^-bits), so that it compresses.
 
     Recordings in the package are thinned like this and not in time: identities that sum over all steps still close.
     """
