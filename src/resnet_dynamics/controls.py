@@ -13,7 +13,19 @@ import ipywidgets
 import matplotlib.pyplot as plt
 
 
-class Controls(ipywidgets.VBox):
+class Twin:
+    """What a widget mixes in to be seen where no kernel answers: its display carries `static_html()`, too."""
+
+    def _repr_mimebundle_(self, **given):
+        inherited = getattr(super(), "_repr_mimebundle_", lambda **given: {})  # ipywidgets 7 displays in its own way
+        bundle = inherited(**given)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        if "google.colab" in sys.modules:  # which of the two it would show is not documented
+            return data, metadata
+        return {**data, "text/html": self.static_html()}, metadata
+
+
+class Controls(Twin, ipywidgets.VBox):
     """A slider for each argument of a function that draws a figure, and a button that runs it.
 
         def draw(lr=0.4):
@@ -67,14 +79,6 @@ class Controls(ipywidgets.VBox):
     def static_html(self) -> str:
         """Return what stands for the widget on a page."""
         return self.shown.value
-
-    def _repr_mimebundle_(self, **given):
-        inherited = getattr(super(), "_repr_mimebundle_", lambda **given: {})  # ipywidgets 7 displays in its own way
-        bundle = inherited(**given)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if "google.colab" in sys.modules:  # which of the two it would show is not documented
-            return data, metadata
-        return {**data, "text/html": self.static_html()}, metadata
 
 
 def picture(draw, alt, **values) -> str:

@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from . import evidence, plots, schedules, theory
 from .config import CONVS, Config
+from .controls import Twin
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),
@@ -57,7 +58,7 @@ class Stopped(Exception):
     """A run was asked to end. Its arguments are the recording so far and the number of steps."""
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(Twin, anywidget.AnyWidget):
     """Show λ, α and ρ at work on the weight norms of a network: predicted, recorded, and trained now.
 
     Args:
@@ -220,14 +221,6 @@ class Explorer(anywidget.AnyWidget):
                 self.curves = [one for one in self.curves if one["state"] == "training"]
 
     # The page
-    def _repr_mimebundle_(self, **given):
-        inherited = getattr(super(), "_repr_mimebundle_", lambda **given: {})  # ipywidgets 7 displays in its own way
-        bundle = inherited(**given)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if "google.colab" in sys.modules:  # which of the two it would show is not documented
-            return data, metadata
-        return {**data, "text/html": self.static_html()}, metadata
-
     def static_html(self) -> str:
         """Return the element that stands for the widget on a page: its values, what they show, and what draws it."""
         values = {name: getattr(self, name) for name in (*VALUES, "evidence")}
