@@ -367,3 +367,17 @@ RUNS = [setting(0.1, 0.0, 0.9), setting(0.1, 5e-4, 0.9), setting(0.4, 5e-4, 0.9)
 def test_the_nearest_run(wanted, index):
     assert nearest(RUNS, **wanted) == index
     assert nearest([], **wanted) is None
+
+
+def test_the_grid_says_what_the_text_says_of_it():
+    """Numbers in chapter 2 (accuracies along and across the ridges) and on the explorer's page (too hot)."""
+    grid = evidence.grid()
+
+    def accuracy(lr, weight_decay, momentum):
+        return 100 * float(grid.final_accuracy.sel(lr=lr, weight_decay=weight_decay, momentum=momentum))
+
+    start = accuracy(0.1, 2e-3, 0.9)
+    assert abs(accuracy(0.4, 2e-3, 0.7) - start) < 5.5 and abs(accuracy(0.4, 5e-4, 0.9) - start) < 5.5
+    assert round(start - accuracy(0.4, 2e-3, 0.9)) == 13
+    hot = grid.sel(lr=6.4, weight_decay=5e-4, momentum=0.99)
+    assert hot.diverged_at == 221 and hot.window_loss.sel(window=16) > 100
