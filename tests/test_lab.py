@@ -114,6 +114,20 @@ class Notebook:
         next(item for item in self.all(".lm-MenuBar-item") if item.text == name).click()
         self.wait(lambda: self.browser.find_element("css selector", f".lm-Menu-item[data-command='{command}']")).click()
 
+    def turn_on(self, name, command):
+        """Take a setting from a menu, and wait until it holds: the server has it stored first."""
+        self.menu(name, command)
+        item = f".lm-Menu-item[data-command='{command}'].lm-mod-toggled"
+
+        def held():
+            bar = next(item for item in self.all(".lm-MenuBar-item") if item.text == name)
+            bar.click()  # a menu shows what was so when it was opened
+            on = bool(self.all(item))
+            bar.click()
+            return on
+
+        self.wait(held)
+
     def run(self):
         """Run all cells, wait until the kernel has answered the widget, and watch it."""
         from selenium.webdriver.support.expected_conditions import staleness_of
@@ -355,7 +369,7 @@ def test_a_saved_notebook_from_elsewhere_shows_a_picture_and_a_table(notebook):
 def test_where_widgets_are_saved_the_explorer_lives_without_a_kernel(notebook):
     one = notebook()
     one.run()
-    one.menu("Settings", "@jupyter-widgets/jupyterlab-manager:saveWidgetState")
+    one.turn_on("Settings", "@jupyter-widgets/jupyterlab-manager:saveWidgetState")
     one.put("lr", 1.6)
     one.save()
     one.reopen()
