@@ -105,6 +105,8 @@ BAD = [
     (dict(warmup=25), r"from 0 to epochs \(24\)"),
     (dict(warmup=-1), "from 0 to epochs"),
     (dict(weight_decay=-5e-4), "not negative"),
+    (dict(rest_lr_scale=-1), "not negative"),
+    (dict(rest_weight_decay_scale="all"), "a finite number"),
     (dict(momentum=1.2), r"in \[0, 1\)"),
     (dict(momentum=1), r"in \[0, 1\)"),
     (dict(momentum=0, optimizer="nesterov"), 'above 0 with optimizer="nesterov"'),

@@ -1,6 +1,7 @@
 """The loop trains as its docstring says, and its recordings keep the identities of the theory."""
 
 import contextlib
+import functools
 import time
 
 import numpy as np
@@ -40,6 +41,40 @@ def test_what_comes_back(sgd):
     assert all(ds[name].notnull().all() for name in ds.data_vars)
     assert ds.attrs["diverged_at"] == -1 and ds.attrs["dataset"] == "small" and ds.attrs["images_per_second"] > 0
     assert type(ds.attrs["torch_version"]) is str  # its own class is more than NetCDF can hold
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
+def test_the_exact_symmetry_is_exact(monkeypatch, optimizer):
+    """w₀ → r w₀, λ → r²λ, α → α/r² for the convolutions alone: with r = 2 and ε ≈ 0 even the rounding is the same."""
+    monkeypatch.setattr(torch.nn, "BatchNorm2d", functools.partial(torch.nn.BatchNorm2d, eps=1e-30))
+    config, r = small.config(weight_decay=0.01, epochs=4, optimizer=optimizer), 2.0
+    moved = config.replace(lr=config.lr * r**2, weight_decay=config.weight_decay / r**2, init_scale=r,
+                           rest_lr_scale=r**-2, rest_weight_decay_scale=r**2)  # fmt: skip
+    (one, ds), (two, moved_ds) = quietly(config), quietly(moved)
+    convs = conv_layers(two)
+    for name, w in conv_layers(one).items():
+        assert convs[name].equal(r * w)
+    assert two.linear.weight.equal(one.linear.weight) and moved_ds.loss.equals(ds.loss)
+    for missing in ("init_scale", "rest_lr_scale", "rest_weight_decay_scale"):
+        assert not quietly(moved.replace(**{missing: 1}))[1].loss.equals(ds.loss)
+
+
+def test_the_rest_can_stay_as_it_is():
+    model, _ = quietly(small.config(rest_lr_scale=0, no_norm="prep"))
+    first = dict(build(small.config(no_norm="prep"), 3).named_parameters())
+    convs = [w for name, w in conv_layers(model).items() if name != "prep"]
+    for name, w in model.named_parameters():
+        assert w.equal(first[name]) != any(w is conv for conv in convs), name
+
+
+def test_the_rest_can_do_without_decay():
+    """Here λα = 1: what decays is zero after one step but for its gradient."""
+    rate = dict(lr=0.01, momentum=0.0, schedule="constant", warmup=0, epochs=0.2, weight_decay=100.0)
+    config = small.config(**rate)
+    first = dict(build(config, 3).named_parameters())["linear.weight"]
+    decayed, kept = (quietly(c)[0].linear.weight for c in (config, config.replace(rest_weight_decay_scale=0)))
+    assert (kept - first - decayed).abs().max() < 1e-6 * first.abs().max()
+    assert (kept - first).norm() < 0.1 * first.norm()
 
 
 def test_a_float32_loop_without_any_of_it_gives_the_same_weights(monkeypatch):

@@ -49,6 +49,8 @@ class Config:
         warmup: length of the rise, in epochs.
         weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
         momentum: ρ, as in torch.optim.SGD: v ← ρv + d.
+        rest_lr_scale: factor on λ for the rest: all parameters but the weights of convolutions with batch norm.
+        rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
         lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should
             equal. "equilibrium": √(2λ(t)α(1−ρ)), equations (6) and (9). "ode": times √z(t), the lag that the master
             equation predicts. All other parameters keep SGD with lr, weight_decay and momentum.
@@ -77,12 +79,15 @@ class Config:
     warmup: float = 5.0
     weight_decay: float = 5e-4
     momentum: float = 0.9
+    rest_lr_scale: float = 1.0
+    rest_weight_decay_scale: float = 1.0
     lars_rate: str = "equilibrium"
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("init_scale", "epochs", "lr", "warmup", "weight_decay", "momentum"):
-            self._set(name, _number(name, getattr(self, name)))
+        for field in dataclasses.fields(self):
+            if field.type == "float":
+                self._set(field.name, _number(field.name, getattr(self, field.name)))
         for name in ("width", "batch_size", "seed", "train_images"):
             if not (name == "train_images" and self.train_images is None):
                 self._set(name, _integer(name, getattr(self, name)))
@@ -123,6 +128,8 @@ class Config:
         )
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "not negative")
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        for name in ("rest_lr_scale", "rest_weight_decay_scale"):
+            _check(name, getattr(self, name), getattr(self, name) >= 0, "not negative")
         _check(
             "momentum",
             self.momentum,

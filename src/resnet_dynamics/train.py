@@ -120,14 +120,21 @@ def evaluate(model, data, device, dtype, each=lambda: None):
 
 def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
     """Return the optimizers of a run: one SGD, or LARS for normalized convolutions and SGD for the rest."""
-    sgd = dict(lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay)
-    if not config.optimizer.startswith("lars"):
-        return [torch.optim.SGD(model.parameters(), nesterov=config.optimizer == "nesterov", **sgd)]
     invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
-    convs = [p for name, p in model.named_parameters() if name in invariant]
-    rest = [p for name, p in model.named_parameters() if name not in invariant]
-    lars = LARS(convs, lr=0.0, momentum=config.momentum, per_filter=config.optimizer == "lars-filter")
-    return [lars, torch.optim.SGD(rest, **sgd)]
+    convs = {
+        "params": [p for name, p in model.named_parameters() if name in invariant],
+        "weight_decay": config.weight_decay,
+    }
+    rest = {
+        "params": [p for name, p in model.named_parameters() if name not in invariant],
+        "weight_decay": config.weight_decay * config.rest_weight_decay_scale,
+        "lr_scale": config.rest_lr_scale,
+    }
+    common = dict(lr=0.0, momentum=config.momentum)
+    if not config.optimizer.startswith("lars"):
+        return [torch.optim.SGD([convs, rest], nesterov=config.optimizer == "nesterov", **common)]
+    return [LARS(convs["params"], per_filter=config.optimizer == "lars-filter", **common),
+            torch.optim.SGD([rest], **common)]  # fmt: skip
 
 
 def learning_rates(config: Config, steps_per_epoch: int):
@@ -145,7 +152,7 @@ def learning_rates(config: Config, steps_per_epoch: int):
 
 def set_rate(optimizer, lr, lars_lr):
     for group in optimizer.param_groups:
-        group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr)
+        group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr * group.get("lr_scale", 1))
 
 
 def pick_device(device=None) -> torch.device:
