@@ -278,6 +278,9 @@ def test_a_remembered_run_appears_at_once(monkeypatch):
     assert front.ends() == ["loading", "done"] and front.explorer.runs[0].identical(ds)
     assert front.explorer.progress["text"].startswith("remembered: test accuracy ")
     assert front.explorer.curves[0]["state"] == "done"
+    front.train(lr=0.1)
+    front.ends()
+    assert [one["id"] for one in front.explorer.curves] == [2] and len(front.explorer.runs) == 2  # drawn once
 
 
 def test_generated_images_are_named(monkeypatch):

@@ -115,7 +115,7 @@ def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -
     part = part.isel(epoch=slice(0, 1 + max(np.flatnonzero(ds.test_loss.notnull()), default=-1)))
     fields = {name: getattr(c, name) for name in ("lr", "weight_decay", "momentum", "schedule", "epochs", "warmup")}
     series = {name: _plain(part[name].transpose(*dims).values) for name, (dims, *_) in SERIES.items()}
-    return {"id": id, "plan": plan, "optimizer": kind(c), **fields, "what": recording.describe(ds),
+    return {"id": id, "plan": plan, "digest": c.digest, "optimizer": kind(c), **fields, "what": recording.describe(ds),
             "edges": part.attrs["edges"].tolist(), **series, "steps": steps, "steps_per_epoch": round(steps / c.epochs),
             "dataset": ds.attrs["dataset"], "diverged_at": int(ds.attrs["diverged_at"]), "state": state}  # fmt: skip
 

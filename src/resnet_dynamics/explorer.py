@@ -147,8 +147,11 @@ class Explorer(Twin, anywidget.AnyWidget):
         def show(ds, state):
             curve = evidence.curve(ds, **own, state=state)
             curve["what"] = "; ".join(filter(None, (curve["what"], note)))
+            whole = state in ("done", "diverged")  # an earlier training at the same setting is a part of this one
             with self._guard:
-                self.curves = [*(one for one in self.curves if one["id"] != own["id"]), curve][-KEPT:]
+                kept = [one for one in self.curves if one["id"] != own["id"]
+                        and not (whole and one["digest"] == curve["digest"])]  # fmt: skip
+                self.curves = [*kept, curve][-KEPT:]
 
         def each(t, so_far):
             nonlocal began, shown, fraction
