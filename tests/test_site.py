@@ -197,6 +197,23 @@ def test_page_can_be_read_in_the_light_and_in_the_dark(browser, address, page, s
         assert set(backs) <= {"rgb(255, 255, 255)"}, "figures keep a white back in the dark"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_printed_on_white_and_no_line_is_cut_off(browser, address, scheme):
+    open_page(browser, f"{address}book/explorer.html", scheme=scheme)
+    browser.execute_script(
+        "addEventListener('beforeprint', () => { window.printed = document.documentElement.dataset.theme; })")
+    browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert browser.execute_script("return window.printed") == "light"
+    assert browser.execute_script("return document.documentElement.dataset.theme") == scheme  # and back again
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    wide = """return [...document.querySelectorAll("article pre")].map(e => e.scrollWidth - e.clientWidth)"""
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": 640, "height": 900, "deviceScaleFactor": 1, "mobile": False})  # a sheet of paper
+    cut = browser.execute_script(wide)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert len(cut) > 5 and max(cut) <= 0 < max(browser.execute_script(wide))  # on the screen they are scrolled
+
+
 def test_a_folded_answer_opens_by_keyboard(browser, address):
     from selenium.webdriver.common.keys import Keys
 
