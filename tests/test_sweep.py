@@ -208,3 +208,19 @@ def test_summary_of_an_epoch_that_was_not_finished():
     row = summary(ds)
     assert len(row["train_loss"]) == len(row["test_loss"]) == 2
     assert row["train_loss"][1] == pytest.approx(float(ds.loss[5:].mean()))
+
+
+def test_the_recorded_runs_keep_the_exact_symmetry():
+    """Chapter 2: w₀ → r w₀, λ → r²λ, α → α/r² for the convolutions alone leaves the accuracy of a whole training."""
+    base, axes = planned()["stable-resnet9"]
+    middle = rd.sweep(base, progress=False, **axes).final_accuracy.mean("seed")
+    for name, r in (("flat-decay-high", 0.5), ("flat-decay-low", 2)):
+        other, axes = planned()[name]
+        assert other.weight_decay == base.weight_decay / r**2
+        table = rd.sweep(other, progress=False, **axes).final_accuracy.mean("seed")
+        exact = table.sel(init_scale=r, rest_lr_scale=r**-2, rest_weight_decay_scale=r**2)
+        slice_ = table.sel(init_scale=1, rest_lr_scale=1, rest_weight_decay_scale=1)
+        there = [lr for lr in exact.lr.values if lr / r**2 in middle.lr.values]
+        assert len(there) >= 4
+        apart = [100 * (t.sel(lr=there).values - middle.sel(lr=np.array(there) / r**2).values) for t in (exact, slice_)]
+        assert abs(apart[0]).max() < 1.5 and abs(apart[0].mean()) < 0.5 < abs(apart[1].mean())

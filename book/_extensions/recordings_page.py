@@ -60,7 +60,8 @@ class Recordings(Directive):
             section += table(["what", "value"], [[key.replace("_", " "), recording.attrs[key]]
                                                  for key in PROVENANCE if key in recording.attrs])
             sections.append(section)
-        return [nodes.paragraph("", "", nodes.Text("The baseline, at the scale of the recordings, is "), code(baseline), nodes.Text(".")),
+        said = nodes.Text("The baseline, at the scale of the recordings, is ")
+        return [nodes.paragraph("", "", said, code(baseline), nodes.Text(".")),
                 table(["recording", "what differs from it", "test accuracy"], runs), *sections, *sweeps()]
 
 
