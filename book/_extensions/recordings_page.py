@@ -87,7 +87,8 @@ def sweeps():
     section = nodes.section(ids=["tables-of-many-runs"], names=["tables-of-many-runs"])
     section += nodes.title("", "Tables of many runs")
     section += nodes.paragraph("", "", nodes.Text(
-        "Of these runs the package keeps the accuracies and losses after each epoch, not every step."))
+        "Of these runs the package keeps the accuracies and losses after each epoch, not every step; of those of the "
+        "explorer also means over parts of the run."))
     section += table(["table", "what is varied", "runs"], rows)
     section += sections
     return [section]
