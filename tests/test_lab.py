@@ -132,6 +132,7 @@ class Notebook:
         """Run all cells, wait until the kernel has answered the widget, and watch it."""
         from selenium.webdriver.support.expected_conditions import staleness_of
 
+        self.wait(self.idle, 60)  # a kernel that has just been restarted may not be connected yet
         old = self.all(".wd-explorer")
         self.menu("Run", "runmenu:run-all")
         self.wait(lambda: all(staleness_of(one)(self.browser) for one in old))
