@@ -114,20 +114,6 @@ class Notebook:
         next(item for item in self.all(".lm-MenuBar-item") if item.text == name).click()
         self.wait(lambda: self.browser.find_element("css selector", f".lm-Menu-item[data-command='{command}']")).click()
 
-    def turn_on(self, name, command):
-        """Take a setting from a menu, and wait until it holds: the server has it stored first."""
-        self.menu(name, command)
-        item = f".lm-Menu-item[data-command='{command}'].lm-mod-toggled"
-
-        def held():
-            bar = next(item for item in self.all(".lm-MenuBar-item") if item.text == name)
-            bar.click()  # a menu shows what was so when it was opened
-            on = bool(self.all(item))
-            bar.click()
-            return on
-
-        self.wait(held)
-
     def run(self):
         """Run all cells, wait until the kernel has answered the widget, and watch it."""
         from selenium.webdriver.support.expected_conditions import staleness_of
@@ -367,10 +353,12 @@ def test_a_saved_notebook_from_elsewhere_shows_a_picture_and_a_table(notebook):
     assert len(one.shown()) == 1 and not one.all(".jp-OutputArea-output figure img")
 
 
-def test_where_widgets_are_saved_the_explorer_lives_without_a_kernel(notebook):
+def test_where_widgets_are_saved_the_explorer_lives_without_a_kernel(notebook, lab):
+    settings = lab.folder.parent / "settings" / "@jupyter-widgets" / "jupyterlab-manager" / "plugin.jupyterlab-settings"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('{"saveState": true}')  # before a page asks for it: the menu takes effect only later
     one = notebook()
     one.run()
-    one.turn_on("Settings", "@jupyter-widgets/jupyterlab-manager:saveWidgetState")
     one.put("lr", 1.6)
     one.save()
     one.reopen()
