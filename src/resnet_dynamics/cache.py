@@ -51,7 +51,8 @@ def cache_dir() -> Path:
 class _Call:
     write: bool = True
     waiting: object = None
-    said: set = field(default_factory=set)
+    said: set = field(default_factory=set)  # reasons for which the cache is of no use
+    unread: set = field(default_factory=set)  # files that are there, and could not be read
 
 
 _CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
@@ -65,12 +66,12 @@ def call(*, write=None, waiting=None):
     waiting: called as waiting(path) every 0.2 s while another process makes what is needed; what it raises ends that.
     """
     outer = _CALL.get()
-    here = _Call(said=outer.said if outer else set())
+    here = _Call(said=outer.said, unread=outer.unread) if outer else _Call()
     here.write = write if write is not None else outer.write if outer else True
     here.waiting = waiting or (outer.waiting if outer else None)
     token = _CALL.set(here)
     try:
-        yield
+        yield here
     finally:
         _CALL.reset(token)
 
@@ -125,7 +126,7 @@ def write(path: Path, content: bytes) -> None:
 
 def remember(path: Path, content: bytes) -> bool:
     """Write a file of the cache, if the call may; return whether it is there now. That it cannot be is a warning."""
-    if not _now().write:
+    if not _now().write or path in _now().unread:
         return False
     try:
         write(path, content)
@@ -135,22 +136,35 @@ def remember(path: Path, content: bytes) -> bool:
     return True
 
 
+def read(path: Path) -> bytes | None:
+    """Return the bytes of a file of the cache, with their seal, or None if there are none, or they cannot be read.
+
+    The bytes are read once, without a lock: whoever else has the file open is not in the way. That they cannot be read
+    is a warning, and says nothing about the file: it is not replaced.
+
+    Raises:
+        IsADirectoryError: a folder is in its place.
+    """
+    if os.path.isdir(path):  # on Windows an error of permission
+        raise IsADirectoryError(f"{path}: a folder is where a file of the cache should be; move it away")
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        unusable(path, error)
+        _now().unread.add(path)
+        return None
+
+
 def recall(path: Path) -> bytes | None:
-    """Return the content of a file of the cache, or None if it is not there or cannot be read (a warning).
+    """Return the content of a file of the cache, without its seal, or None; as `read`, and
 
     Raises:
         Damaged: it is not as it was written.
-        IsADirectoryError: a folder is in its place.
     """
-    try:
-        return unseal(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{path}: a folder is where a file of the cache should be; move it away") from None
-    except OSError as error:
-        unusable(path, error)
-        return None
+    file = read(path)
+    return file if file is None else unseal(file)
 
 
 def _make_folder(folder: Path) -> None:
@@ -216,3 +230,31 @@ def _held(path):
         yield
     finally:
         lock.release()
+
+
+# What is there
+KINDS = ("runs", "images", "downloads")
+
+
+def files(kind: str) -> dict[Path, int]:
+    """Return the files of a kind and their sizes in bytes: "runs", "images" (decoded or drawn), "downloads".
+
+    Locks, and what processes that were killed have left, belong to their kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+    folder = cache_dir() / ("runs" if kind == "runs" else "datasets")
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        decoded = ".npz" in path.name
+        if path.is_file() and (kind == "runs" or decoded == (kind == "images")):
+            found[path] = path.stat().st_size
+    return found
+
+
+def clear(kind: str) -> dict[Path, int]:
+    """Remove the files of a kind; return those that were removed, and their sizes."""
+    removed = files(kind)
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return removed

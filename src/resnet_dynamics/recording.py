@@ -206,7 +206,11 @@ def load(path: Path, expected: Config | None = None) -> xr.Dataset:
         FileNotFoundError, IsADirectoryError: as `read`.
         BrokenRecording: as `read`, or it lacks a quantity, or it is of another run than `expected`.
     """
-    ds = read(path)
+    return checked(read(path), path, expected)
+
+
+def checked(ds: xr.Dataset, path: Path, expected: Config | None = None) -> xr.Dataset:
+    """Return what was read of a file, if it is the recording of a run; errors are those of `load`."""
     missing = [name for name in (*_LAYERED, "lr", "loss") if name not in ds]
     if missing:
         raise OtherRecording(f"{path}: lacks {', '.join(missing)}")
