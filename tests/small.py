@@ -18,9 +18,9 @@ def config(**changes) -> Config:
 
 def images(n: int = 160, size: int = 16, classes: int = 3) -> datasets.Images:
     """Noise whose brightness tells the class."""
-    random = torch.Generator().manual_seed(0)
-    y = torch.arange(n) % classes
-    x = torch.randint(0, 200, (n, size, size, 3), generator=random, dtype=torch.uint8)
+    random, cpu = torch.Generator("cpu").manual_seed(0), dict(device="cpu")  # whatever the default device
+    y = torch.arange(n, **cpu) % classes
+    x = torch.randint(0, 200, (n, size, size, 3), generator=random, dtype=torch.uint8, **cpu)
     x += (20 * y).to(torch.uint8)[:, None, None, None]
     names = tuple(f"class {i}" for i in range(classes))
     return datasets.Images(x, y, x[:40], y[:40], names, "small", "0" * 16)

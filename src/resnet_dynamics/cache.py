@@ -29,7 +29,7 @@ VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the sy
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
 LEFT = 3600  # seconds after which an unfinished file is nobody's
-_SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
+SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
 
 
 class Damaged(ValueError):
@@ -98,7 +98,7 @@ def seal(content: bytes) -> bytes:
 
 def unseal(content: bytes) -> bytes:
     """Return the content without its seal, or raise `Damaged`. White space after the seal does no harm."""
-    found = _SEAL.search(content, max(0, len(content) - 100))
+    found = SEAL.search(content, max(0, len(content) - 100))
     if not found:
         raise Damaged("it has no checksum at its end, as files of this package have")
     if hashlib.sha256(memoryview(content)[: found.start()]).hexdigest().encode() != found[1]:
@@ -213,7 +213,7 @@ def turn(path: Path):
 @contextlib.contextmanager
 def _held(path):
     _make_folder(path.parent)
-    file, mode = f"{path}.lock", path.parent.stat().st_mode & 0o666
+    file, mode = f"{path}.lock", path.parent.stat().st_mode & 0o666 | 0o600
     try:
         lock = FileLock(file, mode=mode, fallback_to_soft=False)
     except TypeError:  # an older filelock, which has no other way
@@ -253,8 +253,14 @@ def files(kind: str) -> dict[Path, int]:
 
 
 def clear(kind: str) -> dict[Path, int]:
-    """Remove the files of a kind; return those that were removed, and their sizes."""
-    removed = files(kind)
-    for path in removed:
-        path.unlink(missing_ok=True)
+    """Remove the files of a kind; return those that were removed, and their sizes. What is being made now stays."""
+    removed = {}
+    for lock in [path for path in files(kind) if path.suffix == ".lock"]:
+        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+            removed[lock] = 0
+    busy = [path.name.removesuffix(".lock") for path in files(kind) if path.suffix == ".lock" and path not in removed]
+    for path, size in files(kind).items():
+        if not any(name in path.name for name in busy):
+            path.unlink(missing_ok=True)
+            removed[path] = size
     return removed

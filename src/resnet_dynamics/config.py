@@ -159,7 +159,8 @@ class Config:
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
         for name in ("lr", "weight_decay"):
             scale = getattr(self, f"rest_{name}_scale")
-            _check(f"rest_{name}_scale", scale, scale * getattr(self, name) <= _LARGEST, f"at most 1e30 times {name}")
+            product = scale * getattr(self, name)
+            _check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
         _check("schedule", self.schedule, _among(self.schedule, _SCHEDULES), _one_of(_SCHEDULES))
         if self.schedule == "triangular" and self.warmup == _WARMUP > self.epochs:
             _check("epochs", self.epochs, False, f"at least warmup, which is {_WARMUP:g} unless it is given, too")

@@ -149,7 +149,7 @@ def content(ds: xr.Dataset) -> bytes:
     return file.getvalue()
 
 
-def read(path: Path) -> xr.Dataset:
+def read(path: Path, sealed=False) -> xr.Dataset:
     """Read a file of this package into memory, checked to be whole.
 
     The bytes are read once, and all else is done with them: no lock of the file system, and nobody's who has it open.
@@ -167,13 +167,17 @@ def read(path: Path) -> xr.Dataset:
         file = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"no recording at {path}") from None
-    return parsed(file, path)
+    return parsed(file, path, sealed)
 
 
-def parsed(file: bytes, path: Path) -> xr.Dataset:
-    """Return the recording that the bytes of a file hold; errors, those of `read`, speak of `path`."""
+def parsed(file: bytes, path: Path, sealed=False) -> xr.Dataset:
+    """Return the recording that the bytes of a file hold; errors, those of `read`, speak of `path`.
+
+    A file without a seal, as another tool writes it, is read as it is, unless it must be `sealed`.
+    """
+    has_seal = cache.SEAL.search(file, max(0, len(file) - 100))
     try:
-        ds = _netcdf(cache.unseal(file))
+        ds = _netcdf(cache.unseal(file) if has_seal else file)
     except Exception as error:  # h5py, xarray and numpy each have their own ways to fail on a bad file
         raise BrokenRecording(f"{path}: truncated, damaged or not NetCDF ({type(error).__name__}: {error})") from error
     version = ds.attrs.get("format_version")
@@ -181,6 +185,8 @@ def parsed(file: bytes, path: Path) -> xr.Dataset:
         raise OtherRecording(f"{path}: a NetCDF file, but not a recording of this package")
     if version > FORMAT:
         raise OtherRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
+    if sealed and not has_seal:
+        raise OtherRecording(f"{path}: has no checksum at its end; another program has written it")
     return ds
 
 
@@ -199,14 +205,14 @@ def _netcdf(file: bytes) -> xr.Dataset:
         return ds.load()
 
 
-def load(path: Path, expected: Config | None = None) -> xr.Dataset:
-    """Read the recording of a run into memory, checked.
+def load(path: Path, expected: Config | None = None, sealed=False) -> xr.Dataset:
+    """Read the recording of a run into memory, checked; of a file that must be `sealed`, or need not.
 
     Raises:
         FileNotFoundError, IsADirectoryError: as `read`.
         BrokenRecording: as `read`, or it lacks a quantity, or it is of another run than `expected`.
     """
-    return checked(read(path), path, expected)
+    return checked(read(path, sealed), path, expected)
 
 
 def checked(ds: xr.Dataset, path: Path, expected: Config | None = None) -> xr.Dataset:

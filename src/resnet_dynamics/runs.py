@@ -147,7 +147,7 @@ def _bundled(config, filters=False):
 def _trusted(path, config):
     """The recording of a file that comes with the package, or None; what is wrong with it is a warning."""
     try:
-        return recording.load(path, config)
+        return recording.load(path, config, sealed=True)
     except FileNotFoundError:
         return None
     except recording.BrokenRecording as error:
@@ -165,7 +165,7 @@ def _remembered(path, config, filters, images, settle=False):
         file = cache.read(path)
         if file is None:
             return None
-        ds = recording.checked(recording.parsed(file, path), path, config)
+        ds = recording.checked(recording.parsed(file, path, sealed=True), path, config)
         if not _of(images, ds):
             raise recording.OtherRecording(f"{path}: is of other images ({ds.attrs.get('dataset')}) than there are now "
                                            f"({images.name})")  # fmt: skip
