@@ -21,7 +21,6 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +30,13 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from .recording import cache_dir
+from .synthetic import CLASSES, SIZE, draw
 
 # torch and torchvision take seconds to import, so they are imported where something is read or decoded: whether there
 # are images, `available` says at once.
 if TYPE_CHECKING:
     import torch
 
-SIZE = 32  # height and width of an image in pixels
 VARIABLE = "RESNET_DYNAMICS_CIFAR10"  # environment: a folder or archive that stands in for CIFAR-10
 
 
@@ -168,10 +167,6 @@ def _download(urls: tuple[str, ...], md5: str, file: Path) -> None:
 
 # ---------------------------------------------------------------------------------------- synthetic
 
-OUTLINES = ("disk", "ring", "square", "triangle", "cross")
-PATTERNS = ("stripes", "checks", "dots", "zigzag", "ripples")
-
-
 def synthetic() -> Images:
     """The built-in set: 20,000 training and 2,000 test images of drawn shapes, nothing to download.
 
@@ -184,85 +179,9 @@ def synthetic() -> Images:
     """
 
     def make() -> Images:
-        sets = []
-        for split, n in enumerate((20_000, 2_000)):
-            labels = np.arange(n) % 10
-            chunks = np.split(labels, n // 50)  # small enough for the processor's cache
-            with ThreadPoolExecutor() as pool:
-                drawn = pool.map(_draw, chunks, [[split, i] for i in range(len(chunks))])
-            sets += [np.concatenate(list(drawn)), labels]
-        return _images(*sets, OUTLINES + PATTERNS, "synthetic")
+        return _images(*draw(), CLASSES, "synthetic")
 
     return _remember("synthetic-1", make)  # another number whenever the drawing changes
-
-
-def _draw(labels: np.ndarray, seed: list[int]) -> np.ndarray:
-    """Draw one image for each label: uint8 [n, 32, 32, 3]."""
-    n, rng = len(labels), np.random.default_rng(seed)
-
-    def uniform(low: float, high: float, *shape: int) -> np.ndarray:  # [n, 1, 1] or [n, *shape]
-        return low + (high - low) * rng.random((n, *(shape or (1, 1))), dtype=np.float32)
-
-    def color(saturation: float, value: float) -> np.ndarray:  # RGB of any hue [n, 3, 1, 1]
-        hue, shift = uniform(0, 6, 1, 1, 1), np.array([0, 4, 2], np.float32).reshape(3, 1, 1)
-        ramp = np.clip(np.abs((hue + shift) % 6 - 3) - 1, 0, 1)
-        return uniform(value, 1, 1, 1, 1) * (1 - uniform(saturation, 1, 1, 1, 1) * (1 - ramp))
-
-    def place(smallest: float, largest: float, spread: float) -> tuple:
-        """A frame of its own for each image: x, y [n, 32, 32] and its unit in pixels."""
-        unit, t = uniform(smallest, largest), uniform(-0.4, 0.4)  # t = tan(angle / 2): ±44 degrees
-        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
-        y, x = np.mgrid[-15.5:16, -15.5:16].astype(np.float32)
-        x, y = x - uniform(-spread, spread), y - uniform(-spread, spread)
-        return (cos * x + sin * y) / unit, (cos * y - sin * x) / unit, unit
-
-    def outline(kind: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance from the outline in units of the frame, negative inside."""
-        r, u, v = np.sqrt(x * x + y * y), np.abs(x), np.abs(y)
-        disk, ring, square = r - 0.9, np.abs(r - 0.72) - 0.24, np.maximum(u, v) - 0.8
-        triangle = np.maximum(y - 0.55, 0.866 * u - 0.5 * y - 0.55)
-        cross = np.minimum(np.maximum(u - 0.95, v - 0.32), np.maximum(v - 0.95, u - 0.32))
-        return np.stack([disk, ring, square, triangle, cross])[kind, range(n)]
-
-    def pattern(kind: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """One ink where it is below 1/2, the other where it is above; the period is 1."""
-        p, q, r = _wave(x), _wave(y), np.sqrt(x * x + y * y)
-        checks = 0.5 + 2 * (p - 0.5) * (q - 0.5)
-        dots = 1.6 - 2 * np.sqrt((1 - p) * (1 - p) + (1 - q) * (1 - q))
-        return np.stack([p, checks, dots, _wave(x + q), _wave(r)])[kind, range(n)]
-
-    def any_kind() -> np.ndarray:
-        return rng.integers(0, 5, n)
-
-    # The background is a slope between two colors, with small shapes on it.
-    x, y, _ = place(32, 48, 8)
-    picture = _paint(color(0.1, 0.2), color(0.1, 0.2), x + 0.5)
-    for _ in range(4):
-        x, y, unit = place(2, 5, 15)
-        picture = _paint(picture, color(0.2, 0.2), 0.5 - unit * outline(any_kind(), x, y))
-
-    # The shape that counts: one slope of colors, or two colors in a pattern.
-    x, y, unit = place(7, 12, 5)
-    plain = labels < 5
-    period = unit / uniform(5, 9)
-    figure = pattern(np.where(plain, 0, labels - 5), x * period + uniform(0, 1), y * period)
-    share = np.where(plain[:, None, None], 0.5 + 0.5 * x, 0.5 + 3 * (figure - 0.5))
-    ink = _paint(color(0.3, 0.3), color(0.3, 0.3), share)
-    picture = _paint(picture, ink, 0.5 - unit * outline(np.where(plain, labels, any_kind()), x, y))
-
-    noise = uniform(-1, 1, 3, SIZE, SIZE) + uniform(-1, 1, 3, SIZE, SIZE)
-    picture = np.clip(picture + uniform(0.02, 0.12, 1, 1, 1) * noise, 0, 1)
-    return np.floor(255 * picture + 0.5).astype(np.uint8).transpose(0, 2, 3, 1)
-
-
-def _wave(t: np.ndarray) -> np.ndarray:
-    """A triangle wave: 0 at the integers, 1 halfway between them."""
-    return 1 - np.abs(2 * (t - np.floor(t)) - 1)
-
-
-def _paint(picture: np.ndarray, ink: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Lay `ink` over `picture` where `cover` [n, 32, 32] is 1, mixed in between 0 and 1."""
-    return picture + (ink - picture) * np.clip(cover, 0, 1)[:, None]
 
 
 # ----------------------------------------------------------------------------------------- your own
