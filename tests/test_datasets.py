@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from resnet_dynamics import datasets
+from resnet_dynamics import cifar, datasets, folders
+from resnet_dynamics import cache as caches
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +29,9 @@ def cache(tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv(caches.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(datasets.VARIABLE, raising=False)
+    monkeypatch.setattr(datasets, "_unkept", {})
     yield tmp_path / "cache" / "datasets"
     assert list(temporary.iterdir()) == []
 
@@ -80,7 +82,7 @@ def test_an_archive_is_the_folder_that_it_was_made_from(tree, kind):
 
 def test_decoded_once_and_found_by_its_key(tree, monkeypatch):
     pets = datasets.images(tree)
-    monkeypatch.setattr(datasets, "_decode", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(folders, "decoded", lambda content: pytest.fail("decoded again"))
     for again in (datasets.images(str(tree)), datasets.load(pets.key)):
         assert again.train_x.equal(pets.train_x) and again.test_y.equal(pets.test_y)
         assert (again.classes, again.name, again.key) == (pets.classes, pets.name, pets.key)
@@ -96,11 +98,11 @@ def test_a_changed_folder_is_another_set(tree):
 
 def test_the_digest_tells_pixels_labels_and_names_apart():
     x, y = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
-    same = datasets._images(x, y, x, y, ("a", "b")).digest
-    assert datasets._images(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
-    assert datasets._images(x + 1, y, x, y, ("a", "b")).digest != same
-    assert datasets._images(x, y[::-1], x, y, ("a", "b")).digest != same
-    assert datasets._images(x, y, x, y, ("a", "c")).digest != same
+    same = datasets._arrays(x, y, x, y, ("a", "b")).digest
+    assert datasets._arrays(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
+    assert datasets._arrays(x + 1, y, x, y, ("a", "b")).digest != same
+    assert datasets._arrays(x, y[::-1], x, y, ("a", "b")).digest != same
+    assert datasets._arrays(x, y, x, y, ("a", "c")).digest != same
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK"])
@@ -175,11 +177,11 @@ SPOILED = {
     ),
     "no image to train": (emptied("train/cat"), "train/cat holds no image"),
     "no image to test": (emptied("test/dog"), "test/dog holds no image"),
-    "class not tested": (removed("test/dog"), "only one of train and test has the class dog"),
-    "class not trained": (added("test/cow"), "only one of train and test has the class cow"),
+    "class not tested": (removed("test/dog"), "only one of train and test has the class 'dog'"),
+    "class not trained": (added("test/cow"), "only one of train and test has the class 'cow'"),
     "class renamed": (
         lambda tree: (tree / "test/dog").rename(tree / "test/dogs"),
-        "only one of train and test has the class dog, dogs",
+        "only one of train and test has the class 'dog', 'dogs'",
     ),
 }
 
@@ -214,7 +216,7 @@ def tar_with(name: str, **attributes):
     def make(tree):
         path = pack(tree, "tar")
         info = tarfile.TarInfo(name)
-        info.size = len(GOOD)
+        info.size = 0 if "type" in attributes else len(GOOD)
         for attribute, value in attributes.items():
             setattr(info, attribute, value)
         with tarfile.open(path, "a") as archive:
@@ -259,17 +261,17 @@ BROKEN = {
     "tar that escapes": (tar_with("../../escaped.png"), "will not unpack '../../escaped.png'"),
     "link that escapes": (
         tar_with("train/cat/3.png", type=tarfile.SYMTYPE, linkname="../../../../etc/hostname"),
-        "will not unpack 'train/cat/3.png'",
+        "train/cat/3.png: a link, which is not followed in an archive",
     ),
     "device": (
         tar_with("train/cat/3.png", type=tarfile.CHRTYPE),
-        "will not unpack 'train/cat/3.png'",
+        "train/cat/3.png: neither a file nor a folder",
     ),
     "half a zip": (shortened("zip"), "must be a folder, or a zip, tar"),
     "half a tar": (shortened("tar"), "pets.tar: "),
     "half a tar.gz": (shortened("gztar"), "cannot be unpacked, is it whole?"),
     "half a tar.xz": (shortened("xztar"), "cannot be unpacked, is it whole?"),
-    "encrypted": (encrypted, "cannot be unpacked, is it whole?.*password"),
+    "encrypted": (encrypted, "train/cat/0.png, .* and 7 more: protected by a password"),
     "text": (file_of(b"Hello, I am a dog", "dog.zip"), "must be a folder, or a zip, tar"),
     "one image": (file_of(GOOD, "dog.png"), "must be a folder, or a zip, tar"),
     "nothing": (file_of(b"", "dog.tar"), "dog.tar: "),
@@ -328,30 +330,26 @@ def test_a_damaged_cache_is_made_again(tree, cache, damage):
     assert datasets.load(pets.key).train_x.equal(pets.train_x)
 
 
-def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch):
-    for function in ("_pixels", "_images", "_write"):
-        with monkeypatch.context() as patch:
-            calls = iter([getattr(datasets, function)])  # works once, then the user interrupts
+@pytest.mark.parametrize("module, function", [(folders, "decoded"), (datasets, "_arrays"), (os, "replace")])
+def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch, module, function):
+    with monkeypatch.context() as patch:
+        calls = iter([getattr(module, function)] if module is folders else [])  # works once, then the user interrupts
 
-            def interrupt(*args, calls=calls, function=function):
-                if function == "_write":
-                    args[1].write_bytes(b"PK half a file")
-                elif call := next(calls, None):
-                    if function == "_pixels":
-                        return call(*args)
-                raise KeyboardInterrupt
+        def interrupt(*args):
+            if call := next(calls, None):
+                return call(*args)
+            raise KeyboardInterrupt
 
-            patch.setattr(datasets, function, interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                datasets.images(pack(tree))
-        assert stored(cache) == []
-    (cache / "images-0123.npz.part").write_bytes(b"what a killed process leaves")
+        patch.setattr(module, function, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            datasets.images(pack(tree))
+    assert stored(cache) == []
     assert datasets.images(tree).train_x.equal(datasets.images(pack(tree)).train_x)
 
 
 def test_all_who_ask_at_once_wait_for_one(tree, monkeypatch):
-    decode, calls = datasets._decode, []
-    monkeypatch.setattr(datasets, "_decode", lambda path: calls.append(path) or decode(path))
+    decode, calls = folders.Source.decode, []
+    monkeypatch.setattr(folders.Source, "decode", lambda self: calls.append(self) or decode(self))
     with ThreadPoolExecutor(4) as pool:
         digests = set(pool.map(lambda _: datasets.images(tree).digest, range(4)))
     assert len(calls) == len(digests) == 1
@@ -407,7 +405,7 @@ def server(archive, monkeypatch):
         changed = [[name, sums[name]] for name, _ in getattr(CIFAR10, part)]
         monkeypatch.setattr(CIFAR10, part, changed)
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
-    monkeypatch.setattr(datasets, "TIMEOUT", 0.3)
+    monkeypatch.setattr(cifar, "TIMEOUT", 0.3)
     done = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -436,7 +434,7 @@ def server(archive, monkeypatch):
             f"http://127.0.0.1:{port.get(k, server.server_port)}/{k}/cifar-10-python.tar.gz"
             for k in kinds
         ]
-        monkeypatch.setattr(datasets, "MIRRORS", tuple(urls[:-1]))
+        monkeypatch.setattr(cifar, "MIRRORS", tuple(urls[:-1]))
         monkeypatch.setattr(CIFAR10, "url", urls[-1])
         server.asked.clear()
 
@@ -485,15 +483,14 @@ def test_an_interrupted_download_is_not_in_the_way(server, cache, monkeypatch):
     server.use("good")
     with monkeypatch.context() as patch:
 
-        def interrupted(source, out):
-            out.write(source.read(100))
+        def interrupted(self, n):
             raise KeyboardInterrupt
 
-        patch.setattr(shutil, "copyfileobj", interrupted)
+        patch.setattr(cifar.Bar, "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
             datasets.cifar10()
     assert stored(cache) == []
-    (cache / "cifar-10-python.tar.gz.part").write_bytes(b"what a killed process leaves" * 10_000)
+    (cache / ".cifar-10-python.tar.gz-0123abcd.part").write_bytes(b"what a killed process leaves" * 10_000)
     assert datasets.cifar10().name == "CIFAR-10"
     assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
 
@@ -532,23 +529,32 @@ def test_all_who_ask_at_once_download_once(server):
 
 
 def test_an_archive_stands_in_for_cifar10(tree, monkeypatch):
-    monkeypatch.setenv(datasets.VARIABLE, str(pack(tree, "xztar")))
+    path = pack(tree, "xztar")
+    monkeypatch.setenv(datasets.VARIABLE, str(path))
     images = datasets.load("cifar10")
-    assert (images.name, images.key) == ("CIFAR-10 (JPEG)", "cifar10")
+    assert (images.name, images.key) == (f"stand-in {images.digest}", "cifar10")
     assert images.digest == datasets.images(tree).digest
-    monkeypatch.setenv(datasets.VARIABLE, os.devnull + "/nowhere")
-    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
-        datasets.load("cifar10")
+    monkeypatch.setattr(datasets, "KNOWN", {images.digest: "the one of the book"})
+    assert datasets.load("cifar10").name == datasets.expected("cifar10").name == "the one of the book"
 
 
-def test_what_is_available_needs_no_download(server, cache, monkeypatch):
+def test_a_stand_in_that_is_missing_is_named_with_the_variable(monkeypatch):
+    missing = os.devnull + "/nowhere"
+    monkeypatch.setenv(datasets.VARIABLE, missing)
+    for ask in (datasets.load, datasets.expected):
+        with pytest.raises(FileNotFoundError, match=f"^{datasets.VARIABLE}={missing}: no such file or folder$"):
+            ask("cifar10")
+    assert not datasets.available("cifar10")
+
+
+def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):
     assert datasets.available("synthetic") and not datasets.available("cifar10") and not cache.exists()
     server.use("good")
     datasets.load("cifar10")
     assert datasets.available("cifar10") and server.asked == ["good"]
     (cache / "cifar10.npz").unlink()
     assert not datasets.available("cifar10")
-    monkeypatch.setenv(datasets.VARIABLE, "somewhere")
+    monkeypatch.setenv(datasets.VARIABLE, str(tree))
     assert datasets.available("cifar10")
     with pytest.raises(ValueError, match="data='images:0': must be 'cifar10' or 'synthetic' here"):
         datasets.available("images:0")

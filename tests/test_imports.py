@@ -27,8 +27,10 @@ ALLOWED = {
                  "evidence", "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
     "synthetic": {"numpy"},
-    "datasets": {"numpy", "torch", "torchvision", "PIL", "tqdm", "filelock", "platformdirs",
-                 "config", "recording", "synthetic"},
+    "archives": {"console"},
+    "folders": {"numpy", "PIL", "archives", "console", "synthetic"},
+    "cifar": {"numpy", "cache", "console", "synthetic"},
+    "datasets": {"numpy", "cache", "cifar", "folders", "synthetic"},
     "data": {"numpy", "torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config"},
     "optim": {"torch"},
@@ -42,6 +44,7 @@ ALLOWED = {
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
+    "datasets": {"torch", "torchvision"},
     "config": {"recording"},
     "recording": {"filelock"},
     "runs": {"train", "datasets", "filelock", "torch"},
