@@ -186,7 +186,8 @@ class Tar(_Archive):
         try:
             archive = tarfile.TarFile(fileobj=stream, tarinfo=_Header, encoding="utf-8")
         except tarfile.ReadError as error:
-            raise Refused(ALLOWED) from error
+            inside = "" if stream is self.file else "; what is compressed in it is no tar, or damaged"
+            raise Refused(f"{ALLOWED}{inside}") from error
         number = 0
         while (info := archive.next()) is not None:
             archive.members.clear()  # it would keep them all

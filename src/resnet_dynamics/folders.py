@@ -145,7 +145,7 @@ class Source:
             folders, loose = self._inside(source, top[part], wrong)
             _note(wrong, "in no class folder", loose)
             classes[part] = {folder.name: folder for folder in folders}
-            _note(wrong, "named as another class is, letter by letter",
+            _note(wrong, "the name of another class, whose letters are composed in another way",
                   [folder for folder in folders if classes[part][folder.name] is not folder])  # fmt: skip
             files[part] = {name: self._walk(source, classes[part][name], wrong) for name in sorted(classes[part])}
         for entry in (one for part in files.values() for found in part.values() for one in found):
@@ -302,7 +302,7 @@ def decoded(content: bytes) -> np.ndarray:
     Raises:
         ValueError: why it cannot be used.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     size, deep = None, False
     try:
@@ -315,9 +315,10 @@ def decoded(content: bytes) -> np.ndarray:
                 if "transparency" in image.info:
                     image = image.convert("RGBA")
                 return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"cannot be read as an image (it is none of {', '.join(FORMATS)})") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
-        reason = re.sub(r" file <_io\.BytesIO.*>| <_io\.BytesIO.*>", "", show(error))
-        raise ValueError(f"cannot be read as an image ({reason})") from error
+        raise ValueError(f"cannot be read as an image ({show(error)})") from error
     if size != (SIZE, SIZE):
         raise ValueError(f"{size[0]} × {size[1]} pixels, must be {SIZE} × {SIZE}")
     raise ValueError(f"more than 8 bits a channel ({deep}), must be 8")
