@@ -142,7 +142,7 @@ def test_a_verdict_says_when_images_or_meaning_differ():
 
 
 # Runs that fail
-def guessing(ds, classes=10, noise=0.001, accuracy=None):
+def guessing(ds, classes=10, noise=1e-4, accuracy=None):
     """The same with a loss and an accuracy as of guesses."""
     random, steps, batch = np.random.default_rng(0), ds.sizes["step"], recording.config(ds).batch_size
     guessed = random.binomial(batch, 1 / classes, steps) / batch if accuracy is None else np.full(steps, accuracy)
