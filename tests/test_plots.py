@@ -424,6 +424,24 @@ def test_that_a_run_diverged_or_does_not_learn_is_said_in_the_figure(seeds):
     assert "This run does not learn: loss" in plots.verdict(stays, seeds).get_title("left").replace("\n", " ")
 
 
+@pytest.mark.parametrize("changes", [dict(momentum=0.0), dict(optimizer="nesterov")], ids=str)
+def test_a_network_without_gradients_is_drawn(changes):
+    ds = rd.run(rd.Config.smoke(lr=1.0, weight_decay=1.0, **changes), progress=False)
+    assert float(ds.g2.min()) == 0 and np.isnan(measure.cosine(ds)).any()
+    measure.acceptance(ds)
+    for name in SEEDED:
+        assert noted(SEEDED[name](ds))
+        plt.close("all")
+    (said,) = (text.get_text() for text in plots.cosine(ds.assign(wg=0 * ds.wg, g2=0 * ds.g2)).texts[:1])
+    assert said == "rms of all steps: none, all gradients are 0"
+
+
+def test_a_run_that_stands_still_is_drawn():
+    ds = made_up(rd.Config(lr=0.0, momentum=0.0, epochs=2))
+    for draw in (plots.growth, plots.balance, plots.norms, plots.ratio):
+        draw(ds)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_run_that_diverged_at_once_is_drawn(seeds, steps):
     for name in SEEDED:

@@ -308,8 +308,12 @@ def z(ds, steps=None):
 # Angles
 @_of_recording
 def cosine(ds):
-    """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out."""
-    value = ds.wg.astype(float) / np.sqrt(ds.w2.astype(float) * ds.g2)
+    """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out.
+
+    Not a number where |w| or |g| is 0, also if that is of rounding, as in a network that no longer learns.
+    """
+    size = ds.w2.astype(float) * ds.g2
+    value = ds.wg.astype(float) / np.sqrt(size.where(size > 0))
     return _named(value, "cosine", "cos(w, g)", "cosine of weights and gradient", "1")
 
 
@@ -384,7 +388,7 @@ def telescoping(ds):
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
     ds, c = _whole(ds, "telescoping", 2), config(ds)
-    _positive(c, "telescoping", "lr")
+    _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
     lr, a, rho = rest.lr, c.weight_decay, c.momentum
@@ -434,15 +438,16 @@ def acceptance(ds, share=WINDOW):
     raw = np.sqrt(window(z(ds), share).mean("step"))
     out = {"raw": _named(raw, "raw", "√⟨z⟩", "dots over line", "1"), "drift": delta}
     if rho == 0:
-        corrected = raw / np.sqrt(1 + delta)
+        corrected = raw / np.sqrt((1 + delta).where(delta > -1))
     else:
         out["kappa"] = kappa(ds, share)
-        corrected = raw / np.sqrt((1 + delta) / (1 + 2 * _overlap(c) * out["kappa"]))
+        balance = (1 + delta) / (1 + 2 * _overlap(c) * out["kappa"])
+        corrected = raw / np.sqrt(balance.where(balance > 0))  # none of a network that no longer learns
     out["corrected"] = _named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
     if rho > 0 and c.optimizer == "sgd":
         square = window(moved(lr * ds.v2 / ds.w2.astype(float), ds), share).mean("step")
         square = square * (1 + rho) / (2 * c.weight_decay)
-        out["update"] = _named(np.sqrt(square / (1 + delta)), "update", "λ|v|/|w|", "update over prediction", "1")
+        out["update"] = _named(np.sqrt(square / (1 + delta).where(delta > -1)), "update", "λ|v|/|w|", "update over prediction", "1")
     out["cosine"] = _named(rms(cosine(ds)), "cosine", "rms cos(w, g)", "rms cosine of weights and gradient", "1")
     ranges = {"raw": (0.88, 1.12, 7) if rho == 0 else (0.8, 1.3, 7),
               "corrected": (0.98, 1.02, 8) if rho == 0 else (0.97, 1.03, 8),

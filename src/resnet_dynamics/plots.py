@@ -226,7 +226,7 @@ def growth(recordings, ax=None, *, layers=None):
 
 def _room(growth):
     """How high the axis of growth reaches: above its running mean; a few spikes may be higher."""
-    return 1.7 * float(measure.smooth(growth).max())
+    return 1.7 * float(measure.smooth(growth).max()) or 1.0
 
 
 def _motion(quantity, seeds, ax, smooth):
@@ -383,11 +383,16 @@ def cosine(recordings, ax=None, *, layers=None):
     _per_layer(ax, seeds, lambda ds: np.sqrt(measure.smooth(measure.cosine(ds) ** 2, measure.SMOOTH)))
     ax.set_yscale("log")
     total = np.sqrt(sum(measure.rms(measure.cosine(ds)) ** 2 for ds in seeds) / len(seeds))
-    low, high = total.idxmin("layer").item(), total.idxmax("layer").item()
-    said = f"rms of all steps: {_power(total.min())} ({low}) to {_power(total.max())} ({high})"
-    said = said if len(total) > 1 else f"rms of all steps: {_power(total.max())}"
-    lines = [line.get_ydata() for line in ax.lines]
-    ax.set_ylim(np.nanmin(lines) / 4, np.nanmax(lines) * 2)
+    total = total.dropna("layer")  # a layer whose gradient is 0 at every step has none
+    said = "none, all gradients are 0"
+    if len(total):
+        low, high = (total.isel(layer=place.item()) for place in (total.argmin(), total.argmax()))
+        said = " to ".join(f"{_power(one)} ({one.layer.item()})" for one in (low, high))
+        said = said if len(total) > 1 else _power(low)
+    lines = np.concatenate([line.get_ydata() for line in ax.lines])
+    if (seen := lines[lines > 0]).size:
+        ax.set_ylim(seen.min() / 4, seen.max() * 2)
+    said = f"rms of all steps: {said}"
     ax.text(0.02, 0.03, said, transform=ax.transAxes, size=TEXT - 1, color=INK)
     _ylabel(ax, "|cos(w, g)|")
     _steps(ax, seeds)
