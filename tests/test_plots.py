@@ -437,9 +437,15 @@ def test_a_network_without_gradients_is_drawn(changes):
 
 
 def test_a_run_that_stands_still_is_drawn():
-    ds = made_up(rd.Config(lr=0.0, momentum=0.0, epochs=2))
+    ds = made_up(rd.Config(lr=0.0, momentum=0.0))
     for draw in (plots.growth, plots.balance, plots.norms, plots.ratio):
         draw(ds)
+
+
+@pytest.mark.parametrize("recordings", [lambda ds: ds, lambda ds: [ds], lambda ds: {"a": ds}, lambda ds: {"a": (ds,)}])
+def test_epochs_are_those_of_the_whole_run(seeds, recordings):
+    (line,) = plots.curves(recordings(seeds[0].assign_attrs(diverged_at=60)), quantity="loss").lines
+    assert line.get_xdata()[-1] == 60 * 6 / 120
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

@@ -446,8 +446,8 @@ def acceptance(ds, share=WINDOW):
     out["corrected"] = _named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
     if rho > 0 and c.optimizer == "sgd":
         square = window(moved(lr * ds.v2 / ds.w2.astype(float), ds), share).mean("step")
-        square = square * (1 + rho) / (2 * c.weight_decay)
-        out["update"] = _named(np.sqrt(square / (1 + delta).where(delta > -1)), "update", "λ|v|/|w|", "update over prediction", "1")
+        update = np.sqrt(square * (1 + rho) / (2 * c.weight_decay) / (1 + delta).where(delta > -1))
+        out["update"] = _named(update, "update", "λ|v|/|w|", "update over prediction", "1")
     out["cosine"] = _named(rms(cosine(ds)), "cosine", "rms cos(w, g)", "rms cosine of weights and gradient", "1")
     ranges = {"raw": (0.88, 1.12, 7) if rho == 0 else (0.8, 1.3, 7),
               "corrected": (0.98, 1.02, 8) if rho == 0 else (0.97, 1.03, 8),

@@ -150,7 +150,8 @@ def _several(recordings) -> list:
     found = [recordings] if isinstance(recordings, xr.Dataset) or not _lists(recordings) else list(recordings)
     if not found:
         raise ValueError("recordings=[]: must be a recording or a list of them")
-    return [measure.alive(ds).assign_attrs(fate=measure.fate(ds), steps=ds.sizes["step"]) for ds in found]
+    return [measure.alive(ds).assign_attrs({"all_steps": ds.sizes["step"], **ds.attrs, "fate": measure.fate(ds)})
+            for ds in found]  # fmt: skip
 
 
 def _nothing(recordings):
@@ -386,7 +387,7 @@ def cosine(recordings, ax=None, *, layers=None):
     total = total.dropna("layer")  # a layer whose gradient is 0 at every step has none
     said = "none, all gradients are 0"
     if len(total):
-        low, high = (total.isel(layer=place.item()) for place in (total.argmin(), total.argmax()))
+        low, high = (total.isel(layer=int(place)) for place in (total.argmin("layer"), total.argmax("layer")))
         said = " to ".join(f"{_power(one)} ({one.layer.item()})" for one in (low, high))
         said = said if len(total) > 1 else _power(low)
     lines = np.concatenate([line.get_ydata() for line in ax.lines])
@@ -565,7 +566,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         if quantity.startswith("test_"):
             x, values = seeds[0].epoch, [percent * ds[quantity].values for ds in seeds]
         else:
-            each = seeds[0].attrs["steps"] / recording.config(seeds[0]).epochs
+            each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
             x = (seeds[0].step + 1) / each
             values = [percent * measure.smooth(ds[quantity].astype(float), round(each)).values for ds in seeds]
         _draw(ax, x, values, label=name, linewidth=1.8, **look)
