@@ -1,6 +1,5 @@
 """python -m resnet_dynamics: explained from Config's docstring, exact about bad input, quick to stop."""
 
-import contextlib
 import dataclasses
 import os
 import signal
@@ -103,19 +102,28 @@ BAD = {
     "train --device tpu9": "device='tpu9': must be one that torch finds here: cpu",
     "record --only three": "no such run: three; the manifest has",
     "bench --rounds 0": "rounds=0: must be at least 1",
+    "train --device meta": "device='meta': must be one that torch finds here: cpu",
+    "train --epochs 1e300": "epochs=1e+300: must be positive, at most 1e6",
+    "train --lr 1e308": "lr=1e+308: must be not negative, at most 1e30",
+    "train --optimizer lars --weight-decay 0": "weight_decay=0.0: must be above 0 with optimizer",
+    "sweep --device tpu9 --lr 0.1 0.2": "all 2 runs failed; the first: ValueError: device='tpu9'",
 }
 
 
 @pytest.mark.parametrize("command", BAD)
 def test_a_bad_value_is_one_line_and_status_2(capsys, cache, command):
     name, *flags = command.split()
-    assert call(name, *(SMALL if name == "train" else []), *flags) == 2
+    assert call(name, *(SMALL if name in ("train", "sweep") else []), *flags) == 2
     out, err = capsys.readouterr()
-    assert err.startswith(f"error: {BAD[command]}") and err.count("\n") == 1 and out == ""
+    *_, last = err.splitlines()
+    assert last.startswith(f"error: {BAD[command]}") and "Traceback" not in err
+    assert name == "sweep" or (err.count("\n") == 1 and out == "")
     assert not list(cache.glob("*.nc"))
 
 
-@pytest.mark.parametrize("command", ["", "learn", "train --rate 4", "train --budget huge", "record --minutes soon"])
+@pytest.mark.parametrize("command", [
+    "", "learn", "train --rate 4", "train --budget huge", "record --minutes soon", "record --minutes nan",
+    "record --minutes=-1", "cache --clear everything"])  # fmt: skip
 def test_a_bad_flag_shows_the_usage(capsys, command):
     assert call(*command.split()) == 2
     assert "usage: python -m resnet_dynamics" in capsys.readouterr().err
@@ -171,6 +179,50 @@ def test_the_smoke_budget_runs_and_ctrl_c_ends_it(tmp_path):
     done = subprocess.run([*command, "--quiet"], **shell)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "test accuracy" in done.stdout and "now remembered" in done.stdout
+
+
+# ---------------------------------------------------------------------------------------- terminals
+
+
+def python(*command, **given):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **given.pop("env", {})}
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, **given)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii", "latin-1"])
+def test_help_for_a_console_that_has_no_greek(encoding):
+    for command in ("train", "sweep"):
+        done = python("-m", "resnet_dynamics", command, "--help", env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == 0 and b"--weight-decay" in done.stdout and done.stderr == b""
+
+
+def test_help_without_docstrings():
+    done = python("-OO", "-m", "resnet_dynamics", "train", "--help", text=True)
+    assert done.returncode == 0 and "--weight-decay" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell with pipes")
+def test_a_pipe_that_closes_ends_it_quietly():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = f"{{ '{sys.executable}' -u -m resnet_dynamics train --help; echo status $? >&2; }} | head -c 1"
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    assert done.stderr in ("status 1\n", "status 0\n")  # 0 if all was written before the pipe closed
+
+
+# -------------------------------------------------------------------------------------------- cache
+
+
+def test_the_cache_can_be_seen_and_cleared(capsys, cache):
+    assert call("cache") == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith(str(cache.parent))
+    rd.run(small.config(), device="cpu", progress=False)
+    (cache / "broken.nc").write_bytes(b"half")
+    assert call("cache") == 0
+    text = capsys.readouterr().out
+    assert f"{small.config().digest}.nc" in text and "Config(data='synthetic'" in text and "test accuracy" in text
+    assert "broken.nc: truncated, damaged" in text and "images" in text and "downloads" in text
+    assert call("cache", "--clear", "runs") == 0
+    assert "cleared runs: 3 files" in capsys.readouterr().out and list(cache.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------- record
@@ -233,29 +285,27 @@ def test_the_plain_loop_learns_from_the_same_images():
     assert 0.5 < loss.item() < 5 and correct.shape == (32,)
 
 
-@pytest.mark.parametrize("loops, steady", [(bench.LOOPS[:4], [True] * 4), (bench.LOOPS[4:], [False])])
-def test_our_loops_are_timed_as_a_training_runs(monkeypatch, loops, steady):
-    """With memory kept between steps, as `train` keeps it; the plain loop without."""
-    kept, names, timed = [], list(loops), []
+def test_a_script_without_a_main_guard_measures(tmp_path):
+    """Also one that comes from a pipe. The processes are Python anew, and not the script again."""
+    script = """
+import resnet_dynamics as rd
+from resnet_dynamics import bench
+print("once")
+print(bench.report(bench.bench(rd.Config(data="synthetic", width=2, batch_size=16), "cpu", 1)))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-"], input=script, env=environment, cwd=tmp_path, text=True,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("once") == 1 and "times as fast" in done.stdout and "Traceback" not in done.stderr
 
-    @contextlib.contextmanager
-    def keep(device):
-        kept.append(device)
-        yield
-        kept.clear()
 
-    class Pipe:
-        send = staticmethod(timed.append)
-
-        def recv(self):
-            if not names:
-                raise EOFError
-            return names.pop(0)
-
-    monkeypatch.setattr(bench, "steady_memory", keep)
-    monkeypatch.setattr(bench, "_timed", lambda task, device: bool(kept))
-    bench._work(Pipe(), loops, small.config(), "cpu", 1)
-    assert timed == steady and kept == []
+def test_a_process_that_ends_early_is_named_with_its_last_words():
+    with bench._Worker(["no such loop"], small.config(), torch.device("cpu")) as worker:
+        worker.process.stdin.close()
+        worker.process.wait()
+        with pytest.raises(OSError, match="a process of the measurement has ended early: "):
+            worker.ask("no such loop")
 
 
 def test_operations_are_those_of_the_convolutions():

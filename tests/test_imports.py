@@ -13,10 +13,12 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # module -> what it may import, of the package and of other packages.
 ALLOWED = {
     "config": set(),
+    "console": {"tqdm"},
+    "cache": {"platformdirs", "filelock", "console"},
+    "machine": {"torch"},
     "schedules": {"numpy", "config"},
     "theory": {"numpy", "schedules"},
-    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "platformdirs", "filelock",
-                  "config", "schedules"},
+    "recording": {"numpy", "xarray", "cache", "config", "schedules"},
     "measure": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
     "peaks": {"numpy", "xarray"},
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
@@ -24,7 +26,7 @@ ALLOWED = {
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
     "controls": {"matplotlib", "ipywidgets"},
     "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "controls", "schedules", "theory",
-                 "evidence", "plots"},
+                 "cache", "evidence", "measure", "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
     "synthetic": {"numpy"},
     "archives": {"console"},
@@ -35,28 +37,29 @@ ALLOWED = {
     "models": {"torch", "torchvision", "config"},
     "optim": {"torch"},
     "recorder": {"numpy", "torch", "xarray", "config", "recording", "schedules"},
-    "train": {"numpy", "torch", "tqdm", "config", "schedules", "theory", "data", "datasets",
+    "train": {"numpy", "torch", "config", "console", "machine", "schedules", "theory", "data", "datasets",
               "models", "optim", "recorder", "recording"},
-    "runs": {"xarray", "config", "recording", "schedules", "measure"},
-    "bench": {"numpy", "torch", "tqdm", "config", "data", "datasets", "models", "optim", "recorder",
+    "runs": {"xarray", "cache", "config", "console", "recording"},
+    "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder",
               "schedules", "train"},
-    "sweep": {"numpy", "xarray", "tqdm", "config", "recording", "evidence", "runs"},
+    "sweep": {"numpy", "xarray", "cache", "config", "console", "recording", "evidence", "runs"},
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
     "datasets": {"torch", "torchvision"},
     "config": {"recording"},
-    "recording": {"filelock"},
-    "runs": {"train", "datasets", "filelock", "torch"},
+    "recording": {"h5netcdf", "h5py"},
+    "runs": {"train", "datasets"},
     "sweep": {"datasets"},
-    "explorer": {"runs", "datasets", "train"},
+    "explorer": {"runs", "datasets", "machine", "train"},
+    "models": {"datasets", "torchvision"},
 }
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-VIEW = ["config", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence", "explorer", "check",
-        "runs", "sweep", "datasets"]
+VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence",
+        "explorer", "check", "runs", "sweep", "datasets"]
 
 
 def imported(path, late):

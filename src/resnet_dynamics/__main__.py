@@ -146,7 +146,7 @@ def _add_config(sub, several=False) -> None:
 
 def explained() -> dict[str, str]:
     """Return field → what Config's docstring says of it, in one line."""
-    if Config.__doc__ is None:  # python -OO
+    if "Attributes:" not in (Config.__doc__ or ""):  # python -OO
         return {field.name: "" for field in dataclasses.fields(Config)}
     text = inspect.cleandoc(Config.__doc__).split("Attributes:\n")[1].split("\n\n")[0]
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", text, re.MULTILINE)

@@ -76,7 +76,7 @@ class _Worker(contextlib.AbstractContextManager):
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.words, text=True, env=environment)
 
     def ask(self, name) -> float:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it has ended
             self.process.stdin.write(f"{name}\n")
             self.process.stdin.flush()
         answer = self.process.stdout.readline()
