@@ -302,7 +302,7 @@ print(bench.report(bench.bench(rd.Config(data="synthetic", width=2, batch_size=1
 
 def test_a_process_that_ends_early_is_named_with_its_last_words():
     with bench._Worker(["no such loop"], small.config(), torch.device("cpu")) as worker:
-        worker.process.stdin.close()
+        worker.process.kill()
         worker.process.wait()
         with pytest.raises(OSError, match="a process of the measurement has ended early: "):
             worker.ask("no such loop")

@@ -109,7 +109,9 @@ class Drawing(TorchFunctionMode):
 
 def resnet18(width: int = 64, classes: int = 10) -> nn.Module:
     """torchvision's resnet18, of any width. The stem is a 3 × 3 convolution without pooling, for 32 × 32 images."""
-    from torchvision.models import resnet  # slow to import
+    from .datasets import torchvision  # slow to import
+
+    resnet = torchvision().models.resnet
 
     def stage(c_in, c_out, stride):
         down = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
@@ -130,7 +132,9 @@ def resnet18(width: int = 64, classes: int = 10) -> nn.Module:
 
 def vgg11(width: int = 64, classes: int = 10) -> nn.Module:
     """torchvision's vgg11_bn, of any width, with one linear layer; no biases, which batch norm would take out."""
-    from torchvision.models import vgg  # slow to import
+    from .datasets import torchvision  # slow to import
+
+    vgg = torchvision().models.vgg
 
     c = [width * 2**i for i in range(4)]
     plan = [c[0], "M", c[1], "M", c[2], c[2], "M", c[3], c[3], "M", c[3], c[3], "M"]
