@@ -30,7 +30,7 @@ ALLOWED = {
     "archives": {"console"},
     "folders": {"numpy", "PIL", "archives", "console", "synthetic"},
     "cifar": {"numpy", "cache", "console", "synthetic"},
-    "datasets": {"numpy", "cache", "cifar", "folders", "synthetic"},
+    "datasets": {"numpy", "torch", "cache", "cifar", "folders", "synthetic"},
     "data": {"numpy", "torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config"},
     "optim": {"torch"},
@@ -44,7 +44,7 @@ ALLOWED = {
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
-    "datasets": {"torch", "torchvision"},
+    "datasets": {"torchvision"},
     "config": {"recording"},
     "recording": {"filelock"},
     "runs": {"train", "datasets", "filelock", "torch"},
@@ -56,7 +56,7 @@ FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
 VIEW = ["config", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence", "explorer", "check",
-        "runs", "sweep", "datasets"]
+        "runs", "sweep", "synthetic", "archives", "folders", "cifar", "datasets"]
 
 
 def imported(path, late):
