@@ -1,5 +1,8 @@
 """LARS is equation (8), and (4) without momentum, written fast."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 
@@ -128,8 +131,84 @@ def test_float32_norms_of_large_lists_are_right():
         torch.testing.assert_close(d.double(), expected, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("bad", [dict(lr=-0.1), dict(lr=float("nan")), dict(lr=0.1, momentum=1.0)], ids=str)
-def test_a_bad_value_is_named(bad):
-    name = "momentum" if "momentum" in bad else "lr"
-    with pytest.raises(ValueError, match=f"{name}={bad[name]!r}: must be"):
-        LARS(weights(), **bad)
+def plainly(grads, weights, per_filter):
+    """The same without a thought for the range of float32."""
+    dims = [tuple(range(1, g.ndim)) if per_filter else None for g in grads]
+    norms = [[torch.linalg.vector_norm(x, dim=d, keepdim=per_filter) for x, d in zip(xs, dims)]
+             for xs in (grads, weights)]  # fmt: skip
+    return [g * torch.where(gn > 0, wn / gn, 0.0) for g, gn, wn in zip(grads, *norms)]
+
+
+@pytest.mark.parametrize("per_filter", [False, True])
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e3, 1e12])
+def test_where_norms_are_in_range_the_digits_are_those_of_the_plain_formula(scale, per_filter):
+    random = torch.Generator().manual_seed(0)
+    shapes = [(16, 3, 3, 3), (64, 32, 3, 3), (128, 64, 3, 3), (10, 70_000)]
+    w, g = ([size * torch.randn(s, generator=random) for s in shapes] for size in (1.0, scale))
+    g[0][1] = 0
+    for d, expected in zip(rescaled(g, w, per_filter), plainly(g, w, per_filter)):
+        assert torch.equal(d, expected)
+
+
+@pytest.mark.parametrize("per_filter", [False, True])
+@pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e-30, 1e-22, 1e-18, 1e18, 1e25, 1e37])
+def test_norms_whose_squares_are_out_of_range(scale, per_filter):
+    random = torch.Generator().manual_seed(0)
+    w = torch.randn(8, 5, 3, generator=random)
+    g = torch.sign(torch.randn(8, 5, 3, generator=random)) * scale
+    (d,) = rescaled([g], [w], per_filter)
+    dims = (1, 2) if per_filter else None
+    size = w.double().pow(2).sum(dims, keepdim=True).sqrt() / g[0].numel() ** 0.5
+    expected = torch.sign(g).double() * (size if per_filter else size / 8**0.5)
+    torch.testing.assert_close(d.double(), expected.expand_as(d), rtol=1e-5, atol=0)
+    if 1e-30 < scale < 1e30:
+        (back,) = rescaled([w], [g], per_filter)  # a weight out of range
+        (once,) = rescaled([w], [torch.sign(g)], per_filter)
+        torch.testing.assert_close(back.double(), scale * once.double(), rtol=1e-5, atol=0)
+
+
+def test_a_filter_of_one_weight_is_an_entry():
+    (d,) = rescaled([torch.tensor([1.0, -2.0, 0.0])], [torch.tensor([3.0, 4.0, 5.0])], per_filter=True)
+    assert d.tolist() == [3, -4, 0]
+    (d,) = rescaled([torch.tensor([1.0, -2.0])], [torch.tensor([3.0, 4.0])])
+    torch.testing.assert_close(d, 5 ** 0.5 * torch.tensor([1.0, -2.0]))
+
+
+def test_a_closure_is_called_with_gradients_and_its_loss_returned():
+    params, others = weights(), weights()
+    lars, same = LARS(params, lr=0.1), LARS(others, lr=0.1)
+
+    def closure():
+        lars.zero_grad()
+        loss = sum(p.sin().sum() for p in params)
+        loss.backward()
+        return loss
+
+    loss = lars.step(closure)
+    assert loss.item() == sum(p.sin().sum() for p in others).item() and same.step() is None
+    sum(p.sin().sum() for p in others).backward()
+    assert same.step() is None
+    assert all(p.equal(q) for p, q in zip(params, others))
+
+
+BAD = {
+    "lr": (-0.1, float("nan"), float("inf"), "0.1", None, True, torch.tensor(0.1), [0.1]),
+    "momentum": (1.0, -0.1, float("nan"), "0.9", None, torch.tensor(0.9)),
+    "per_filter": (1, "yes", None),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BAD for value in BAD[name]], ids=str)
+def test_a_bad_value_is_named(name, value):
+    said = re.escape(f"{name}={value!r}: must be ")
+    with pytest.raises(ValueError, match=f"^{said}"):
+        LARS(weights(), **{"lr": 0.1, name: value})
+    with pytest.raises(ValueError, match=f"^{said}"):
+        LARS([{"params": weights(), name: value}], lr=0.1)
+    with pytest.raises(ValueError, match=f"^{said}"):
+        LARS(weights(), lr=0.1).add_param_group({"params": weights(), name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    lars = LARS(weights(), lr=np.float64(0.1), momentum=np.float32(0.5))
+    assert [type(lars.param_groups[0][name]) for name in ("lr", "momentum")] == [float, float]

@@ -70,8 +70,57 @@ def test_smoothing_keeps_a_straight_line_in_the_middle_and_leaves_out_what_is_no
     assert float(peaks.smooth(step)[1]) == pytest.approx(w / (1 + 2 * w))
 
 
-@pytest.mark.parametrize("given", [dict(along="alpha"), dict(points=3)])
-def test_a_bad_axis_is_named(given):
-    accuracy, _ = surface(1.0)
-    with pytest.raises(ValueError, match=r"must be an axis with at least 4 values, of batch_size \(6\), lr \(8\)"):
-        peaks.tops(accuracy, **given)
+AXIS = r"must be an axis with at least 4 values, of batch_size \(6\), lr \(8\)"
+LEVEL = "must be between 0 and 1"
+BAD = {
+    "tops(table, 'alpha')": f"along='alpha': {AXIS}",
+    "tops(table.isel(lr=slice(0, 3)))": r"along='lr': must be an axis with at least 4 values, of .* lr \(3\)",
+    "tops(table, points=3)": "points=3: must be a whole number, at least 4",
+    "tops(table, points=4.5)": "points=4.5: must be a whole number",
+    "tops(table, resamples=0)": "resamples=0: must be a whole number, at least 1",
+    "tops(table, resamples=None)": "resamples=None: must be a whole number",
+    "tops(table, level=1)": f"level=1: {LEVEL}",
+    "tops(table, level=95)": f"level=95: {LEVEL}",
+    "tops(table, level=nan)": f"level=nan: {LEVEL}",
+    "tops(None)": "accuracy=a NoneType: must be a DataArray of numbers",
+    "tops(table.to_dataset(name='test_accuracy'))": "accuracy=a Dataset: must be a DataArray of numbers",
+    "tops(table.astype(str))": "accuracy=a DataArray of <U.*: must be a DataArray of numbers",
+    "tops(table.assign_coords(lr=np.arange(8)))": r"lr=\[0, 1, 2, .*\]: must be positive numbers, of which log2",
+    "tops(table.assign_coords(lr=np.arange(8) - 9.0))": r"lr=\[-9.0, .*\]: must be positive numbers",
+    "tops(table.assign_coords(lr=list('abcdefgh')))": r"lr=\['a', .*\]: must be positive numbers",
+    "ridge(table, 'batch_size')": "found=a DataArray: must be what tops",
+    "ridge(found, 'lr')": "against='lr': must be the only dimension of the tops, which have batch_size",
+    "ridge(found, 'batch_size', level=0)": f"level=0: {LEVEL}",
+    "ridge(found.assign_coords(batch_size=np.arange(6)), 'batch_size')": r"batch_size=\[0, .*\]: must be positive",
+    "smooth(table, 'alpha')": "along='alpha': must be a dimension of the accuracy, of batch_size, lr",
+    "smooth(table, octaves=0)": "octaves=0: must be a number > 0",
+    "smooth(table.assign_coords(lr=np.arange(8)))": r"lr=\[0, .*\]: must be positive numbers",
+    "smooth([1, 2])": "accuracy=a list: must be a DataArray",
+}
+
+
+@pytest.mark.parametrize("call", BAD)
+def test_a_bad_value_is_named_with_what_is_allowed(call):
+    table, _ = surface(1.0)
+    values = dict(peaks=peaks, np=np, nan=np.nan, table=table, found=peaks.tops(table, resamples=2))
+    with pytest.raises((TypeError, ValueError), match=f"^{BAD[call]}"):
+        eval(f"peaks.{call}", values)
+
+
+@pytest.mark.parametrize("seeds", [None, 3])
+def test_where_nothing_is_a_number_there_is_no_top(seeds):
+    table, _ = surface(1.0, seeds=seeds)
+    found = peaks.tops(table.where(table < 0), resamples=2)
+    for name in ("at", "height", "bend", "low", "high"):
+        assert np.isnan(found[name]).all()
+    ridge = peaks.ridge(found, "batch_size")
+    assert np.isnan(ridge.slope) and np.isnan(ridge.low) and ridge.rows == 0
+    assert np.isnan(peaks.smooth(table.where(table < 0))).all()
+
+
+def test_one_row_has_a_top_and_no_ridge():
+    table, top = surface(1.0)
+    found = peaks.tops(table[:1], resamples=2)
+    np.testing.assert_allclose(found["at"], top[:1])
+    ridge = peaks.ridge(found, "batch_size")
+    assert np.isnan(ridge.slope) and np.isnan(ridge.high) and ridge.rows == 1

@@ -333,7 +333,7 @@ def test_a_layer_looks_the_same_alone(seeds):
 
 
 def test_wrong_recordings_are_refused(seeds):
-    with pytest.raises(TypeError, match="must be an xarray.Dataset"):
+    with pytest.raises(TypeError, match="recording=a DataArray: must be an xarray.Dataset"):
         plots.norms([seeds[0].w2])
     with pytest.raises(ValueError, match="must be a recording or a list"):
         plots.norms([])
@@ -352,6 +352,124 @@ def test_a_run_that_diverged_is_drawn_as_far_as_it_went(seeds):
     for name in SEEDED:
         SEEDED[name](ds)
     assert plots.ratio(ds).lines[-1].get_xdata()[-1] == 59
+
+
+RECORDING = "must be an xarray.Dataset, a recording as run"
+BAD = {
+    "ratio(None)": f"recording=None: {RECORDING}",
+    "norms([ds, None])": f"recording=None: {RECORDING}",
+    "norms(rd.Config())": f"recording=a Config: {RECORDING}",
+    "norms([rd.Config()])": f"recording=a Config: {RECORDING}",
+    "curves({'a': None})": f"recording=None: {RECORDING}",
+    "verdict(None, ds)": f"recording=None: {RECORDING}",
+    "verdict(ds, None)": f"recording=None: {RECORDING}",
+    "verdict(ds, [])": r"recordings=\[\]: must be a recording or a list of them",
+    "ratio(table)": "recording=a table of sweep: must be a recording, as run",
+    "curves(table)": "recording=a table of sweep: must be a recording, as run",
+    "ratio(ds, dots=0)": "dots=0: must be a whole number, at least 1",
+    "ratio(ds, dots=0.5)": "dots=0.5: must be a whole number, at least 1",
+    "ratio(ds, layers=[])": r"layers=\[\]: must be a layer or a list of some of prep, layer1, or None for all",
+    "norms(ds, layers=7)": "layers=7: must be a layer or a list of some of prep, layer1",
+    "norms(ds, layers=[7])": "no layer 7 in this recording: it has prep, layer1",
+    "norms(ds, ax=7)": "ax=a int: must be the axes to draw on",
+    "curves({})": r"runs=\{\}: must be a recording, or at least one name with its recording",
+    "curves([])": r"recordings=\[\]: must be a recording or a list of them",
+    "curves(ds, quantity=['loss'])": r"quantity=\['loss'\]: must be one of",
+    "curves(ds.drop_vars('test_loss'), quantity='test_loss')": "a recording without test_loss: must have it",
+    "prediction(ds, layer=7)": "layer=7: must be the name of a layer, or None for all",
+    "prediction(ds, layer=['prep'])": r"layer=\['prep'\]: must be the name of a layer",
+    "prediction(ds, layer='layer9')": "no layer layer9 in this recording",
+    "prediction(ds, c='guessed')": "c='guessed': must be 'measured', 'constant' or 'correlated', or a list",
+    "prediction(ds, c=None)": "c=None: must be 'measured', 'constant' or 'correlated', or a list",
+    "memory(ds, starts=[0])": r"starts=\[0\]: must be a list of numbers > 0",
+    "memory(ds, starts=1)": "starts=1: must be a list of numbers > 0",
+    "figure(foo=1)": r"figure\(foo=...\): must be an argument of plt.subplots: nrows, ncols, .*figsize",
+    "ratio(at_once)": "one diverged at step 0, nothing to draw: must be runs that took a step",
+    "norms([ds, at_once])": "one diverged at step 0, nothing to draw: must be runs that took a step",
+    "curves({'a': at_once})": "one diverged at step 0, nothing to draw: must be runs that took a step",
+    "landscape(ds)": "accuracy=a Dataset: must be a DataArray of two dimensions, lr and another",
+    "landscape(None)": "accuracy=a NoneType: must be a DataArray of two dimensions",
+    "tuning(ds.w2)": "accuracy=a DataArray of step, layer: must be a DataArray of two dimensions, model and lr",
+    "landscape(grid * np.nan)": "accuracy: no value is a number, must have at least one",
+    "landscape(grid.assign_coords(lr=[0.0, 1.0]))": r"lr=\[0.0, 1.0\]: must be positive numbers, the axis is log",
+}
+
+
+@pytest.mark.parametrize("call", BAD)
+def test_a_bad_value_is_named_and_leaves_no_figure(call):
+    ds, table = made_up(), xr.Dataset({"provenance": ("lr", ["{}"])}, {"lr": [0.1]}, {"config": "{}"})
+    grid = xr.DataArray([[0.5, 0.6]], {"batch_size": [32], "lr": [0.1, 0.2]}, ["batch_size", "lr"])
+    values = dict(plots=plots, rd=rd, np=np, ds=ds, table=table, grid=grid, at_once=ds.assign_attrs(diverged_at=0))
+    with pytest.raises((TypeError, ValueError), match=BAD[call]):
+        eval(f"plots.{call}", values)
+    assert plt.get_fignums() == []
+
+
+def noted(ax):
+    return [text.get_text() for text in ax.texts if "diverged" in text.get_text() or "learn" in text.get_text()]
+
+
+def test_that_a_run_diverged_or_does_not_learn_is_said_in_the_figure(seeds):
+    ended = seeds[0].assign_attrs(diverged_at=60)
+    stays = seeds[0].assign(loss=("step", np.full(seeds[0].sizes["step"], np.log(10))),
+                            accuracy=("step", np.full(seeds[0].sizes["step"], 0.1)))  # fmt: skip
+    for name in SEEDED:
+        assert noted(SEEDED[name](seeds[0])) == []
+        of = "the book: " if name == "verdict" else ""
+        assert noted(SEEDED[name](ended)) == [f"{of}diverged at step 60"]
+        assert noted(SEEDED[name](stays)) == [f"{of}does not learn: loss stays at 2.303"]
+        plt.close("all")
+    assert noted(plots.norms([seeds[0], seeds[1].assign_attrs(diverged_at=60)])) == ["1 of 2: diverged at step 60"]
+    assert noted(plots.curves({"hot": ended, "cold": seeds[1:]})) == ["hot: diverged at step 60"]
+    assert "This run does not learn: loss" in plots.verdict(stays, seeds).get_title("left").replace("\n", " ")
+
+
+@pytest.mark.parametrize("changes", [dict(momentum=0.0), dict(optimizer="nesterov")], ids=str)
+def test_a_network_without_gradients_is_drawn(changes):
+    ds = rd.run(rd.Config.smoke(lr=1.0, weight_decay=1.0, **changes), progress=False)
+    assert float(ds.g2.min()) == 0 and np.isnan(measure.cosine(ds)).any()
+    measure.acceptance(ds)
+    for name in SEEDED:
+        assert noted(SEEDED[name](ds))
+        plt.close("all")
+    (said,) = (text.get_text() for text in plots.cosine(ds.assign(wg=0 * ds.wg, g2=0 * ds.g2)).texts[:1])
+    assert said == "rms of all steps: none, all gradients are 0"
+
+
+def test_a_run_that_stands_still_is_drawn():
+    ds = made_up(rd.Config(lr=0.0, momentum=0.0))
+    for draw in (plots.growth, plots.balance, plots.norms, plots.ratio):
+        draw(ds)
+
+
+@pytest.mark.parametrize("recordings", [lambda ds: ds, lambda ds: [ds], lambda ds: {"a": ds}, lambda ds: {"a": (ds,)}])
+def test_epochs_are_those_of_the_whole_run(seeds, recordings):
+    (line,) = plots.curves(recordings(seeds[0].assign_attrs(diverged_at=60)), quantity="loss").lines
+    assert line.get_xdata()[-1] == 60 * 6 / 120
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_that_diverged_at_once_is_drawn(seeds, steps):
+    for name in SEEDED:
+        assert noted(SEEDED[name](seeds[0].assign_attrs(diverged_at=steps)))
+        plt.close("all")
+
+
+def test_a_run_that_took_no_step_is_named_beside_others(seeds):
+    none = seeds[0].assign_attrs(diverged_at=0)
+    assert noted(plots.ratio([seeds[0], none])) == ["1 of 2: diverged at step 0"]
+    assert noted(plots.curves({"a": seeds, "b": none})) == ["b: diverged at step 0"]
+    assert plots.verdict(none, seeds).get_title("left").startswith("This run diverged at step 0 of")
+
+
+def test_a_band_of_different_images_or_meaning_is_warned_of(seeds):
+    one, other = (ds.assign_attrs(dataset=name, dataset_digest=name[-2:]) for ds, name in
+                  zip(seeds, ("CIFAR-10", "CIFAR-10 (JPEG)")))  # fmt: skip
+    with pytest.warns(UserWarning, match=r"^a band of recordings of 2 data sets: CIFAR-10, CIFAR-10 \(JPEG\)$"):
+        plots.norms([one, other])
+    with pytest.warns(UserWarning, match="^a band of recordings of 2 training semantics: 1, 2$"):
+        plots.norms([one, seeds[1].assign_attrs(one.attrs, config=seeds[1].attrs["config"], semantics=2)])
+    plots.norms([one, one])
 
 
 def test_style_is_a_context():

@@ -535,26 +535,128 @@ def test_labelled_arrays_keep_their_labels():
     assert theory.drift(w2, lr, 5e-4).shape == (2,)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: theory.lars_rate(0.4, 5e-4, 1.2), r"momentum=1.2: must be in \[0, 1\)"),
-        (lambda: theory.lars_rate(-0.4, 5e-4), "lr=-0.4: must be ≥ 0"),
-        (lambda: theory.shrink(1.0, 0.4, -1e-4), "weight_decay=-0.0001: must be ≥ 0"),
-        (lambda: theory.norm_recurrence(1.0, 1.0, [0.1], np.nan), "weight_decay=nan: must be ≥ 0"),
-        (lambda: theory.master_ode([0.1], 0.0), "weight_decay=0.0: must be > 0"),
-        (lambda: theory.update_rate(0.4, 5e-4, optimizer="adam"), "optimizer='adam': must be"),
-        (
-            lambda: theory.lars_rate(0.4, 5e-4, optimizer="lars"),
-            "^optimizer='lars': must be 'sgd', 'nesterov' or 'sgdw'$",
-        ),
-        (lambda: theory.moments(1.0, 1.0, [0.1], 0.0, optimizer="adam"), "must be .*, 'sgdw' or 'lars'$"),
-        (lambda: theory.corrected_rate(0.4, 5e-4, optimizer="sgdw"), "optimizer='sgdw': must be"),
-    ],
-)
-def test_a_bad_value_is_named_with_what_is_allowed(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+NO_SERIES = "must be a series of at least one step"
+BAD = {
+    "lars_rate(0.4, 5e-4, 1.2)": r"momentum=1.2: must be in \[0, 1\)",
+    "lars_rate(0.4, 5e-4, [0.9, 1.0])": r"momentum\[1\]=1.0: must be in \[0, 1\)",
+    "lars_rate(-0.4, 5e-4)": "lr=-0.4: must be ≥ 0 and finite",
+    "lars_rate(np.inf, 5e-4)": "lr=inf: must be ≥ 0 and finite",
+    "lars_rate([0.1, nan], 5e-4)": r"lr\[1\]=nan: must be ≥ 0 and finite",
+    "lars_rate('0.4', 5e-4)": "lr='0.4': must be a real number or an array of real numbers, ≥ 0 and finite",
+    "lars_rate(None, 5e-4)": "lr=None: must be a real number",
+    "lars_rate(0.4 + 1j, 5e-4)": r"lr=\(0.4\+1j\): must be a real number",
+    "lars_rate(True, 5e-4)": "lr=True: must be a real number",
+    "lars_rate([[1], [1, 2]], 5e-4)": r"lr=\[\[1\], \[1, 2\]\]: must be a real number",
+    "lars_rate({}, 5e-4)": r"lr=\{\}: must be a real number",
+    "decay(1, lr=-1, weight_decay=5e-4)": "lr=-1: must be ≥ 0",
+    "decay('w', 1, 1)": "w='w': must be a real number or an array of real numbers, finite",
+    "descend(1, nan, 1)": "g=nan: must be finite",
+    "norm_after_decay(-1, 1, 5e-4)": "w2=-1: must be ≥ 0",
+    "norm_after_gradient(1, -1, 1)": "g2=-1: must be ≥ 0",
+    "growth(g2=-1, lr=1)": "g2=-1: must be ≥ 0",
+    "growth(1, -1)": "lr=-1: must be ≥ 0",
+    "shrink(1.0, 0.4, -1e-4)": "weight_decay=-0.0001: must be ≥ 0",
+    "lars_step([1, 2], [2, 1], -1)": "lr=-1: must be ≥ 0",
+    "lars_momentum_step([1, 2], [0, 0], [2, 1], 1, 1)": r"momentum=1: must be in \[0, 1\)",
+    "equilibrium_norm(-1, 0.4, 5e-4)": "c=-1: must be ≥ 0",
+    "equilibrium_norm(1, 0, 0)": "lr=0 and weight_decay=0: must not both be 0",
+    "equilibrium_ratio([0.1, 0], 0)": "lr=0 and weight_decay=0: must not both be 0",
+    "trust_ratio(0, 0)": "lr=0 and weight_decay=0: must not both be 0",
+    "lars_rate(5, 0.5, exact=True)": "lr \\* weight_decay=2.5: must be ≤ 2 with optimizer='sgd' and this momentum",
+    "lars_rate([1, 8], 0.5, 0.9, exact=True)": r"lr \* weight_decay=4: must be ≤ 3.8 with",
+    "equilibrium_norm(1, 3, 1, 0.5, optimizer='nesterov', exact=True)": "=3: must be ≤ 1.5 with optimizer='nesterov'",
+    "trust_ratio(3, 1, optimizer='sgdw', exact=True)": "=3: must be ≤ 2 with optimizer='sgdw'",
+    "rotation_angle(3, 1, exact=True)": "=3: must be ≤ 2 with",
+    "update_rate(3, 1, exact=True)": "=3: must be ≤ 2 with",
+    "time_constant(3, 1, exact=True)": "=3: must be ≤ 2 with",
+    "norm_multipliers(3, 1)": "=3: must be ≤ 2 with",
+    "ringing([0.1, 0.2], 5e-4, 0.9)": r"lr of shape \(2,\): must be a number here, not an array",
+    "memory(0.1, 5e-4)": f"lr_t=0.1: {NO_SERIES}",
+    "equilibrium_lost(0, 5e-4)": "slope=0: must be > 0 and finite",
+    "equilibrium_lost(-1, 5e-4)": "slope=-1: must be > 0 and finite",
+    "moments(1, 1, 0.1, 5e-4)": f"lr_t=0.1: {NO_SERIES}",
+    "moments(1, 1, [], 5e-4)": f"lr_t=\\[\\]: {NO_SERIES}",
+    "moments(0, 1, [0.1], 5e-4)": "w2_0=0: must be > 0",
+    "moments([1, -1], 1, [0.1], 5e-4)": r"w2_0\[1\]=-1: must be > 0",
+    "moments(1, -1, [0.1], 5e-4)": "c=-1: must be ≥ 0",
+    "moments(1, [1, 2, 3], [0.1, 0.2], 5e-4)": r"lr_t of shape \(2,\), c of \(3,\), \|w_0\|² of \(\): must be \[T\] or",
+    "norm_recurrence(1.0, 1.0, [0.1], nan)": "weight_decay=nan: must be ≥ 0",
+    "master_ode([0.1], 0.0)": "weight_decay=0.0: must be > 0",
+    "master_ode([0, 0.1], 5e-4, z0=1)": "=0: must be > 0 at the first step, its equilibrium is the start",
+    "master_ode([0, 0], 5e-4)": "=0: must be > 0 at some step, its equilibrium is the start",
+    "master_ode([0.1], 5e-4, z0=0)": "z0=0: must be > 0",
+    "master_ode([0.1], 5e-4, w2_0=-1)": "w2_0=-1: must be > 0",
+    "master_ode([0.1], 5e-4, w2_0=1, z0=1)": "z0=1: must be None where w2_0 is given",
+    "drift([1, 2], [0.1], 5e-4)": r"w2 of shape \(2,\) and lr_t of \(1,\): must be series of the same steps",
+    "drift([1], [0.1], 5e-4)": "must be series of the same steps, at least two",
+    "drift([1, 2], [0.1, 0.1], 0)": "lr_t \\* weight_decay \\* w2=0: must be > 0 at some step",
+    "kappa_from_chi(1.5, 0.9)": "chi=1.5: must be in",
+    "corrected_rate(0.4, 5e-4, 0.9, kappa=-1)": "kappa=-1.0: must be > −1/",
+    "corrected_rate(0.4, 5e-4, 0.9, drift=-2)": "drift=-2: must be ≥ −1",
+    "corrected_rate(0.4, 5e-4, optimizer='sgdw')": "optimizer='sgdw': must be",
+    "adamw(0, 0.4, 5e-4)": "weights=0: must be > 0",
+    "update_rate(0.4, 5e-4, optimizer='adam')": "optimizer='adam': must be",
+    "update_rate(0.4, 5e-4, optimizer=['sgd'])": r"optimizer=\['sgd'\]: must be",
+    "lars_rate(0.4, 5e-4, optimizer='lars')": "optimizer='lars': must be 'sgd', 'nesterov' or 'sgdw'$",
+    "moments(1.0, 1.0, [0.1], 0.0, optimizer='adam')": "must be .*, 'sgdw' or 'lars'$",
+}
+
+
+@pytest.mark.parametrize("call", BAD)
+def test_a_bad_value_is_named_with_what_is_allowed(call):
+    with pytest.raises(ValueError, match=f"^.*{BAD[call]}") as raised:
+        eval(f"theory.{call}", {"theory": theory, "np": np, "nan": np.nan})
+    assert "\n" not in str(raised.value)
+
+
+LISTS = [  # A is a list, a tuple or an array
+    "decay(A([1, 2]), 0.1, 0.5)", "descend(A([1, 2]), A([3, 4]), 0.1)", "norm_after_decay(A([1, 2]), A([0.1, 1]), 1)",
+    "norm_after_gradient(A([1, 2]), A([1, 2]), A([0.1, 0.2]))", "growth(A([1, 2]), A([0.1, 0.2]))",
+    "shrink(A([1, 2]), 0.1, A([1e-4, 1]))", "equilibrium_ratio(A([0.1, 0.2]), 5e-4)", "trust_ratio(1, A([0.1, 5e-4]))",
+    "equilibrium_norm(A([1, 2]), 0.1, 5e-4)", "lars_step(A([1, 2]), A([2, 3]), 0.1)", "lars_rate(A([1, 2]), 5e-4)",
+    "lars_momentum_step(A([1, 2]), A([0, 1]), A([2, 3]), 0.1, 0.9)", "lifetime_rate(A([1, 2]), 5e-4, A([0, 0.9]))",
+    "update_rate(A([1, 2]), 5e-4, A([0, 0.9]))", "rotation_angle(A([1, 2]), 5e-4)", "time_constant(A([1, 2]), 5e-4)",
+    "norm_multipliers(A([1, 2]), 5e-4)", "memory(A([0.1, 0.2]), 5e-4)", "equilibrium_lost(A([1, 2]), 5e-4)",
+    "moments(A([1, 2]), A([[1, 2]]), A([0.1, 0.2]), 5e-4)", "master_ode(A([0.1, 0.2]), A([1, 2]))",
+    "drift(A([[1], [2]]), A([0.1, 0.2]), 5e-4)", "kappa_from_chi(A([0.1, 0.2]), 0.9)",
+    "corrected_rate(1, 1, 0.9, A([0.1]), A([0.2]))", "adamw(A([10, 20]), 0.1, 0.1)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", LISTS)
+def test_lists_and_tuples_are_arrays(call):
+    listed, tupled, expected = (eval(f"theory.{call}", {"theory": theory, "A": A}) for A in (list, tuple, np.array))
+    for found in (listed, tupled):
+        for one, same in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, same)
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    torch = pytest.importorskip("torch")
+    same = theory.lars_rate(0.5, 0.25, 0.5)
+    for kind in (np.float64, np.float32, torch.tensor, np.array):
+        assert_allclose(theory.lars_rate(kind(0.5), kind(0.25), kind(0.5)), same, rtol=1e-6)
+    assert theory.lars_rate(torch.tensor([0.5, 1.0]), 0.25).shape == (2,)
+    with pytest.raises(ValueError, match=r"lr=tensor\(0.5.* must be a real number"):
+        theory.lars_rate(torch.tensor(0.5, requires_grad=True), 0.25)
+
+
+def test_gaps_of_a_recording_stay_gaps():
+    w2 = np.array([1.0, np.inf, np.nan])
+    np.testing.assert_array_equal(theory.growth(w2, 2.0), [4, np.inf, np.nan])
+    assert np.isnan(theory.norm_recurrence([1.0, np.nan], 1.0, [0.1, 0.1], 5e-4)[:, 1]).all()
+    c = np.array([1.0, np.nan, 1.0])
+    assert np.isnan(theory.master_ode(np.full(3, 0.1), 5e-4, c=c, w2_0=1.0)[1:]).all()
+
+
+def test_what_does_not_decay_is_never_in_equilibrium():
+    assert theory.equilibrium_lost(0.1, 0.0) == np.inf
+
+
+def test_lars_without_a_gradient_stands_still():
+    np.testing.assert_array_equal(theory.lars_step([1.0, 2.0], [0.0, 0.0], 0.1), [1, 2])
+    w, v = theory.lars_momentum_step([1.0, 2.0], [0.0, 0.0], [0.0, 0.0], 0.1, 0.9)
+    assert w.tolist() == [1, 2] and v.tolist() == [0, 0]
 
 
 def test_examples_in_docstrings():

@@ -29,7 +29,7 @@ VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the sy
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
 LEFT = 3600  # seconds after which an unfinished file is nobody's
-_SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
+SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
 
 
 class Damaged(ValueError):
@@ -51,7 +51,8 @@ def cache_dir() -> Path:
 class _Call:
     write: bool = True
     waiting: object = None
-    said: set = field(default_factory=set)
+    said: set = field(default_factory=set)  # reasons for which the cache is of no use
+    unread: set = field(default_factory=set)  # files that are there, and could not be read
 
 
 _CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
@@ -65,12 +66,12 @@ def call(*, write=None, waiting=None):
     waiting: called as waiting(path) every 0.2 s while another process makes what is needed; what it raises ends that.
     """
     outer = _CALL.get()
-    here = _Call(said=outer.said if outer else set())
+    here = _Call(said=outer.said, unread=outer.unread) if outer else _Call()
     here.write = write if write is not None else outer.write if outer else True
     here.waiting = waiting or (outer.waiting if outer else None)
     token = _CALL.set(here)
     try:
-        yield
+        yield here
     finally:
         _CALL.reset(token)
 
@@ -97,7 +98,7 @@ def seal(content: bytes) -> bytes:
 
 def unseal(content: bytes) -> bytes:
     """Return the content without its seal, or raise `Damaged`. White space after the seal does no harm."""
-    found = _SEAL.search(content, max(0, len(content) - 100))
+    found = SEAL.search(content, max(0, len(content) - 100))
     if not found:
         raise Damaged("it has no checksum at its end, as files of this package have")
     if hashlib.sha256(memoryview(content)[: found.start()]).hexdigest().encode() != found[1]:
@@ -125,7 +126,7 @@ def write(path: Path, content: bytes) -> None:
 
 def remember(path: Path, content: bytes) -> bool:
     """Write a file of the cache, if the call may; return whether it is there now. That it cannot be is a warning."""
-    if not _now().write:
+    if not _now().write or path in _now().unread:
         return False
     try:
         write(path, content)
@@ -135,22 +136,35 @@ def remember(path: Path, content: bytes) -> bool:
     return True
 
 
+def read(path: Path) -> bytes | None:
+    """Return the bytes of a file of the cache, with their seal, or None if there are none, or they cannot be read.
+
+    The bytes are read once, without a lock: whoever else has the file open is not in the way. That they cannot be read
+    is a warning, and says nothing about the file: it is not replaced.
+
+    Raises:
+        IsADirectoryError: a folder is in its place.
+    """
+    if os.path.isdir(path):  # on Windows an error of permission
+        raise IsADirectoryError(f"{path}: a folder is where a file of the cache should be; move it away")
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        unusable(path, error)
+        _now().unread.add(path)
+        return None
+
+
 def recall(path: Path) -> bytes | None:
-    """Return the content of a file of the cache, or None if it is not there or cannot be read (a warning).
+    """Return the content of a file of the cache, without its seal, or None; as `read`, and
 
     Raises:
         Damaged: it is not as it was written.
-        IsADirectoryError: a folder is in its place.
     """
-    try:
-        return unseal(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{path}: a folder is where a file of the cache should be; move it away") from None
-    except OSError as error:
-        unusable(path, error)
-        return None
+    file = read(path)
+    return file if file is None else unseal(file)
 
 
 def _make_folder(folder: Path) -> None:
@@ -199,7 +213,7 @@ def turn(path: Path):
 @contextlib.contextmanager
 def _held(path):
     _make_folder(path.parent)
-    file, mode = f"{path}.lock", path.parent.stat().st_mode & 0o666
+    file, mode = f"{path}.lock", path.parent.stat().st_mode & 0o666 | 0o600
     try:
         lock = FileLock(file, mode=mode, fallback_to_soft=False)
     except TypeError:  # an older filelock, which has no other way
@@ -216,3 +230,37 @@ def _held(path):
         yield
     finally:
         lock.release()
+
+
+# What is there
+KINDS = ("runs", "images", "downloads")
+
+
+def files(kind: str) -> dict[Path, int]:
+    """Return the files of a kind and their sizes in bytes: "runs", "images" (decoded or drawn), "downloads".
+
+    Locks, and what processes that were killed have left, belong to their kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+    folder = cache_dir() / ("runs" if kind == "runs" else "datasets")
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        decoded = ".npz" in path.name
+        if path.is_file() and (kind == "runs" or decoded == (kind == "images")):
+            found[path] = path.stat().st_size
+    return found
+
+
+def clear(kind: str) -> dict[Path, int]:
+    """Remove the files of a kind; return those that were removed, and their sizes. What is being made now stays."""
+    removed = {}
+    for lock in [path for path in files(kind) if path.suffix == ".lock"]:
+        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+            removed[lock] = 0
+    busy = [path.name.removesuffix(".lock") for path in files(kind) if path.suffix == ".lock" and path not in removed]
+    for path, size in files(kind).items():
+        if not any(name in path.name for name in busy):
+            path.unlink(missing_ok=True)
+            removed[path] = size
+    return removed

@@ -2,7 +2,8 @@
 
 Every function takes a recording (an xarray.Dataset, see `recording`) and returns DataArrays that know their symbol,
 name and unit. State is before step t, as recorded: w = w_t, v = v_{t-1}. λ, α, ρ are the run's own. A run that
-diverged counts up to the last step at which its loss was finite.
+diverged counts up to the last step at which its loss was finite. A step that a loss scaler left out (float16) moved
+nothing: it adds nothing to sums, and is not in means.
 
 Two conventions serve all of it:
     SMOOTH  series are averaged over 50 steps, centered; an exponential mean would lag behind by its own length.
@@ -12,17 +13,53 @@ Two conventions serve all of it:
 
 from __future__ import annotations
 
+import functools
+import inspect
+import numbers
+
 import numpy as np
 import xarray as xr
 
 from . import theory
-from .recording import config
+from .recording import QUANTITIES, config
 
 SMOOTH = 50
 WINDOW = (0.25, 0.75)
 
 
 # Tools
+def checked(ds):
+    """Return a recording; of anything else say what it must be."""
+    if not isinstance(ds, xr.Dataset):
+        plain = ds is None or isinstance(ds, (str, numbers.Number))
+        shown = repr(ds) if plain else f"a {type(ds).__name__}"
+        raise TypeError(f"recording={shown}: must be an xarray.Dataset, a recording as run(config) returns it")
+    if "config" not in ds.attrs or "step" not in ds.dims:
+        shown = "a table of sweep" if "provenance" in ds else "a Dataset without steps and a config"
+        raise ValueError(f"recording={shown}: must be a recording, as run(config) returns it")
+    return ds
+
+
+def _of_recording(function):
+    """Let the function see recordings alone, and say what one of them lacks."""
+
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        ds = checked(next(iter(signature.bind(*args, **kwargs).arguments.values())))
+        try:
+            return function(*args, **kwargs)
+        except AttributeError as error:
+            if error.name not in QUANTITIES or error.name in ds:
+                raise
+            said = f"{function.__name__} of a recording without {error.name}, the {QUANTITIES[error.name][1]}"
+            raise ValueError(f"{said}: must have it, as run(config) returns it") from None
+
+    return called
+
+
+@_of_recording
 def alive(ds):
     """Return the steps before a run diverged: all of them, mostly."""
     end = int(ds.attrs.get("diverged_at", -1))
@@ -30,9 +67,19 @@ def alive(ds):
 
 
 def window(ds, share=WINDOW):
-    """Return the steps from 25 % to 75 % of a recording, or of any share of it."""
-    first, last = (round(part * ds.sizes["step"]) for part in share)
-    return ds.isel(step=slice(first, last))
+    """Return the steps from 25 % to 75 % of a recording or a series, or of any share of it."""
+    if "step" not in getattr(ds, "dims", ()):
+        raise TypeError(f"a {type(ds).__name__} without steps: must be a recording, or a series of one")
+    try:
+        start, end = (float(part) for part in share)
+    except (TypeError, ValueError):
+        start = end = np.nan
+    if not 0 <= start < end <= 1:
+        raise ValueError(f"share={share!r}: must be two numbers, 0 ≤ first < last ≤ 1")
+    steps = ds.sizes["step"]
+    if round(start * steps) >= round(end * steps):
+        raise ValueError(f"share={share!r}: must hold at least one step, of {steps} it holds none")
+    return ds.isel(step=slice(round(start * steps), round(end * steps)))
 
 
 def smooth(series, steps=SMOOTH):
@@ -40,6 +87,8 @@ def smooth(series, steps=SMOOTH):
 
     Means of growth and of shrink over the same steps still telescope. Cost: two cumulative sums.
     """
+    if steps is not None and (not isinstance(steps, numbers.Integral) or steps < 0):
+        raise ValueError(f"steps={steps!r}: must be a whole number, or None to leave the series as it is")
     if steps is None or steps <= 1:
         return series
     axis, n = series.get_axis_num("step"), series.sizes["step"]
@@ -55,6 +104,56 @@ def smooth(series, steps=SMOOTH):
     count = totals(there.astype(float))
     mean = np.where(count > 0, totals(np.where(there, x, 0.0)) / np.maximum(count, 1), np.nan)
     return series.copy(data=np.moveaxis(mean, 0, axis))
+
+
+def moved(series, ds, still=np.nan):
+    """Return a series of a recording with `still` at the steps that a loss scaler left out."""
+    return series.where(ds.skipped != 1, still) if "skipped" in ds else series
+
+
+@_of_recording
+def dead(ds) -> bool:
+    """Return whether a network does not learn: over the last quarter of its run it guesses, whatever the image is.
+
+    That is to say: λ > 0, the training loss is ln K for a whole number K ≥ 2 of classes, to within 0.01 nat (root mean
+    square over the steps), and the training accuracy is 1/K, to within four standard deviations of so many guesses. A
+    run that diverged, or of which fewer than 16 steps are known, is not called dead.
+    """
+    known = ds.isel(step=np.flatnonzero(np.isfinite(ds.loss)))
+    steps = known.sizes["step"]
+    if int(ds.attrs.get("diverged_at", -1)) >= 0 or steps < 16:
+        return False
+    end = known[["loss", "accuracy", "lr"]].isel(step=slice(steps - steps // 4, None)).astype(float)
+    classes = max(2.0, float(np.round(np.exp(np.minimum(end.loss.mean(), 20)))))
+    guesses = config(ds).batch_size * end.sizes["step"]
+    chance, noise = 1 / classes, np.sqrt((1 - 1 / classes) / classes / guesses)
+    stays = rms(end.loss - np.log(classes)) < 0.01 and abs(end.accuracy.mean() - chance) < 4 * noise
+    return bool(stays and (end.lr > 0).all())
+
+
+@_of_recording
+def fate(ds) -> str:
+    """Say that a run diverged, or does not learn, and at which step or loss; "" if it is well."""
+    end = int(ds.attrs.get("diverged_at", -1))
+    if end >= 0:
+        return f"diverged at step {end}"
+    if not {"loss", "accuracy", "lr"} <= {*ds} or not dead(ds):
+        return ""
+    steps = ds.sizes["step"]
+    return f"does not learn: loss stays at {float(ds.loss[steps - steps // 4 :].astype(float).mean()):.3f}"
+
+
+def images(recordings) -> dict:
+    """Return the data sets that recordings are of, digest → name, with the digest in the name if two have the same."""
+    found = {ds.attrs["dataset_digest"]: ds.attrs.get("dataset", "images") for ds in recordings
+             if "dataset_digest" in ds.attrs}  # fmt: skip
+    names = list(found.values())
+    return {digest: f"{name} ({digest})" if names.count(name) > 1 else name for digest, name in found.items()}
+
+
+def semantics(ds) -> int:
+    """Return by which meaning of a configuration a recording was made; those that do not say are of the first."""
+    return int(ds.attrs.get("semantics", 1))
 
 
 def _named(array, name, symbol, long_name, units):
@@ -75,6 +174,23 @@ def _sgd(ds, what):
     return c, ds.lr.astype(float)
 
 
+def _positive(c, what, *names):
+    """Refuse a run of which a quantity is relative to something that is 0."""
+    for name in names:
+        if getattr(c, name) == 0:
+            said = {"weight_decay": f"{what} is relative to the decay", "lr": "nothing moves"}[name]
+            raise ValueError(f"{what} of a run with {name}=0.0: must be > 0, {said}")
+
+
+def _whole(ds, what, least=1):
+    """Return the steps before a run diverged, if there are enough."""
+    ds, end = alive(ds), int(ds.attrs.get("diverged_at", -1))
+    if (steps := ds.sizes["step"]) < least:
+        reason = f" that diverged at step {end}" if end >= 0 else ""
+        raise ValueError(f"{what} of a run{reason} with {steps} steps before: must be at least {least}")
+    return ds
+
+
 def _overlap(c):
     """What multiplies 2 d·v: ρ for heavy ball, ρ² for Nesterov."""
     return c.momentum**2 if c.optimizer == "nesterov" else c.momentum
@@ -86,6 +202,7 @@ def _before(v2):
 
 
 # The two motions of the norm: figures 1 to 4
+@_of_recording
 def shrink(ds):
     """Return what decay takes from the squared norm in each step, u² [step, layer]. Equation (1′), exact.
 
@@ -101,9 +218,10 @@ def shrink(ds):
         symbol, amount = "(2λα − λ²α²)|w|²", theory.shrink(ds.w2.astype(float), lr, c.weight_decay)
     else:
         symbol, amount = "2λα|w|²/(1 − ρ)", 2 * lr * c.weight_decay / (1 - c.momentum) * ds.w2.astype(float)
-    return _named(amount, "shrink", symbol, "shrink", "u²")
+    return _named(moved(amount, ds, 0.0), "shrink", symbol, "shrink", "u²")
 
 
+@_of_recording
 def growth(ds):
     """Return what the gradient adds to the squared norm in each step, u² [step, layer]. Equation (2′), exact.
 
@@ -117,9 +235,10 @@ def growth(ds):
         power = "²" if c.optimizer == "nesterov" else ""
         symbol = f"λ²(|d|² + 2ρ{power} d·v)/(1 − ρ)²"
         amount = (lr / (1 - c.momentum)) ** 2 * (ds.d2 + 2 * _overlap(c) * ds.dv).astype(float)
-    return _named(amount, "growth", symbol, "growth", "u²")
+    return _named(moved(amount, ds, 0.0), "growth", symbol, "growth", "u²")
 
 
+@_of_recording
 def norm(ds):
     """Return |w|²/|w_0|² [step, layer]."""
     return _named(ds.w2.astype(float) / first(ds.w2), "norm", "|w|²", "squared norm", "|w₀|²")
@@ -127,24 +246,32 @@ def norm(ds):
 
 def first(series):
     """Return the first step of a series, float64 [layer]."""
+    if series.sizes["step"] == 0:
+        raise ValueError("a series of no steps: must have at least one; the run may have diverged at once")
     return series.isel(step=0, drop=True).astype(float)
 
 
+@_of_recording
 def applied_norm(ds):
     """Return |z|², z = w − λ'ρv, λ' = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
     c, lr = _sgd(ds, "applied_norm")
     a = lr * _overlap(c) / (1 - c.momentum)
-    z2 = ds.w2.astype(float) - 2 * a * ds.wv + a**2 * _before(ds.v2)
+    z2 = ds.w2.astype(float)
+    if c.momentum:
+        z2 = z2 - 2 * a * ds.wv + a**2 * _before(ds.v2)
     return _named(z2, "applied_norm", "|z|²", "squared norm with every gradient fully applied", "u²")
 
 
+@_of_recording
 def radial(ds):
     """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
     c, lr = _sgd(ds, "radial")
-    return _named(-2 * lr * (1 - lr * c.weight_decay) * ds.wg, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
+    amount = moved(-2 * lr * (1 - lr * c.weight_decay) * ds.wg, ds, 0.0)
+    return _named(amount, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
 
 
 # Dots and line: figures 5 and 7
+@_of_recording
 def rate(ds):
     """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
 
@@ -157,6 +284,7 @@ def rate(ds):
     return _named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
 
 
+@_of_recording
 def line(ds):
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
     c = config(ds)
@@ -164,32 +292,39 @@ def line(ds):
     return _named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
 
+@_of_recording
 def z(ds, steps=None):
     """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
 
     With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums.
     """
     c, lr = _sgd(ds, "z")
-    if c.weight_decay == 0:
-        raise ValueError("z of a run with weight_decay=0.0: must be > 0, z is relative to the decay")
-    top = smooth((lr**2 * ds.g2).transpose(*ds.w2.dims), steps)
-    bottom = smooth((2 * c.weight_decay * (1 - c.momentum) * lr * ds.w2).transpose(*ds.w2.dims), steps)
+    _positive(c, "z", "weight_decay", "lr")
+    top, bottom = (lr**2 * ds.g2), (2 * c.weight_decay * (1 - c.momentum) * lr * ds.w2)
+    top, bottom = (smooth(moved(part.transpose(*ds.w2.dims), ds), steps) for part in (top, bottom))
     return _named(top / bottom, "z", "z", "(dots over line)²", "1")
 
 
 # Angles
+@_of_recording
 def cosine(ds):
-    """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out."""
-    value = ds.wg.astype(float) / np.sqrt(ds.w2.astype(float) * ds.g2)
+    """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out.
+
+    Not a number where |w| or |g| is 0, also if that is of rounding, as in a network that no longer learns.
+    """
+    size = ds.w2.astype(float) * ds.g2
+    value = ds.wg.astype(float) / np.sqrt(size.where(size > 0))
     return _named(value, "cosine", "cos(w, g)", "cosine of weights and gradient", "1")
 
 
+@_of_recording
 def correlation(ds):
     """Return χ = g·v/(|g||v|), v the momentum before the step [step, layer]; not a number at the first step."""
     value = ds.gv.astype(float) / np.sqrt(ds.g2.astype(float) * _before(ds.v2))
     return _named(value, "correlation", "χ", "cosine of gradient and momentum", "1")
 
 
+@_of_recording
 def rotation(ds):
     """Return the angle between w_t and w_{t+1}, rad [step − 1, layer].
 
@@ -208,30 +343,37 @@ def rms(series, dims="step"):
 
 
 # Numbers of a whole run, one a layer
+@_of_recording
 def drift(ds, share=WINDOW):
     """Return δ, the motion of |w|² relative to its decay, a mean over the steps of a window [layer].
 
         δ = mean of (1 − ρ)(|w_{t+1}|² − |w_t|²)/(2λα|w_t|²)
     Plain SGD: the mean of z is 1 + δ − λα/2, if w·g = 0. An identity, derived.
     """
-    ds = alive(ds)
     c, lr = _sgd(ds, "drift")
+    _positive(c, "drift", "weight_decay", "lr")
+    ds = _whole(ds, "drift", 2)
+    lr = ds.lr.astype(float)
     change = ds.w2.astype(float).shift(step=-1) - ds.w2
-    value = window((1 - c.momentum) * change / (2 * lr * c.weight_decay * ds.w2), share).mean("step")
+    value = moved((1 - c.momentum) * change / (2 * lr * c.weight_decay * ds.w2), ds)
+    value = window(value, share).mean("step")
     return _named(value, "drift", "δ", "drift of |w|² relative to its decay", "1")
 
 
+@_of_recording
 def kappa(ds, share=WINDOW):
     """Return κ = E[d·v]/E[|d|²], v the momentum before the step, over a window [layer]. 0 for orthogonal batches.
 
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
     """
-    part = window(alive(ds), share)
+    _positive(config(ds), "kappa", "lr")
+    part = window(_whole(ds, "kappa"), share)
     weight = part.lr / part.w2.astype(float)
-    value = (weight * part.dv).sum("step") / (weight * part.d2).sum("step")
+    value = moved(weight * part.dv, part).sum("step") / moved(weight * part.d2, part).sum("step")
     return _named(value, "kappa", "κ", "correlation of d with the momentum", "1")
 
 
+@_of_recording
 def telescoping(ds):
     """Add up all changes of |w|², and compare with the difference of its ends. Exact bookkeeping of a whole run.
 
@@ -245,12 +387,13 @@ def telescoping(ds):
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = alive(ds), config(ds)
+    ds, c = _whole(ds, "telescoping", 2), config(ds)
+    _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
     lr, a, rho = rest.lr, c.weight_decay, c.momentum
     if _is_lars(ds):
-        add = rest.u2 - 2 * rest.lars_lr * rho * rest.wv
+        add = rest.u2 - (2 * rest.lars_lr * rho * rest.wv if rho else 0)
         take = 0 * rest.w2
         radial = -2 * rest.lars_lr * np.sqrt(rest.w2 / rest.g2) * rest.wg
     elif rho == 0:
@@ -260,8 +403,9 @@ def telescoping(ds):
         times = 1 + rho if c.optimizer == "nesterov" else 1.0
         add = rest.u2 - 2 * lr * _overlap(c) * rest.wv
         take, radial = 2 * lr * a * times * rest.w2, -2 * lr * times * rest.wg
-    add, take, radial = add.sum("step"), take.sum("step"), radial.sum("step")
-    whole = (2 * lr * a / (1 - rho) * rest.w2).sum("step") if take.any() else add
+    whole = 2 * lr * a / (1 - rho) * rest.w2
+    add, take, radial, whole = (moved(part, rest, 0.0).sum("step") for part in (add, take, radial, whole))
+    whole = whole if take.any() else add
     out = {
         "change": _named(change, "change", "Δ|w|²", "change of the squared norm", "u²"),
         "growth": _named(add, "growth", "Σ growth", "sum of growth", "u²"),
@@ -273,6 +417,7 @@ def telescoping(ds):
     return xr.Dataset(out)
 
 
+@_of_recording
 def acceptance(ds, share=WINDOW):
     """Return what theory and recording must agree on, over a window, for every layer [layer].
 
@@ -286,20 +431,23 @@ def acceptance(ds, share=WINDOW):
     Where a range is expected, attrs have it as `low`, `high`, and `layers`, the number of layers that must be inside
     (of eight). `passed` counts those that are.
     """
-    ds = alive(ds)
-    c, lr = _sgd(ds, "acceptance")
-    rho, delta = c.momentum, drift(ds, share)
+    c, _ = _sgd(ds, "acceptance")
+    _positive(c, "acceptance", "weight_decay", "lr")
+    ds = _whole(ds, "acceptance", 2)
+    rho, delta, lr = c.momentum, drift(ds, share), ds.lr.astype(float)
     raw = np.sqrt(window(z(ds), share).mean("step"))
     out = {"raw": _named(raw, "raw", "√⟨z⟩", "dots over line", "1"), "drift": delta}
     if rho == 0:
-        corrected = raw / np.sqrt(1 + delta)
+        corrected = raw / np.sqrt((1 + delta).where(delta > -1))
     else:
         out["kappa"] = kappa(ds, share)
-        corrected = raw / np.sqrt((1 + delta) / (1 + 2 * _overlap(c) * out["kappa"]))
+        balance = (1 + delta) / (1 + 2 * _overlap(c) * out["kappa"])
+        corrected = raw / np.sqrt(balance.where(balance > 0))  # none of a network that no longer learns
     out["corrected"] = _named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
     if rho > 0 and c.optimizer == "sgd":
-        square = window(lr * ds.v2 / ds.w2.astype(float), share).mean("step") * (1 + rho) / (2 * c.weight_decay)
-        out["update"] = _named(np.sqrt(square / (1 + delta)), "update", "λ|v|/|w|", "update over prediction", "1")
+        square = window(moved(lr * ds.v2 / ds.w2.astype(float), ds), share).mean("step")
+        update = np.sqrt(square * (1 + rho) / (2 * c.weight_decay) / (1 + delta).where(delta > -1))
+        out["update"] = _named(update, "update", "λ|v|/|w|", "update over prediction", "1")
     out["cosine"] = _named(rms(cosine(ds)), "cosine", "rms cos(w, g)", "rms cosine of weights and gradient", "1")
     ranges = {"raw": (0.88, 1.12, 7) if rho == 0 else (0.8, 1.3, 7),
               "corrected": (0.98, 1.02, 8) if rho == 0 else (0.97, 1.03, 8),
@@ -312,12 +460,14 @@ def acceptance(ds, share=WINDOW):
 
 
 # Measured against predicted
+@_of_recording
 def gradient_size(ds, steps=None):
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
     value = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
     return _named(value, "gradient_size", "c", "gradient times weight", "nat")
 
 
+@_of_recording
 def drive(ds):
     """Return c²(1 + 2ρκ) = (|g|² + 2ρ g·v)|w|² [step, layer], nat²: what drives |w|² when batches are correlated.
 
@@ -329,6 +479,7 @@ def drive(ds):
     return _named(value.transpose(*ds.w2.dims), "drive", "c²(1 + 2ρκ)", "c², with correlation", "nat²")
 
 
+@_of_recording
 def predicted(ds, c="measured", steps=SMOOTH):
     """Return |w|² and z as theory has them, from |w_0|² and the size c of the gradients alone [step, layer].
 
@@ -341,19 +492,22 @@ def predicted(ds, c="measured", steps=SMOOTH):
             "correlated": as measured, but the norm is driven by c² + 2ρ(g·v)|w|² (Nesterov ρ²), that is by c²(1 + 2ρκ),
             what is left of c² when successive batches are not independent. Without momentum the last two are the same.
     """
-    if c not in ("constant", "measured", "correlated"):
+    if not isinstance(c, str) or c not in ("constant", "measured", "correlated"):
         raise ValueError(f"c={c!r}: must be 'constant', 'measured' or 'correlated'")
-    ds = alive(ds)
-    setting, lr = _sgd(ds, "predicted")
+    setting, _ = _sgd(ds, "predicted")
+    _positive(setting, "predicted", "weight_decay", "lr")
+    ds = _whole(ds, "predicted")
     if c == "constant":
         size = rms(gradient_size(ds)).expand_dims(step=ds.step)
     else:
         size = gradient_size(ds, steps)
     size = size.transpose("step", "layer")
     push = np.sqrt(smooth(drive(ds), steps).transpose("step", "layer").clip(0)) if c == "correlated" else size
-    w2 = theory.norm_recurrence(first(ds.w2).values, push.values, lr.values, setting.weight_decay, setting.momentum,
-                                optimizer=setting.optimizer)  # fmt: skip
-    w2 = size.copy(data=w2)
+    went = moved(xr.ones_like(ds.lr, float), ds, 0.0).values  # 0 at a step that was left out: w is that of the next one
+    steps_taken = np.append(np.flatnonzero(went), -1)
+    w2 = theory.norm_recurrence(first(ds.w2).values, push.values[steps_taken], ds.lr.values.astype(float)[steps_taken],
+                                setting.weight_decay, setting.momentum, optimizer=setting.optimizer)  # fmt: skip
+    w2 = size.copy(data=w2[(np.cumsum(went) - went).astype(int)])
     theirs = ds.assign(w2=w2, g2=size**2 / w2)
     return xr.Dataset({"w2": _named(w2, "w2", "|w|²", "squared weight norm, predicted", "u²"), "z": z(theirs, steps)})
 
@@ -362,21 +516,30 @@ def predicted(ds, c="measured", steps=SMOOTH):
 _STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided 95 %, 1 ... 9 degrees of freedom
 
 
+@_of_recording
 def overall(ds, share=WINDOW):
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
-    return float(np.sqrt(window(z(alive(ds)), share).mean()))
+    return float(np.sqrt(window(z(_whole(ds, "dots over line")), share).mean()))
 
 
+@_of_recording
 def verdict(mine, seeds):
     """Say in a sentence or two whether a run agrees with the seeds of another, and by how much it does not.
 
     Compared is `overall`. With n seeds of mean m and standard deviation s, one more seed falls within
-    m ± t s √(1 + 1/n) 19 times in 20 (Student's t with n − 1 degrees of freedom); that is called inside.
+    m ± t s √(1 + 1/n) 19 times in 20 (Student's t with n − 1 degrees of freedom); that is called inside. What else sets
+    the two apart is said as well: a run that does not learn, other images, another meaning of a configuration.
     """
+    seeds = [checked(ds) for ds in ([seeds] if isinstance(seeds, (xr.Dataset, type(None))) else seeds)]
+    if not seeds:
+        raise ValueError("seeds=[]: must be a recording or a list of them")
     end = int(mine.attrs.get("diverged_at", -1))
     if end >= 0:
         return f"This run diverged at step {end} of {mine.sizes['step']}: there is no equilibrium to compare."
-    value, theirs = overall(mine), np.array([overall(ds) for ds in seeds])
+    return " ".join([_compared(overall(mine), np.array([overall(ds) for ds in seeds])), *_apart(mine, seeds)])
+
+
+def _compared(value, theirs):
     mean, n = theirs.mean(), len(theirs)
     said = f"Dots over line, middle half of training: {value:.3f}."
     if n == 1:
@@ -388,6 +551,20 @@ def verdict(mine, seeds):
         return f"{said} Inside: it could be one more seed."
     side, far = "above" if value > mean else "below", abs(value - mean) - width
     return f"{said} Outside, {side} by {far:.3f} ({_signed(value / mean - 1)} from the mean)."
+
+
+def _apart(mine, seeds):
+    """Say in what else a run is not like the others."""
+    if fate(mine):
+        yield f"This run {fate(mine)}."
+    names, own = images([mine, *seeds]), mine.attrs.get("dataset_digest")
+    theirs = images(seeds)
+    if own is not None and theirs.keys() - {own}:
+        yield f"This run is of {names[own]}, the book's of {' and '.join(names[digest] for digest in theirs)}."
+    others = sorted({semantics(ds) for ds in seeds})
+    if others != [semantics(mine)]:
+        by = " and ".join(map(str, others))
+        yield f"This run was made by training semantics {semantics(mine)}, the book's by {by}."
 
 
 def _signed(share):

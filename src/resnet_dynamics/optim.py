@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+
 import torch
+
+SAFE = 1e-15, 1e15  # norms whose squares are neither too large nor too small for float32
 
 
 class LARS(torch.optim.Optimizer):
@@ -26,20 +31,29 @@ class LARS(torch.optim.Optimizer):
         params: weights that are scale invariant. Others belong to an SGD of their own.
         lr: λ, in radians a step.
         momentum: ρ in [0, 1).
-        per_filter: take |w| and |g| of every output filter (dimension 0) instead of the whole tensor.
+        per_filter: take |w| and |g| of every output filter (dimension 0) instead of the whole tensor; of a tensor with
+            one dimension, of each entry.
 
-    Cost: three elementwise launches a list of tensors (foreach) and no host synchronization.
+    Raises:
+        ValueError: names the value, of the optimizer or of a group, and what is allowed.
+
+    Cost: three elementwise launches a list of tensors (foreach), about ten for each tensor to keep its norms in range,
+    and no host synchronization.
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.0, per_filter: bool = False):
-        if not lr >= 0:
-            raise ValueError(f"lr={lr!r}: must be not negative")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum={momentum!r}: must be in [0, 1)")
-        super().__init__(params, dict(lr=lr, momentum=momentum, per_filter=per_filter))
+        super().__init__(params, _checked(dict(lr=lr, momentum=momentum, per_filter=per_filter)))
+
+    def add_param_group(self, param_group):
+        super().add_param_group(param_group if not isinstance(param_group, dict) else _checked(param_group))
 
     @torch.no_grad()
-    def step(self):
+    def step(self, closure=None):
+        """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             w = [p for p in group["params"] if p.grad is not None]
             if not w:
@@ -49,13 +63,47 @@ class LARS(torch.optim.Optimizer):
             torch._foreach_mul_(v, group["momentum"])
             torch._foreach_add_(v, direction)
             torch._foreach_add_(w, v, alpha=-group["lr"])
+        return loss
+
+
+def _checked(group):
+    """Return the group with plain numbers, or say what is wrong."""
+    allowed = {"lr": "a finite number, not negative", "momentum": "a number in [0, 1)", "per_filter": "True or False"}
+    group = dict(group)
+    for name in allowed.keys() & group.keys():
+        value = group[name]
+        if name == "per_filter":
+            ok = isinstance(value, bool)
+        else:
+            ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+            ok = ok and (name == "lr" or value < 1)
+            group[name] = float(value) if ok else value
+        if not ok:
+            raise ValueError(f"{name}={value!r}: must be {allowed[name]}")
+    return group
 
 
 def rescaled(grads, weights, per_filter=False):
     """Return (|w|/|g|) g of each tensor, or of each of its output filters; zero where |g| is."""
-    if per_filter:
-        g_norm = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.ndim)), keepdim=True) for g in grads]
-        w_norm = [torch.linalg.vector_norm(w, dim=tuple(range(1, w.ndim)), keepdim=True) for w in weights]
-    else:
-        g_norm, w_norm = torch._foreach_norm(grads), torch._foreach_norm(weights)
-    return [g * torch.where(gn > 0, wn / gn, 0.0) for g, gn, wn in zip(grads, g_norm, w_norm)]
+    sizes = zip(grads, _norms(grads, per_filter), _norms(weights, per_filter))
+    return [g / g_unit * torch.where(gn > 0, w_unit * (wn / gn), 0.0) for g, (g_unit, gn), (w_unit, wn) in sizes]
+
+
+def _norms(tensors, per_filter):
+    """Return (unit, |x|/unit) of each tensor or filter: the unit is 1 where squares are in range, else the largest |x|.
+
+    So a norm is rounded as if there were no unit wherever none is needed.
+    """
+
+    def norm(x, order=2):
+        if not per_filter:
+            return torch.linalg.vector_norm(x, order)
+        return torch.linalg.vector_norm(x, order, dim=tuple(range(1, x.ndim)), keepdim=True) if x.ndim > 1 else x.abs()
+
+    low, high = SAFE
+    norms = []
+    for x, plain in zip(tensors, [norm(x) for x in tensors] if per_filter else torch._foreach_norm(tensors)):
+        safe, most = (plain > low) & (plain < high), norm(x, math.inf)
+        unit = torch.where(safe | (most == 0), 1.0, most)
+        norms.append((unit, torch.where(safe, plain, norm(x / unit))))
+    return norms

@@ -6,6 +6,8 @@ log2 λ through the values around the best one says more, and the scatter about 
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import xarray as xr
 
@@ -37,23 +39,28 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
         the ends of the interval of `at`; `draws` (with dimension draw), all of it. Attribute sd: the noise of one run.
 
     Raises:
-        ValueError: there is no such axis, or it has fewer than 4 values.
+        ValueError: there is no such axis, it has fewer than 4 values or one that is not positive, or another argument
+            is not as above.
     """
-    if along not in accuracy.dims or accuracy.sizes[along] < 4 or points < 4:
+    _table(accuracy)
+    _whole("points", points, 4)
+    _whole("resamples", resamples, 1)
+    _share(level)
+    if along not in accuracy.dims or accuracy.sizes[along] < 4:
         has = ", ".join(f"{name} ({n})" for name, n in accuracy.sizes.items())
-        raise ValueError(f"along={along!r}, points={points}: must be an axis with at least 4 values, of {has}; "
-                         "points at least 4")  # fmt: skip
+        raise ValueError(f"along={along!r}: must be an axis with at least 4 values, of {has}")
     seeds = accuracy.sizes.get("seed", 1)
     mean = accuracy.mean("seed") if "seed" in accuracy.dims else accuracy
     others = [d for d in mean.dims if d != along]
-    x = np.log2(accuracy[along].values.astype(float))
+    x = _octaves(accuracy, along)
     rows = mean.transpose(*others, along).values.astype(float).reshape(-1, len(x))
 
     fits = [_top(x, row, points) for row in rows]
     used = [fit[2] for fit in fits]
     if seeds > 1:
         each = accuracy.transpose(*others, along, "seed").values.astype(float).reshape(-1, len(x), seeds)
-        variance = np.nanmean([each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used) if len(use)])
+        variances = [each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used) if len(use)]
+        variance = np.nanmean(variances) if np.isfinite(variances).any() else np.nan
     else:
         left = np.concatenate([fit[3] for fit in fits])
         freedom = sum(len(use) - 3 for use in used if len(use) > 3)
@@ -109,21 +116,32 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
 
     Args:
         found: by `tops`; all its dimensions but `against` must be gone.
-        against: a dimension of it. Rows without a top are left out.
+        against: a dimension of it, of positive values. Rows without a top are left out.
+        level: share of the draws in the interval.
 
     Returns:
-        Dataset: `slope`, `offset` (at log2 = 0), `low` and `high` of the slope from the draws, `rows`.
+        Dataset: `slope`, `offset` (at log2 = 0), `low` and `high` of the slope from the draws, `rows`. NaN if fewer
+        than two rows have a top.
+
+    Raises:
+        ValueError: it has other dimensions, or an argument is not as above.
     """
-    u = np.log2(found[against].values.astype(float))
+    if not isinstance(found, xr.Dataset) or not {"at", "draws"} <= {*found.data_vars}:
+        raise ValueError(f"found=a {type(found).__name__}: must be what tops(...) returns")
+    if found["at"].dims != (against,):
+        has = ", ".join(found["at"].dims) or "none"
+        raise ValueError(f"against={against!r}: must be the only dimension of the tops, which have {has}")
+    _share(level)
+    u = _octaves(found, against)
 
     def line(at):
         there = np.isfinite(at)
-        return np.polyfit(u[there], at[there], 1) if there.sum() > 1 else (np.nan, np.nan)
+        return np.polyfit(u[there], at[there], 1) if len({*u[there]}) > 1 else (np.nan, np.nan)
 
     slope, offset = line(found["at"].values)
     kept = np.where(np.isfinite(found["at"].values), found.draws.transpose("draw", against).values, np.nan)
     slopes = np.array([line(draw)[0] for draw in kept])
-    low, high = np.nanpercentile(slopes, [50 * (1 - level), 100 - 50 * (1 - level)])
+    low, high = (_percentile(slopes[:, None], q)[0] for q in (50 * (1 - level), 100 - 50 * (1 - level)))
     return xr.Dataset({"slope": slope, "offset": offset, "low": low, "high": high,
                        "rows": int(np.isfinite(found["at"].values).sum())})  # fmt: skip
 
@@ -131,11 +149,43 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
 def smooth(accuracy: xr.DataArray, along: str = "lr", *, octaves: float = OCTAVE) -> xr.DataArray:
     """Return the mean over neighbours along an axis, weighted by a Gaussian in log2 of its values. NaN is left out.
 
-    octaves: standard deviation of the Gaussian; its weights are divided by their sum, so at an end it is one-sided.
+    octaves: standard deviation of the Gaussian (> 0); weights are divided by their sum, so at an end it is one-sided.
     """
-    x = np.log2(accuracy[along].values.astype(float))
+    _table(accuracy)
+    if along not in accuracy.dims:
+        raise ValueError(f"along={along!r}: must be a dimension of the accuracy, of {', '.join(accuracy.dims)}")
+    if not isinstance(octaves, numbers.Real) or not 0 < octaves < np.inf:
+        raise ValueError(f"octaves={octaves!r}: must be a number > 0")
+    x = _octaves(accuracy, along)
     weight = np.exp(-0.5 * ((x[:, None] - x) / octaves) ** 2)
     y = np.moveaxis(accuracy.values.astype(float), accuracy.get_axis_num(along), -1)
     there = np.isfinite(y)
-    out = (np.where(there, y, 0) @ weight.T) / (there @ weight.T)
+    total = there @ weight.T
+    out = (np.where(there, y, 0) @ weight.T) / np.where(total > 0, total, np.nan)
     return accuracy.copy(data=np.moveaxis(np.where(there, out, np.nan), -1, accuracy.get_axis_num(along)))
+
+
+# What an argument must be
+def _table(accuracy):
+    if not isinstance(accuracy, xr.DataArray) or accuracy.dtype.kind not in "iuf":
+        what = f" of {accuracy.dtype}" if isinstance(accuracy, xr.DataArray) else ""
+        raise TypeError(f"accuracy=a {type(accuracy).__name__}{what}: must be a DataArray of numbers, as "
+                        "sweep(...).test_accuracy")  # fmt: skip
+
+
+def _octaves(table, along):
+    """Return log2 of an axis."""
+    values = table[along].values
+    if values.dtype.kind not in "iuf" or not ((values > 0) & np.isfinite(values)).all():
+        raise ValueError(f"{along}={values.tolist()}: must be positive numbers, of which log2 is taken")
+    return np.log2(values.astype(float))
+
+
+def _whole(name, value, least):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r}: must be a whole number, at least {least}")
+
+
+def _share(level):
+    if not isinstance(level, numbers.Real) or not 0 < level < 1:
+        raise ValueError(f"level={level!r}: must be between 0 and 1")

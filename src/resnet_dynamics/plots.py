@@ -4,13 +4,17 @@
 the lowest to the highest. `ax` is where to draw; None makes a figure of the house size. The style is set on what is
 drawn, never in matplotlib's own parameters. Curves of layers: the darker, the earlier in the network; solid for the
 first convolution of a stage, dashed and dotted for those of its residual branch. So they can be told apart in grey.
+A run that diverged is drawn as far as it went; that it did, or that it does not learn, is said in the axes.
 
 No function here trains, reads files, or needs torch.
 """
 
 from __future__ import annotations
 
+import inspect
+import numbers
 import textwrap
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,14 +61,24 @@ def style():
 
 def figure(*args, **kwargs):
     """Return fig, axes of plt.subplots(*args, **kwargs), in the house size and style."""
+    allowed = [*dict.fromkeys([*_keywords(plt.subplots), *_keywords(plt.Figure), "num", "clear"])]
+    if unknown := [name for name in kwargs if name not in allowed]:
+        raise TypeError(f"figure({unknown[0]}=...): must be an argument of plt.subplots: {', '.join(allowed)}")
     with style():
         return plt.subplots(*args, **{"figsize": SIZE, "layout": "constrained", **kwargs})
+
+
+def _keywords(function):
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
 
 
 def _dress(ax):
     """Give axes the house style, whoever made them; None makes them."""
     if ax is None:
         ax = figure()[1]
+    if not isinstance(ax, plt.Axes):
+        raise TypeError(f"ax=a {type(ax).__name__}: must be the axes to draw on, one of plots.figure(...), or None")
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(INK)
@@ -80,10 +94,26 @@ def _label(symbol, units):
     return symbol if units in ("", "1") else f"{symbol} ({units})"
 
 
-def _steps(ax, ds):
+def _steps(ax, recordings, noted=None):
+    ds = recordings[0]
     ax.set_xlabel(ds.step.attrs.get("long_name", "training step"), size=TEXT, color=INK)
     ax.set_xlim(0, ds.sizes["step"])
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _note(ax, _fates(noted or recordings))
+
+
+def _fates(recordings) -> list:
+    """Say which of the recordings diverged, and which do not learn."""
+    fates = [ds.attrs["fate"] for ds in recordings if ds.attrs["fate"]]
+    if len(recordings) == 1:
+        return fates
+    return [f"{fates.count(fate)} of {len(recordings)}: {fate}" for fate in dict.fromkeys(fates)]
+
+
+def _note(ax, lines):
+    if lines:
+        ax.text(0.02, 0.97, "\n".join(lines), transform=ax.transAxes, size=TEXT, color="#b3520f", va="top", zorder=5,
+                bbox=dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1.5))  # fmt: skip
 
 
 def _ylabel(ax, text):
@@ -116,14 +146,21 @@ def layer_styles(layers) -> dict:
 
 
 def _several(recordings) -> list:
-    """Return a list of recordings, each as far as it did not diverge."""
-    found = [recordings] if isinstance(recordings, xr.Dataset) else list(recordings)
+    """Return a list of recordings, each as far as it did not diverge; what became of it, and of how many steps."""
+    found = [recordings] if isinstance(recordings, xr.Dataset) or not _lists(recordings) else list(recordings)
     if not found:
         raise ValueError("recordings=[]: must be a recording or a list of them")
-    for ds in found:
-        if not isinstance(ds, xr.Dataset):
-            raise TypeError(f"a recording must be an xarray.Dataset as run(config) returns it, not {type(ds).__name__}")
-    return [measure.alive(ds) for ds in found]
+    return [measure.alive(ds).assign_attrs({"all_steps": ds.sizes["step"], **ds.attrs, "fate": measure.fate(ds)})
+            for ds in found]  # fmt: skip
+
+
+def _nothing(recordings):
+    fates = " and ".join(dict.fromkeys(ds.attrs["fate"] for ds in recordings if not ds.sizes["step"]))
+    return ValueError(f"recordings: one {fates or 'has no steps'}, nothing to draw: must be runs that took a step")
+
+
+def _lists(value) -> bool:
+    return isinstance(value, (list, tuple)) or inspect.isgenerator(value)
 
 
 def _seeds(recordings) -> list:
@@ -132,7 +169,15 @@ def _seeds(recordings) -> list:
     configs = {recording.config(ds).replace(seed=0) for ds in found}
     if len(configs) > 1:
         raise ValueError(f"{len(configs)} different runs: must be seeds of one run; draw the others on the same ax")
+    images, meanings = measure.images(found), sorted({measure.semantics(ds) for ds in found})
+    if len(images) > 1:
+        warnings.warn(f"a band of recordings of {len(images)} data sets: {', '.join(images.values())}", stacklevel=4)
+    if len(meanings) > 1:
+        said = ", ".join(map(str, meanings))
+        warnings.warn(f"a band of recordings of {len(meanings)} training semantics: {said}", stacklevel=4)
     steps = min(ds.sizes["step"] for ds in found)
+    if not steps:
+        raise _nothing(found)
     return [ds.isel(step=slice(0, steps)) for ds in found]
 
 
@@ -161,7 +206,7 @@ def _columns(entries):
 # Figures 1 to 4: norms in motion
 def shrink(recordings, ax=None, *, layers=None):
     """Draw what decay takes from |w|² in each step, in % of |w_0|². Figure 1; equation (1′), `measure.shrink`."""
-    return _motion(measure.shrink, recordings, ax, layers, None)
+    return _motion(measure.shrink, _pick(_seeds(recordings), layers), _dress(ax), None)
 
 
 def growth(recordings, ax=None, *, layers=None):
@@ -170,27 +215,26 @@ def growth(recordings, ax=None, *, layers=None):
     Faint: every step of the first recording, the highest spikes cut off. Bold: the mean over 50 steps, with the band of
     the seeds.
     """
-    ax = _dress(ax)
-    first = _pick(_seeds(recordings)[:1], layers)[0]
+    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+    first = seeds[0]
     every = _percent(first, measure.growth)
     for layer, look in _looks(first).items():
         ax.plot(first.step, every.sel(layer=layer), color=look["color"], linewidth=0.5, alpha=0.25)
-    _motion(measure.growth, recordings, ax, layers, measure.SMOOTH)
+    _motion(measure.growth, seeds, ax, measure.SMOOTH)
     ax.set_ylim(0, _room(every))
     return ax
 
 
 def _room(growth):
     """How high the axis of growth reaches: above its running mean; a few spikes may be higher."""
-    return 1.7 * float(measure.smooth(growth).max())
+    return 1.7 * float(measure.smooth(growth).max()) or 1.0
 
 
-def _motion(quantity, recordings, ax, layers, smooth):
-    seeds, ax = _pick(_seeds(recordings), layers), _dress(ax)
+def _motion(quantity, seeds, ax, smooth):
     _per_layer(ax, seeds, lambda ds: _percent(ds, quantity, smooth))
     name, symbol = (quantity(seeds[0]).attrs[key] for key in ("long_name", "symbol"))
     _ylabel(ax, _label(name if len(symbol) > 8 else f"{name} {symbol}", "% of |w₀|²"))
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     ax.set_ylim(bottom=0)
     return ax
 
@@ -202,8 +246,10 @@ def _percent(ds, quantity, smooth=None):
 def _pick(seeds, layers):
     if layers is None:
         return seeds
-    layers = [layers] if isinstance(layers, str) else list(layers)
     known = [str(name) for name in seeds[0].layer.values]
+    if not isinstance(layers, (str, list, tuple, np.ndarray, xr.DataArray)) or len(layers) == 0:
+        raise ValueError(f"layers={layers!r}: must be a layer or a list of some of {', '.join(known)}, or None for all")
+    layers = [layers] if isinstance(layers, str) else [str(name) for name in np.asarray(layers).ravel()]
     unknown = [name for name in layers if name not in known]
     if unknown:
         raise ValueError(f"no layer {', '.join(unknown)} in this recording: it has {', '.join(known)}")
@@ -235,7 +281,7 @@ def balance(recordings, ax=None, *, layers=None):
                 **({"color": INK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
     _legend(ax, above=True, ncols=2 if one else _columns(len(looks)))
     _ylabel(ax, _label("growth and shrink", "% of |w₀|²"))
-    _steps(ax, ds)
+    _steps(ax, [ds])
     ax.set_ylim(0, _room(add))
     return ax
 
@@ -246,7 +292,7 @@ def norms(recordings, ax=None, *, layers=None):
     _per_layer(ax, seeds, measure.norm)
     attrs = measure.norm(seeds[0]).attrs
     _ylabel(ax, _label(f"{attrs['long_name']} {attrs['symbol']}", attrs["units"]))
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     ax.set_ylim(bottom=0)
     return ax
 
@@ -258,7 +304,13 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
     Of a LARS recording the rate is set, not measured: its λ_LARS is drawn as a dashed line, so that
     ratio([sgd, lars]) compares the two. Only so many dots are drawn, taken evenly; what is computed is not thinned.
     """
-    runs, ax = _pick(_several(recordings), layers), _dress(ax)
+    if not isinstance(dots, numbers.Integral) or dots < 1:
+        raise ValueError(f"dots={dots!r}: must be a whole number, at least 1")
+    every_run = _pick(_several(recordings), layers)
+    runs = [ds for ds in every_run if ds.sizes["step"]]
+    if not runs:
+        raise _nothing(every_run)
+    ax = _dress(ax)
     measured = [ds for ds in runs if "lars_lr" not in ds]
     drawn = set()
     for i, ds in enumerate(measured):
@@ -282,10 +334,10 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
     _legend(ax, above=True, ncols=1 if len(drawn) > 1 else 2, markerscale=3)
     symbol = "λ|g|/|w|" if measured else "λ_LARS"
     _ylabel(ax, _label(symbol, measure.rate(runs[0]).attrs["units"]))
-    _steps(ax, runs[0])
+    _steps(ax, runs, every_run)
     top = max([float(measure.line(ds).max()) for ds in runs]
               + [float(measure.rate(ds).quantile(0.995)) for ds in measured])  # fmt: skip
-    ax.set_ylim(0, 1.08 * top)
+    ax.set_ylim(0, 1.08 * top or 1)
     return ax
 
 
@@ -296,6 +348,11 @@ def prediction(recordings, ax=None, *, layer=None, c="measured"):
     layer: one layer; None takes the rms over all. c: "measured", "constant" or "correlated", or a list of these; see
     `measure.predicted`.
     """
+    kinds = [c] if isinstance(c, str) or not _lists(c) else list(c)
+    if bad := [kind for kind in kinds if kind not in ("measured", "constant", "correlated")]:
+        raise ValueError(f"c={bad[0]!r}: must be 'measured', 'constant' or 'correlated', or a list of these")
+    if layer is not None and not isinstance(layer, str):
+        raise ValueError(f"layer={layer!r}: must be the name of a layer, or None for all")
     seeds, ax = _pick(_seeds(recordings), layer), _dress(ax)
     ax.axhline(1, color="#8c8c8c", linewidth=1)
     measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
@@ -307,13 +364,13 @@ def prediction(recordings, ax=None, *, layer=None, c="measured"):
             color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="predicted, with correlated batches"
         ),
     }
-    for kind in [c] if isinstance(c, str) else c:
+    for kind in kinds:
         theirs = np.mean([_over_layers(measure.predicted(ds, kind).z) for ds in seeds], axis=0)
         ax.plot(seeds[0].step, theirs, zorder=3, **looks[kind])
     _ylabel(ax, "√z, dots over line")
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     ax.set_ylim(bottom=0)
-    _legend(ax, above=True, ncols=1 if not isinstance(c, str) and len(c) > 1 else 2)
+    _legend(ax, above=True, ncols=1 if len(kinds) > 1 else 2)
     return ax
 
 
@@ -327,14 +384,19 @@ def cosine(recordings, ax=None, *, layers=None):
     _per_layer(ax, seeds, lambda ds: np.sqrt(measure.smooth(measure.cosine(ds) ** 2, measure.SMOOTH)))
     ax.set_yscale("log")
     total = np.sqrt(sum(measure.rms(measure.cosine(ds)) ** 2 for ds in seeds) / len(seeds))
-    low, high = total.idxmin("layer").item(), total.idxmax("layer").item()
-    said = f"rms of all steps: {_power(total.min())} ({low}) to {_power(total.max())} ({high})"
-    said = said if len(total) > 1 else f"rms of all steps: {_power(total)}"
-    lines = [line.get_ydata() for line in ax.lines]
-    ax.set_ylim(np.nanmin(lines) / 4, np.nanmax(lines) * 2)
+    total = total.dropna("layer")  # a layer whose gradient is 0 at every step has none
+    said = "none, all gradients are 0"
+    if len(total):
+        low, high = (total.isel(layer=int(place)) for place in (total.argmin("layer"), total.argmax("layer")))
+        said = " to ".join(f"{_power(one)} ({one.layer.item()})" for one in (low, high))
+        said = said if len(total) > 1 else _power(low)
+    lines = np.concatenate([line.get_ydata() for line in ax.lines])
+    if (seen := lines[lines > 0]).size:
+        ax.set_ylim(seen.min() / 4, seen.max() * 2)
+    said = f"rms of all steps: {said}"
     ax.text(0.02, 0.03, said, transform=ax.transAxes, size=TEXT - 1, color=INK)
     _ylabel(ax, "|cos(w, g)|")
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     return ax
 
 
@@ -357,7 +419,7 @@ def rotation(recordings, ax=None, *, layers=None):
         said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
         ax.text(0.98, 0.92, f"black: {said}", transform=ax.transAxes, size=TEXT, color=INK, ha="right", va="top")
     _ylabel(ax, "rotation (rad/step)")
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     ax.set_ylim(bottom=0)
     return ax
 
@@ -367,6 +429,8 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
 
     starts: |w_0|² relative to its equilibrium at the highest λ. Where the curves meet, the start is forgotten.
     """
+    if not _lists(starts) or not all(isinstance(start, numbers.Real) and start > 0 for start in starts):
+        raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = _seeds(recordings), _dress(ax)
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
     measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
@@ -376,7 +440,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
         z = theory.master_ode(lr, c.weight_decay, c.momentum, w2_0=start * top)
         ax.plot(seeds[0].step, np.sqrt(z), color=str(shade), linestyle=dash, linewidth=1.6, label=f"{start:g} ×")
     _ylabel(ax, "√z, dots over line")
-    _steps(ax, seeds[0])
+    _steps(ax, seeds)
     ax.set_ylim(bottom=0)
     _legend(ax, above=True, ncols=4, title="|w₀|² relative to equilibrium:", title_fontsize=TEXT, alignment="right")
     return ax
@@ -398,6 +462,7 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
         slope: draw a line of this slope in log2-log2, through the middle of the dots: where a flat direction would be.
         span: what is worse than the best by more than this is all one color; runs that diverged are white.
     """
+    _checked_table(accuracy, "lr")
     ax = _dress(ax)
     other = next(d for d in accuracy.dims if d != "lr")
     z = 100 * accuracy.transpose(other, "lr")
@@ -425,6 +490,19 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
     return ax
 
 
+def _checked_table(accuracy, *dims):
+    if not isinstance(accuracy, xr.DataArray) or accuracy.ndim != 2 or not {*dims} <= {*accuracy.dims}:
+        has = f"of {', '.join(map(str, accuracy.dims))}" if isinstance(accuracy, xr.DataArray) else ""
+        raise ValueError(f"accuracy=a {type(accuracy).__name__} {has}".rstrip() + ": must be a DataArray of two "
+                         f"dimensions, {' and '.join(dims)}{' and another' if len(dims) == 1 else ''}")  # fmt: skip
+    if not np.isfinite(accuracy).any():
+        raise ValueError("accuracy: no value is a number, must have at least one")
+    for name in accuracy.dims:
+        values = accuracy[name].values
+        if name != "model" and not (values.dtype.kind in "iuf" and (values > 0).all()):
+            raise ValueError(f"{name}={values.tolist()}: must be positive numbers, the axis is logarithmic")
+
+
 def _octaves(axis, values, every=1):
     values = np.sort(values)[::every]
     axis.set_ticks(np.log2(values.astype(float)), [f"{v:.4g}" for v in values])
@@ -438,6 +516,7 @@ def tuning(accuracy, ax=None, *, looks=None):
             (figure 9). A gap is a run that diverged.
         looks: model → how to draw its curve; what is missing is drawn as the house has it.
     """
+    _checked_table(accuracy, "model", "lr")
     ax = _dress(ax)
     names = [str(name) for name in accuracy.model.values]
     shades = plt.get_cmap("viridis")(np.linspace(_DARK, _LIGHT, len(names)))
@@ -469,19 +548,25 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         quantity: "test_accuracy", "test_loss", "accuracy" or "loss" (of training batches, mean over an epoch).
     """
     allowed = ("test_accuracy", "test_loss", "accuracy", "loss")
-    if quantity not in allowed:
+    if not isinstance(quantity, str) or quantity not in allowed:
         raise ValueError(f"quantity={quantity!r}: must be one of {', '.join(allowed)}")
-    ax = _dress(ax)
     named = runs if isinstance(runs, dict) else {None: runs}
+    named = {name: _several(run) for name, run in named.items()}
+    if not named:
+        raise ValueError("runs={}: must be a recording, or at least one name with its recording")
+    if any(quantity not in ds for several in named.values() for ds in several):
+        raise ValueError(f"a recording without {quantity}: must have it, as run(config) returns it")
+    there = {name: run for name, run in named.items() if all(ds.sizes["step"] for ds in run)}
+    if not there:
+        raise _nothing([ds for several in named.values() for ds in several])
+    ax = _dress(ax)
     percent = 100 if "accuracy" in quantity else 1
-    for (name, run), look in zip(named.items(), _LOOKS * len(named)):
+    for (name, run), look in zip(there.items(), _LOOKS * len(named)):
         seeds = _seeds(run)
-        epochs = recording.config(seeds[0]).epochs
         if quantity.startswith("test_"):
             x, values = seeds[0].epoch, [percent * ds[quantity].values for ds in seeds]
         else:
-            whole = [run] if isinstance(run, xr.Dataset) else run
-            each = whole[0].sizes["step"] / epochs
+            each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
             x = (seeds[0].step + 1) / each
             values = [percent * measure.smooth(ds[quantity].astype(float), round(each)).values for ds in seeds]
         _draw(ax, x, values, label=name, linewidth=1.8, **look)
@@ -493,6 +578,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if named.keys() != {None}:
         _legend(ax, loc="best", ncols=1)
+    _note(ax, [line if name is None else f"{name}: {line}" for name, run in named.items() for line in _fates(run)])
     return ax
 
 
@@ -506,13 +592,12 @@ def verdict(mine, seeds, ax=None):
 
     The runs may differ in length; the axis is the share of training.
     """
+    own, theirs = measure.alive(mine), _seeds(seeds)
     ax = _dress(ax)
-    theirs = _seeds(seeds)
     share = 100 * (theirs[0].step + 0.5) / theirs[0].sizes["step"]
     name = f"the book, {len(theirs)} seeds" if len(theirs) > 1 else "the book"
     band = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in theirs]
     _draw(ax, share, band, color="#3c78a8", linewidth=1.4, linestyle=(0, (4, 1.5)), label=name)
-    own = measure.alive(mine)
     ax.plot(100 * (own.step + 0.5) / mine.sizes["step"], _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
             linewidth=1.8, label="this run")  # fmt: skip
     ax.axhline(1, color="#8c8c8c", linewidth=1, zorder=1)
@@ -521,5 +606,6 @@ def verdict(mine, seeds, ax=None):
     ax.set_xlim(0, 100)
     ax.set_ylim(bottom=0)
     _legend(ax, loc="lower center")
+    _note(ax, [f"{name}: {line}" for line in _fates(theirs)])
     ax.set_title("\n".join(textwrap.wrap(measure.verdict(mine, theirs), 56)), size=TEXT, color=INK, loc="left")
     return ax

@@ -13,48 +13,74 @@ layer that batch norm follows: w·g = 0, and |g| = c/|w| with a c that does not 
                   "nesterov" w ← w − λ(d + ρv)
                   "sgdw"     w ← (1 − λα)w − λv with d = g: decoupled decay, not in the post
 
-Arguments are numbers or arrays (xarray's too) that broadcast. λα is a pure number, called x below.
+Arguments are numbers or arrays (lists, and xarray's too) that broadcast; a value that an equation has
+no meaning for is a ValueError, which names it. λα is a pure number, called x below.
 exact=False is the leading order in x, as the post prints; exact=True is what random orthogonal
 gradients do at any x, and the default for (1′) alone. Ratios are of root mean squares.
 """
 
+import functools
+import inspect
+import reprlib
 from typing import NamedTuple
 
 import numpy as np
 
+
+def _checked(function):
+    """Let the function see numbers and arrays only, each as `_ARGUMENTS` below allows it."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
+        for name, value in given.arguments.items():
+            if name in _ARGUMENTS and not (value is None and signature.parameters[name].default is None):
+                given.arguments[name] = _read(name, value)
+        return function(*given.args, **given.kwargs)
+
+    return called
+
+
 # (1), (2): the two halves of a step. (1′), (2′): what they do to the norm.
 
 
+@_checked
 def decay(w, lr, weight_decay):
     """Shrink the weights: w → (1 − λα) w. Equation (1), exact."""
     return (1 - lr * weight_decay) * w
 
 
+@_checked
 def descend(w, g, lr):
     """Take the gradient step: w → w − λg. Equation (2), exact."""
     return w - lr * g
 
 
+@_checked
 def norm_after_decay(w2, lr, weight_decay, *, exact=True):
     """Return |w|² after (1), in u²: (1 − λα)²|w|²; leading order (1 − 2λα)|w|². Equation (1′)."""
     return w2 - shrink(w2, lr, weight_decay, exact=exact)
 
 
+@_checked
 def norm_after_gradient(w2, g2, lr):
     """Return |w|² after (2), in u²: |w|² + λ²|g|², Pythagoras as w·g = 0. Equation (2′), exact."""
     return w2 + growth(g2, lr)
 
 
+@_checked
 def shrink(w2, lr, weight_decay, *, exact=True):
     """Return what decay takes from |w|² in a step, in u²: (2λα − λ²α²)|w|². Equation (1′).
 
     exact=False drops λ²α², a relative error of λα/2. With g taken at w, as in PyTorch, a step of
     plain SGD has |w'|² = |w|² − shrink + growth exactly, and sums of steps telescope.
     """
-    x = _product(lr, weight_decay)
+    x = lr * weight_decay
     return (2 * x - x**2 if exact else 2 * x) * w2
 
 
+@_checked
 def growth(g2, lr):
     """Return what the gradient adds to |w|² in a step, in u²: λ²|g|². Equation (2′), exact."""
     return lr**2 * g2
@@ -63,16 +89,19 @@ def growth(g2, lr):
 # (3): shrink and growth balance.
 
 
+@_checked
 def equilibrium_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return |g|/|w| at equilibrium, in nat/u²: √(2α/λ). Equation (3); with momentum (7), inverted.
 
     exact=True, plain SGD: √(2α/λ − α²). inf where λ = 0.
     """
-    balance = _balance(_product(lr, weight_decay), momentum, optimizer, exact)
+    _some_motion(lr, weight_decay)
+    balance = _balance(lr * weight_decay, momentum, optimizer, exact)
     with np.errstate(divide="ignore"):
         return np.sqrt(np.divide(weight_decay * balance, lr))
 
 
+@_checked
 def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return |w| (not squared) at equilibrium, in u: |w|⁴ = λc²/(2α(1 − ρ)). (3) with |g| = c/|w|.
 
@@ -84,25 +113,29 @@ def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exac
 # (4)-(6): LARS, and why SGD becomes it. (7)-(9): the same with momentum.
 
 
+@_checked
 def lars_step(w, g, lr):
     """Take a step of LARS without momentum: w → w − λ (|w|/|g|) g. Equation (4), exact.
 
     Differs from You et al. 2017: no decay. If w·g = 0, |w|² grows by the factor 1 + λ² and w
-    turns by arctan λ.
+    turns by arctan λ. g = 0 moves nothing.
     """
-    return w - lr * (np.linalg.norm(w) / np.linalg.norm(g)) * g
+    return w - lr * _trust(w, g) * g
 
 
+@_checked
 def trust_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the LARS factor |w|/|g| to which SGD drives, in u²/nat. Equations (5) and (7).
 
     (5) √(λ/(2α)); (7) √(λ/(2α(1 − ρ))). inf where α = 0.
     """
-    balance = _balance(_product(lr, weight_decay), momentum, optimizer, exact)
+    _some_motion(lr, weight_decay)
+    balance = _balance(lr * weight_decay, momentum, optimizer, exact)
     with np.errstate(divide="ignore"):
         return np.sqrt(np.divide(lr, weight_decay * balance))
 
 
+@_checked
 def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the rate at which LARS moves as SGD does, λ|g|/|w|. Equations (6) and (9).
 
@@ -114,19 +147,21 @@ def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     >>> round(float(lars_rate(4.0, 5e-4)), 4), round(float(lars_rate(0.4, 5e-4, 0.9)), 5)
     (0.0632, 0.00632)
     """
-    x = _product(lr, weight_decay)
+    x = lr * weight_decay
     return np.sqrt(x * _balance(x, momentum, optimizer, exact))
 
 
+@_checked
 def lars_momentum_step(w, v, g, lr, momentum):
     """Take a step of LARS with momentum: v → ρv + (|w|/|g|) g, w → w − λv. Equation (8), exact.
 
     Returns (w, v). The ratio multiplies the gradient as it enters the buffer, not the buffer.
     """
-    v = momentum * v + (np.linalg.norm(w) / np.linalg.norm(g)) * g
+    v = momentum * v + _trust(w, g) * g
     return w - lr * v, v
 
 
+@_checked
 def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return how far one gradient moves w in all, |Δw|/|w|: √(2λα/(1 − ρ)). Unnumbered equation.
 
@@ -139,6 +174,7 @@ def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
 # Successive updates overlap, so that the length of a step is neither of the two. Derived.
 
 
+@_checked
 def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the rms length of one step, |w_{t+1} − w_t|/|w_t|: √(2λα/(1 + ρ)) for heavy ball.
 
@@ -148,8 +184,8 @@ def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
         nesterov   2x(1 + 2ρ − 2ρ³ + ρ(1 + ρ)(1 + 2ρ)x) / (1 + ρ + ρ(1 + 2ρ)x)
         sgdw       2x(1 − ρ)/(1 + ρ − ρx)
     """
-    x, rho = _product(lr, weight_decay), _momentum(momentum)
-    small = x if exact else 0.0
+    x, rho = lr * weight_decay, momentum
+    small = _settling(x, rho, optimizer) if exact else 0.0
     if _known(optimizer) == "sgd":
         return np.sqrt(2 * x / (1 + rho))
     if optimizer == "sgdw":
@@ -158,6 +194,7 @@ def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
     return np.sqrt(2 * x * top / (1 + rho + rho * (1 + 2 * rho) * small))
 
 
+@_checked
 def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the angle θ from w_t to w_{t+1} at equilibrium, in radians; about update_rate.
 
@@ -171,6 +208,7 @@ def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fal
 # How long it takes. Derived.
 
 
+@_checked
 def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return in how many steps |w|⁴ comes e times closer to equilibrium: (1 − ρ)/(4λα).
 
@@ -179,7 +217,7 @@ def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
     >>> float(round(time_constant(4.0, 5e-4), 6)), float(round(time_constant(0.4, 5e-4, 0.9), 6))
     (125.0, 125.0)
     """
-    x, rho = _product(lr, weight_decay), _momentum(momentum)
+    x, rho = lr * weight_decay, momentum
     with np.errstate(divide="ignore"):
         if exact:
             mu = norm_multipliers(lr, weight_decay, momentum, optimizer=optimizer)[..., 0]
@@ -187,13 +225,14 @@ def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
         return np.divide(1.0 if _known(optimizer) == "sgdw" else 1 - rho, 4 * x)
 
 
+@_checked
 def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
     """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
 
     Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
     Heavy ball, leading order: ρ² and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
     """
-    x, rho = np.broadcast_arrays(_product(lr, weight_decay), _momentum(momentum))
+    x, rho = np.broadcast_arrays(_settling(lr * weight_decay, momentum, optimizer), momentum)
     # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
     columns = [_next_moments(*unit, 1.0, x, rho, _known(optimizer))[:3] for unit in np.eye(4)]
     step = np.stack([np.stack([part + 0 * x for part in column], -1) for column in columns], -1)
@@ -207,6 +246,7 @@ def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
     return np.take_along_axis(mu, np.argsort(-np.abs(mu), -1), -1)
 
 
+@_checked
 def ringing(lr, weight_decay, momentum, *, exact=False):
     """Return (period, damping time), in steps, of the ringing of |w|² under heavy ball, or None.
 
@@ -216,7 +256,8 @@ def ringing(lr, weight_decay, momentum, *, exact=False):
     >>> ringing(0.4, 5e-4, 0.9) is None, round(float(ringing(0.04, 5e-4, 0.99)[0]))
     (True, 846)
     """
-    x, rho = _product(lr, weight_decay), _momentum(momentum)
+    _numbers(lr=lr, weight_decay=weight_decay, momentum=momentum)
+    x, rho = lr * weight_decay, momentum
     spring = np.roots([1, -(1 + rho - 4 * x), rho])
     mu = norm_multipliers(lr, weight_decay, momentum)[0] if exact else spring[0]
     if np.imag(mu) == 0:
@@ -224,21 +265,25 @@ def ringing(lr, weight_decay, momentum, *, exact=False):
     return 2 * np.pi / abs(np.angle(mu)), -1 / np.log(abs(mu))
 
 
+@_checked
 def memory(lr_t, weight_decay, momentum=0.0):
     """Return the share of the initial |w|⁴ left before each step [T]: exp(−Σ_{s<t} 4λ_sα/(1 − ρ)).
 
     −log of it counts e-folds; its fourth root is the memory of the initial direction in pure noise.
     """
-    h = 4 * _product(np.asarray(lr_t), weight_decay) / (1 - _momentum(momentum))
+    h = 4 * np.asarray(lr_t) * weight_decay / (1 - momentum)
     return np.exp(h - np.cumsum(h, axis=0))
 
 
+@_checked
 def equilibrium_lost(slope, weight_decay, momentum=0.0):
     """Return how many steps before its end a ramp λ = s(T − t) loses equilibrium: √((1 − ρ)/(4sα)).
 
-    slope s > 0, in u²/nat per step. The time constant has then grown to the time that is left.
+    slope s > 0, in u²/nat per step. The time constant has then grown to the time that is left. inf
+    where α = 0.
     """
-    return np.sqrt((1 - _momentum(momentum)) / (4 * _product(slope, weight_decay)))
+    with np.errstate(divide="ignore"):
+        return np.sqrt(np.divide(1 - momentum, 4 * slope * weight_decay))
 
 
 # Any schedule. Derived.
@@ -253,6 +298,7 @@ class Moments(NamedTuple):
     u2: np.ndarray  # |w_{t+1} − w_t|², of step t
 
 
+@_checked
 def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
     """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
 
@@ -278,6 +324,7 @@ def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
     return Moments(*map(np.stack, zip(*rows, strict=True)))
 
 
+@_checked
 def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
     """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
 
@@ -287,6 +334,7 @@ def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd
     return moments(w2_0, c, lr_t, weight_decay, momentum, optimizer=optimizer).w2
 
 
+@_checked
 def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
     """Return z_t = (λ|g|/|w|)²/(2λα(1 − ρ)): dots over line, squared, of figures 5 and 7.
 
@@ -296,6 +344,8 @@ def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
     over τ; `norm_recurrence` has neither error. Start: w2_0 = |w_0|², or z0 (needs λ_0 > 0), or
     neither: equilibrium at the largest λ. Shapes as in `moments`. Returns [T] or [T, L].
     """
+    if w2_0 is not None and z0 is not None:
+        raise ValueError(f"z0={z0}: must be None where w2_0 is given, each is a start")
     start = 1.0 if w2_0 is None else w2_0
     lr_t, c, start, alpha, rho = _series(lr_t, c, start, weight_decay, momentum)
     if not np.all(alpha > 0):
@@ -306,6 +356,9 @@ def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
         y = start**2
     else:
         y = target.max(axis=0) if z0 is None else target[0] / z0
+        if np.any(y == 0):
+            where = "at some step" if z0 is None else "at the first step"
+            raise ValueError(f"lr_t * c**2=0: must be > 0 {where}, its equilibrium is the start; or give w2_0")
     z = np.empty_like(target)
     for t in range(len(z)):
         z[t] = target[t] / y
@@ -316,6 +369,7 @@ def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
 # Norms that drift, batches that are correlated. Derived.
 
 
+@_checked
 def drift(w2, lr_t, weight_decay, momentum=0.0):
     """Return δ of a window, the motion of |w|² relative to its decay: (1 − ρ)/(2λα) d ln|w|²/dt.
 
@@ -323,20 +377,27 @@ def drift(w2, lr_t, weight_decay, momentum=0.0):
     or [L]. Plain SGD telescopes: Σλ²|g|² = (1 + δ − λα/2) Σ2λα|w|², and z = 1 + δ.
     """
     w2 = np.asarray(w2)
+    if w2.shape[:1] != (np.size(lr_t),) or len(w2) < 2:
+        shapes = f"w2 of shape {w2.shape} and lr_t of {np.shape(lr_t)}"
+        raise ValueError(f"{shapes}: must be series of the same steps, at least two")
     lr = np.asarray(lr_t).reshape(-1, *(1,) * (w2.ndim - 1))
-    decayed = 2 * _product(lr, weight_decay) * w2 / (1 - _momentum(momentum))
-    return (w2[-1] - w2[0]) / decayed[:-1].sum(axis=0)
+    decayed = (2 * (lr * weight_decay) * w2 / (1 - momentum))[:-1].sum(axis=0)
+    if np.any(decayed == 0):
+        raise ValueError("lr_t * weight_decay * w2=0: must be > 0 at some step, drift is relative to the decay")
+    return (w2[-1] - w2[0]) / decayed
 
 
+@_checked
 def kappa_from_chi(chi, momentum):
     """Return κ = E[d·v]/E|d|² from the cosine χ = d·v/(|d||v|), v the buffer before the step.
 
     κ = χs, s = |v|/|d| = (ρχ + √(ρ²χ² + 1 − ρ²))/(1 − ρ²), as |v|² stands still.
     """
-    rho = _momentum(momentum)
+    rho = momentum
     return chi * (rho * chi + np.sqrt(rho**2 * chi**2 + 1 - rho**2)) / (1 - rho**2)
 
 
+@_checked
 def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, optimizer="sgd"):
     """Return λ|d|/|w| with drift δ and correlation κ: √(2λα(1 − ρ)(1 + δ)/(1 + 2ρκ)). Corrects (9).
 
@@ -346,7 +407,11 @@ def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, opti
     if _known(optimizer) == "sgdw":
         raise ValueError("optimizer='sgdw': must be 'sgd' or 'nesterov' here")
     overlap = momentum**2 if optimizer == "nesterov" else momentum
-    return lars_rate(lr, weight_decay, momentum) * np.sqrt((1 + drift) / (1 + 2 * overlap * kappa))
+    bracket = 1 + 2 * overlap * kappa
+    if np.any(bracket <= 0):
+        bad = _first(kappa + 0 * bracket, bracket <= 0)
+        raise ValueError(f"kappa={bad}: must be > −1/(2ρ), for Nesterov ρ², so that the bracket is positive")
+    return lars_rate(lr, weight_decay, momentum) * np.sqrt((1 + drift) / bracket)
 
 
 # Another optimizer, the same balance. Derived.
@@ -361,6 +426,7 @@ class AdamW(NamedTuple):
     time_constant: float  # steps in which |w|² comes e times closer to equilibrium
 
 
+@_checked
 def adamw(weights, lr, weight_decay, momentum=0.9) -> AdamW:
     """Return the equilibrium of AdamW (w ← (1 − λα)w − λ m/√v) for gradients orthogonal to w and to each other.
 
@@ -370,7 +436,8 @@ def adamw(weights, lr, weight_decay, momentum=0.9) -> AdamW:
     Each step rotates as in Kosson et al. 2024 (arXiv 2305.17212). λ in u, α in 1/u: λα is a pure number as before. For
     gradients that are alike in all weights, β₂ close to 1, and ε small.
     """
-    x, beta = _product(lr, weight_decay), _momentum(momentum)
+    _some_motion(lr, weight_decay)
+    x, beta = lr * weight_decay, momentum
     with np.errstate(divide="ignore"):
         norm, tau = np.sqrt(np.divide(lr * weights, 2 * weight_decay)), np.divide(1.0, 2 * x)
     return AdamW(norm, np.sqrt(2 * x * (1 - beta) / (1 + beta)), np.sqrt(2 * x), tau)
@@ -381,7 +448,7 @@ def adamw(weights, lr, weight_decay, momentum=0.9) -> AdamW:
 
 def _balance(x, momentum, optimizer, exact):
     """λ|g|²/(α|w|²) at equilibrium."""
-    rho, x = _momentum(momentum), x if exact else 0.0
+    rho, x = momentum, _settling(x, momentum, optimizer) if exact else 0.0
     if _known(optimizer) == "sgd":
         return 2 * (1 - rho) * (1 - x / (2 * (1 + rho)))
     if optimizer == "nesterov":
@@ -406,39 +473,92 @@ def _next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
     )
 
 
+def _trust(w, g):
+    """|w|/|g|, and 0 where there is no gradient, as in `optim.LARS`."""
+    size = np.linalg.norm(g)
+    return np.linalg.norm(w) / size if size != 0 else 0.0
+
+
 def _series(lr_t, c, w2_0, weight_decay, momentum):
     """Return lr_t and c as [T, *S] and w2_0 as [*S], where S is the shape of one step."""
-    _nonnegative(lr=lr_t, weight_decay=weight_decay)
-    rho = _momentum(np.asarray(momentum, float))
-    lr_t, c, w2_0, alpha = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay))
-    one = np.broadcast_shapes(lr_t.shape[1:], c.shape[1:], w2_0.shape, alpha.shape, rho.shape)
+    lr_t, c, w2_0, alpha, rho = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay, momentum))
 
     def full(a):
         a = a.reshape(a.shape[:1] + (1,) * (1 + len(one) - a.ndim) + a.shape[1:])
         return np.broadcast_to(a, (len(lr_t), *one))
 
-    return full(lr_t), full(c), np.broadcast_to(w2_0, one), alpha, rho
+    try:
+        one = np.broadcast_shapes(lr_t.shape[1:], c.shape[1:], w2_0.shape, alpha.shape, rho.shape)
+        return full(lr_t), full(c), np.broadcast_to(w2_0, one), alpha, rho
+    except ValueError:
+        shapes = f"lr_t of shape {lr_t.shape}, c of {c.shape}, |w_0|² of {w2_0.shape}"
+        raise ValueError(f"{shapes}: must be [T] or [T, L], the same or a number, and [L] or a number") from None
 
 
-def _product(lr, weight_decay):
-    _nonnegative(lr=lr, weight_decay=weight_decay)
-    return lr * weight_decay
+# What an argument may be: its name → in words, the test, and whether an array of it may have gaps. The
+# recording of a run that diverged has, so what is measured may be NaN or inf; what is chosen may not.
+_ARGUMENTS = {
+    **dict.fromkeys(("lr", "weight_decay", "lr_t"), ("≥ 0 and finite", lambda x: x >= 0, False)),
+    "momentum": ("in [0, 1)", lambda x: (x >= 0) & (x < 1), False),
+    **dict.fromkeys(("slope", "z0", "weights"), ("> 0 and finite", lambda x: x > 0, False)),
+    **dict.fromkeys(("w", "g", "v", "kappa"), ("finite", lambda x: True | (x == x), True)),
+    **dict.fromkeys(("w2", "g2", "c"), ("≥ 0 and finite", lambda x: ~(x < 0), True)),
+    "w2_0": ("> 0 and finite", lambda x: ~(x <= 0), True),
+    "chi": ("in [−1, 1]", lambda x: ~(abs(x) > 1), True),
+    "drift": ("≥ −1 and finite", lambda x: ~(x < -1), True),
+}
 
 
-def _nonnegative(**values):
+def _read(name, value):
+    """Return a number as it is and all else as an array, labelled if it was; ValueError where it is not allowed."""
+    allowed, test, gaps = _ARGUMENTS[name]
+    try:
+        plain = np.asarray(value)
+    except Exception:  # ragged lists, tensors of another device: each library has its own error
+        plain = np.array(None)
+    if plain.dtype.kind not in "iuf":
+        shown = " ".join(reprlib.repr(value).split())
+        raise ValueError(f"{name}={shown}: must be a real number or an array of real numbers, {allowed}")
+    if name == "lr_t" and (plain.ndim == 0 or len(plain) == 0):
+        raise ValueError(f"lr_t={plain.tolist()}: must be a series of at least one step")
+    good = test(plain) if gaps and plain.ndim else test(plain) & np.isfinite(plain)
+    if not np.all(good):
+        index = np.argwhere(~good)[0].tolist() if plain.ndim else ""
+        raise ValueError(f"{name}{index}={_first(plain, ~good)}: must be {allowed}")
+    labelled = hasattr(value, "__array_ufunc__")  # numpy's own, xarray's, pandas'
+    return value if labelled or isinstance(value, (int, float)) else plain[()]
+
+
+def _first(values, bad):
+    """The first of the values that are bad, as a number of Python."""
+    return np.broadcast_to(values, np.shape(bad))[np.asarray(bad)].flat[0].item()
+
+
+def _numbers(**values):
     for name, value in values.items():
-        if not np.all(np.asarray(value) >= 0):
-            raise ValueError(f"{name}={value}: must be ≥ 0")
+        if np.ndim(value):
+            raise ValueError(f"{name} of shape {np.shape(value)}: must be a number here, not an array")
 
 
-def _momentum(momentum):
-    if not np.all((np.asarray(momentum) >= 0) & (np.asarray(momentum) < 1)):
-        raise ValueError(f"momentum={momentum}: must be in [0, 1)")
-    return momentum
+def _some_motion(lr, weight_decay):
+    if np.any(lr + weight_decay == 0):
+        raise ValueError("lr=0 and weight_decay=0: must not both be 0, nothing moves and no equilibrium is reached")
+
+
+def _settling(x, momentum, optimizer):
+    """Return x = λα, if it is small enough that |w| comes to an equilibrium."""
+    rho = momentum
+    most = {"sgd": 2 * (1 + rho), "nesterov": 2 * (1 + rho) / (1 + 2 * rho), "sgdw": 2 + 0 * rho}[_known(optimizer)]
+    over = np.asarray(x > most)
+    if over.any():
+        bad, limit = _first(x + 0 * most, over), _first(0 * x + most, over)
+        raise ValueError(f"lr * weight_decay={bad:g}: must be ≤ {limit:g} with optimizer={optimizer!r} and this "
+                         "momentum, beyond it |w| has no equilibrium")  # fmt: skip
+    return x
 
 
 def _known(optimizer, *more):
     *most, last = known = ("sgd", "nesterov", "sgdw", *more)
-    if optimizer not in known:
+    if not isinstance(optimizer, str) or optimizer not in known:
         raise ValueError(f"optimizer={optimizer!r}: must be {', '.join(map(repr, most))} or {last!r}")
     return optimizer

@@ -1,0 +1,218 @@
+"""What measure refuses, what it says of runs that failed, and steps that a loss scaler left out."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from test_plots import made_up
+
+import resnet_dynamics as rd
+from resnet_dynamics import measure, recording
+
+OF_A_RUN = (
+    measure.alive, measure.dead, measure.fate, measure.shrink, measure.growth, measure.norm, measure.applied_norm,
+    measure.radial, measure.rate, measure.line, measure.z, measure.cosine, measure.correlation, measure.rotation,
+    measure.drift, measure.kappa, measure.telescoping, measure.acceptance, measure.gradient_size, measure.drive,
+    measure.predicted, measure.overall, lambda ds: measure.verdict(ds, [made_up()]),
+    lambda ds: measure.verdict(made_up(), [ds]),
+)  # fmt: skip
+PLAIN = rd.Config(lr=4.0, momentum=0.0)
+
+
+def table():
+    """As `sweep` makes it: it has a config, but no steps."""
+    data = {"provenance": ("lr", ["{}"]), "test_accuracy": ("lr", [0.9])}
+    return xr.Dataset(data, {"lr": [0.1]}, {"config": "{}"})
+
+
+NO_RECORDING = {
+    "None": (lambda: None, "recording=None: must be an xarray.Dataset, a recording as run"),
+    "Config": (rd.Config, "recording=a Config: must be an xarray.Dataset, a recording as run"),
+    "list": (lambda: [made_up()], "recording=a list: must be an xarray.Dataset, a recording as run"),
+    "series": (lambda: made_up().w2, "recording=a DataArray: must be an xarray.Dataset, a recording as run"),
+    "text": (lambda: "sgd-0", "recording='sgd-0': must be an xarray.Dataset, a recording as run"),
+    "table": (table, "recording=a table of sweep: must be a recording, as run"),
+    "foreign": (lambda: xr.Dataset({"a": ("x", [1])}), "recording=a Dataset without steps and a config: must be a rec"),
+}
+
+
+@pytest.mark.parametrize("what", NO_RECORDING)
+@pytest.mark.parametrize("quantity", OF_A_RUN, ids=lambda q: q.__name__)
+def test_what_is_no_recording_is_named(quantity, what):
+    made, message = NO_RECORDING[what]
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        quantity(made())
+
+
+def test_a_quantity_that_a_recording_lacks_is_named():
+    said = "without {}, the {}: must have it, as run"
+    for quantity, name, what in ((measure.cosine, "wg", "weight times gradient"), (measure.z, "g2", "squared gradient"),
+                                 (measure.overall, "w2", "squared weight norm")):  # fmt: skip
+        with pytest.raises(ValueError, match=said.format(name, what).split("norm")[0].split(":")[0]):
+            quantity(made_up().drop_vars(name))
+    assert measure.norm(made_up().drop_vars("g2")).dims == ("step", "layer")  # what it does not need it does not miss
+    with pytest.raises(AttributeError, match="foo"):
+        measure._of_recording(lambda ds: ds.foo)(made_up())
+
+
+SHARE = "must be two numbers, 0 ≤ first < last ≤ 1"
+BAD = {
+    "window(ds, (0.9, 0.1))": rf"share=\(0.9, 0.1\): {SHARE}",
+    "window(ds, (2, 3))": rf"share=\(2, 3\): {SHARE}",
+    "window(ds, (-0.1, 0.5))": SHARE,
+    "window(ds, (0.5, nan))": SHARE,
+    "window(ds, 0.5)": f"share=0.5: {SHARE}",
+    "window(ds, None)": f"share=None: {SHARE}",
+    "window(ds, (0.5, 0.5001))": r"share=\(0.5, 0.5001\): must hold at least one step, of 480 it holds none",
+    "drift(ds, (0.9, 0.1))": SHARE,
+    "acceptance(ds, (2, 3))": SHARE,
+    "smooth(ds.w2, 2.5)": "steps=2.5: must be a whole number, or None",
+    "smooth(ds.w2, 'ten')": "steps='ten': must be a whole number, or None",
+    "predicted(ds, 7)": "c=7: must be 'constant', 'measured' or 'correlated'",
+    "predicted(ds, ['measured'])": r"c=\['measured'\]: must be 'constant'",
+    "verdict(ds, [])": r"seeds=\[\]: must be a recording or a list of them",
+    "verdict(ds, None)": "recording=None: must be an xarray.Dataset",
+    "drift(still)": "drift of a run with weight_decay=0.0: must be > 0, drift is relative to the decay",
+    "acceptance(still)": "acceptance of a run with weight_decay=0.0: must be > 0",
+    "predicted(still)": "predicted of a run with weight_decay=0.0: must be > 0",
+    "overall(still)": "z of a run with weight_decay=0.0: must be > 0",
+    "z(stays)": "z of a run with lr=0.0: must be > 0, nothing moves",
+    "drift(stays)": "drift of a run with lr=0.0: must be > 0",
+    "kappa(stays)": "kappa of a run with lr=0.0: must be > 0",
+    "telescoping(stays)": "telescoping of a run with lr=0.0: must be > 0",
+}
+
+
+@pytest.mark.parametrize("call", BAD)
+def test_a_bad_value_is_named_with_what_is_allowed(call):
+    runs = {"ds": made_up(), "still": made_up(PLAIN.replace(weight_decay=0)), "stays": made_up(PLAIN.replace(lr=0))}
+    with pytest.raises((TypeError, ValueError), match=BAD[call]):
+        eval(f"measure.{call}", {"measure": measure, "nan": np.nan, **runs})
+
+
+def test_a_window_is_of_something_with_steps():
+    with pytest.raises(TypeError, match="a list without steps: must be a recording, or a series of one"):
+        measure.window([1, 2, 3])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("diverged", [True, False])
+def test_of_a_run_that_is_hardly_there_series_are_short_and_numbers_are_refused(steps, diverged):
+    if diverged:
+        ds = made_up().assign_attrs(diverged_at=steps)
+    elif steps:
+        ds = made_up().isel(step=slice(0, steps))
+    else:
+        return
+    part = measure.alive(ds)
+    for series in (measure.z, measure.rate, measure.growth, measure.shrink, measure.cosine):
+        assert series(part).sizes["step"] == steps and np.isfinite(series(part)).all()
+    assert measure.rotation(part).sizes["step"] == max(steps - 1, 0)
+    assert not measure.dead(ds)
+    for number, least in ((measure.drift, 2), (measure.telescoping, 2), (measure.acceptance, 2), (measure.overall, 1)):
+        if steps >= least:
+            number(ds)
+        else:
+            with pytest.raises(ValueError, match=f"of a run.* with {steps} steps before: must be at least {least}"):
+                number(ds)
+    if diverged:
+        assert measure.verdict(ds, [made_up()]).startswith(f"This run diverged at step {steps} of 480")
+
+
+# Whom a run is compared with
+def test_a_single_recording_is_a_list_of_one():
+    assert measure.verdict(made_up(), made_up()) == measure.verdict(made_up(), [made_up()])
+
+
+def of(dataset, digest, **attrs):
+    return made_up().assign_attrs(dataset=dataset, dataset_digest=digest, **attrs)
+
+
+def test_a_verdict_says_when_images_or_meaning_differ():
+    original, jpeg = of("CIFAR-10", "aa"), of("CIFAR-10 (JPEG)", "bb")
+    alike = measure.verdict(jpeg, [jpeg])
+    assert "images" not in alike and "is of" not in alike and "semantics" not in alike
+    assert measure.verdict(original, [jpeg]) == f"{alike} This run is of CIFAR-10, the book's of CIFAR-10 (JPEG)."
+    again = of("CIFAR-10", "cc")
+    assert measure.verdict(original, [again]).endswith("This run is of CIFAR-10 (aa), the book's of CIFAR-10 (cc).")
+    assert measure.verdict(original, [original, jpeg]).endswith("the book's of CIFAR-10 and CIFAR-10 (JPEG).")
+    assert "is of" not in measure.verdict(made_up(), [jpeg])  # it does not say
+    second = jpeg.assign_attrs(semantics=2)
+    assert measure.verdict(second, [jpeg]) == f"{alike} This run was made by training semantics 2, the book's by 1."
+    assert measure.verdict(jpeg.assign_attrs(semantics=1), [jpeg]) == alike
+
+
+# Runs that fail
+def guessing(ds, classes=10, noise=1e-4, accuracy=None):
+    """The same with a loss and an accuracy as of guesses."""
+    random, steps, batch = np.random.default_rng(0), ds.sizes["step"], recording.config(ds).batch_size
+    guessed = random.binomial(batch, 1 / classes, steps) / batch if accuracy is None else np.full(steps, accuracy)
+    return ds.assign(loss=("step", np.log(classes) + noise * random.normal(size=steps)), accuracy=("step", guessed))
+
+
+def test_a_network_that_guesses_is_dead():
+    ds = made_up()
+    assert not measure.dead(ds) and measure.fate(ds) == ""
+    for classes in (2, 10, 100):
+        assert measure.dead(guessing(ds, classes))
+    assert measure.fate(guessing(ds)) == "does not learn: loss stays at 2.303"
+    assert "This run does not learn: loss stays at 2.303." in measure.verdict(guessing(ds), ds)
+    learned = guessing(ds)
+    learned.loss[: 3 * ds.sizes["step"] // 4] = ds.loss[: 3 * ds.sizes["step"] // 4]  # once it did, now it does not
+    assert measure.dead(learned)
+
+
+def test_a_network_that_learns_stands_still_or_diverges_is_not_dead():
+    ds = made_up()
+    assert not measure.dead(guessing(ds, noise=0.02))
+    assert not measure.dead(guessing(ds, accuracy=0.2))
+    assert not measure.dead(guessing(made_up(PLAIN.replace(lr=0))))  # nobody asked it to learn
+    assert not measure.dead(guessing(ds).assign_attrs(diverged_at=400))
+    assert measure.fate(guessing(ds).assign_attrs(diverged_at=400)) == "diverged at step 400"
+    assert not measure.dead(guessing(ds).isel(step=slice(0, 15)))
+
+
+def test_a_run_whose_decay_wins_is_dead():
+    killed = rd.Config.smoke(lr=1.0, momentum=0.0, weight_decay=1.0)
+    assert measure.fate(rd.run(killed, progress=False)) == "does not learn: loss stays at 2.303"
+
+
+@pytest.mark.parametrize("name", recording.bundled())
+def test_the_runs_of_the_book_learn(name):
+    assert measure.fate(rd.run(recording.planned()[name])) == ""
+
+
+# Steps that a loss scaler left out
+def with_gaps(ds, at=(0, 7, 8, 200)):
+    """The same run with steps before which nothing moves: g and d are no numbers, w and v stay."""
+    rows = np.sort(np.append(np.arange(ds.sizes["step"]), at))
+    gap = np.append(rows[:-1] == rows[1:], False)  # of equal rows the first ones: the state before the step
+    out = ds.isel(step=rows).assign_coords(step=np.arange(len(rows)))
+    v2_before = ds.v2.shift(step=1, fill_value=0.0).values[rows]
+    empty = xr.DataArray(gap, dims="step")
+    out = out.assign({name: out[name].where(~empty) for name in ("g2", "d2", "dv", "gv", "wg")})
+    out = out.assign(u2=out.u2.where(~empty, 0.0), v2=(out.v2.dims, np.where(gap[:, None], v2_before, out.v2)))
+    return out.assign(skipped=("step", gap.astype(float))).assign_attrs(ds.attrs, skipped=int(gap.sum())), ~gap
+
+
+@pytest.mark.parametrize("config", [PLAIN, rd.Config(), rd.Config(optimizer="nesterov"),
+                                    rd.Config(optimizer="lars", lr=1.0), rd.Config(optimizer="lars", momentum=0.0)],
+                         ids=lambda c: f"{c.optimizer}-{c.momentum:g}")  # fmt: skip
+def test_a_step_that_was_left_out_changes_no_number(config):
+    ds = made_up(config.replace(optimizer="sgd") if "lars" in config.optimizer else config, noise=0.2, wg=1e-6)
+    if config.optimizer == "lars":
+        ds = ds.assign(lars_lr=("step", np.full(ds.sizes["step"], 0.01))).assign_attrs(made_up(config).attrs)
+    gaps, there = with_gaps(ds)
+    numbers = [measure.telescoping]
+    if config.optimizer != "lars":
+        numbers += [lambda ds, f=f: f(ds, (0, 1)) for f in (measure.drift, measure.kappa, measure.acceptance)]
+        for series in (measure.growth, measure.shrink, measure.radial, measure.z, measure.applied_norm):
+            np.testing.assert_allclose(series(gaps)[there], series(ds), rtol=1e-12)
+        for series in (measure.growth, measure.shrink, measure.radial):
+            assert (series(gaps)[~there] == 0).all()
+        for c in ("constant", "measured", "correlated"):
+            theirs = measure.predicted(gaps, c, steps=1).w2.values
+            np.testing.assert_allclose(theirs[there], measure.predicted(ds, c, steps=1).w2, rtol=1e-10)
+            assert (theirs[:-1][~there[:-1]] == theirs[1:][~there[:-1]]).all()  # it waits
+        np.testing.assert_allclose(measure.overall(gaps, (0, 1)), measure.overall(ds, (0, 1)))
+    for number in numbers:
+        xr.testing.assert_allclose(number(gaps), number(ds), rtol=1e-9)
