@@ -5,8 +5,9 @@ first call downloads, decodes or draws is kept in the cache, in files that are s
 made again. Later calls read them, in well under a second. Where nothing can be kept, the images come all the same.
 
 Your own images are kept under their digest, `images-<digest>.npz`, so that one set has one file, wherever and how
-often it was decoded. They stay as long as the cache does, since a remembered run may name them, and can be removed by
-hand: `images` decodes them again under the same key.
+often it was decoded; a small file, `seen-<fingerprint>.txt`, says which digest a folder or archive gave. A set stays
+when its folder changes, since a remembered run may name it. It can be removed: `images` decodes it again, under the
+same key.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import cache, cifar
-from .folders import Source as _Source
-from .folders import locate
+from .folders import Origin, expanded, locate
 from .synthetic import CLASSES, DIGEST, draw
 
 # torch takes seconds to import, so it is imported where images are handed out: what they are called, `expected` says at
@@ -105,7 +105,7 @@ def expected(key: str) -> Source:
     if path is None:
         return Source("CIFAR-10", None)
     with cache.call():
-        digest = _digest(_Source(path))
+        digest = _digest(Origin(path))
     return Source(_stand_in_name(digest), digest)
 
 
@@ -198,8 +198,10 @@ def cifar10(root: str | os.PathLike | None = None) -> Images:
     Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows. The archive is read as it is,
     and nothing is unpacked.
     """
+    folder = expanded(root or _folder(), "root")
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"root={str(folder)!r}: must be a folder")
     with cache.call():
-        folder = Path(root or _folder()).expanduser()
         found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder)))
         return _images(found, "CIFAR-10", "cifar10")
 
@@ -247,13 +249,13 @@ def images(path: str | os.PathLike) -> Images:
         run = rd.run(rd.Config(data=leaves.key))
     """
     with cache.call():
-        return _images(_decoded(_Source(locate(path))))
+        return _images(_decoded(Origin(locate(path))))
 
 
 def stand_in(path: str | os.PathLike) -> Images:
     """Read images as `images` does, in place of CIFAR-10. Recordings call them as `KNOWN` does, or by their digest."""
     with cache.call():
-        found = _decoded(_Source(locate(path)))
+        found = _decoded(Origin(locate(path)))
         return _images(found, _stand_in_name(found.digest), "cifar10")
 
 
@@ -306,12 +308,12 @@ def _own(digest: str) -> Path:
     return _folder() / f"images-{digest}.npz"
 
 
-def _seen(source: _Source) -> Path:
+def _seen(source: Origin) -> Path:
     """Return the file with the digest of what a folder or archive gave when it was decoded."""
     return _folder() / f"seen-{source.fingerprint}.txt"
 
 
-def _digest(source: _Source) -> str:
+def _digest(source: Origin) -> str:
     """Return the digest of what is in a folder or archive; it is decoded only if nobody has done so before."""
     try:
         found = (cache.recall(_seen(source)) or b"").decode()
@@ -320,7 +322,7 @@ def _digest(source: _Source) -> str:
     return found if re.fullmatch("[0-9a-f]{16}", found) else _decoded(source).digest
 
 
-def _decoded(source: _Source) -> _Arrays:
+def _decoded(source: Origin) -> _Arrays:
     """Return what is in a folder or archive: decoded, or remembered."""
 
     def recall(file: Path) -> _Arrays | None:

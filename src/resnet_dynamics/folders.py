@@ -56,10 +56,7 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
         raise TypeError(f"{called}={path!r}: must be the path of a folder, zip or tar, as a str or Path")
     if not text.strip() or "\0" in text:
         raise ValueError(f"{called}={text!r}: must be the path of a folder, zip or tar")
-    try:
-        found = Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"{called}={text!r}: must be a folder, zip or tar; nobody has that home") from error
+    found = expanded(text, called)
     shown = show(found if called == "path" else f"{called}={found}")
     try:
         kind = os.stat(found).st_mode
@@ -74,7 +71,15 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
     return Path(os.path.realpath(found))
 
 
-class Source:
+def expanded(path: str | os.PathLike, called: str) -> Path:
+    """Return a path with the home that ~ stands for."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{called}={str(path)!r}: nobody has that home") from error
+
+
+class Origin:
     """Images at a path that `locate` gave.
 
     Attributes:
@@ -223,7 +228,7 @@ class Source:
         pixels = np.empty((len(pairs), SIZE, SIZE, 3), np.uint8)
         labels = np.array([label for _, label in pairs])
         contents = source.read([entry for entry, _ in pairs])
-        with Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
+        with _whole(), Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
             for _ in pairs:
                 with self._in_words():
                     i, content = next(contents)
@@ -291,6 +296,18 @@ def _kind(found: os.DirEntry) -> tuple[str, int, int]:
         return "folder", 0, 0
     kind = "file" if stat.S_ISREG(there.st_mode) else "neither a file nor a folder"
     return kind, there.st_size, there.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _whole():
+    """Let Pillow refuse half an image, whatever it has been told before."""
+    from PIL import ImageFile
+
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def decoded(content: bytes) -> np.ndarray:
