@@ -680,6 +680,14 @@ def test_a_stand_in_that_is_missing_is_named_with_the_variable(monkeypatch):
     assert not datasets.available("cifar10")
 
 
+def test_what_is_wrong_with_a_stand_in_is_named_with_the_variable(tree, monkeypatch):
+    shutil.rmtree(tree / "test")
+    monkeypatch.setenv(datasets.VARIABLE, str(tree))
+    for ask in (datasets.load, datasets.expected):
+        with pytest.raises(ValueError, match=f"^{datasets.VARIABLE}={tree}: holds no test/<class>"):
+            ask("cifar10")
+
+
 def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):
     assert datasets.available("synthetic") and not datasets.available("cifar10") and not cache.exists()
     server.use("good")

@@ -31,7 +31,7 @@ def tree(tmp_path):
 
 def read(path):
     """train_x, train_y, test_x, test_y and the classes."""
-    return folders.Origin(folders.locate(path)).decode()
+    return folders.Origin(path).decode()
 
 
 def put(name: str, content: bytes = GOOD):

@@ -57,7 +57,7 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError(f"{called}={text!r}: must be the path of a folder, zip or tar")
     found = expanded(text, called)
-    shown = show(found if called == "path" else f"{called}={found}")
+    shown = _shown(found, called)
     try:
         kind = os.stat(found).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -71,6 +71,10 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
     return Path(os.path.realpath(found))
 
 
+def _shown(path: Path, called: str) -> str:
+    return show(path if called == "path" else f"{called}={path}")
+
+
 def expanded(path: str | os.PathLike, called: str) -> Path:
     """Return a path with the home that ~ stands for."""
     try:
@@ -80,16 +84,17 @@ def expanded(path: str | os.PathLike, called: str) -> Path:
 
 
 class Origin:
-    """Images at a path that `locate` gave.
+    """Where images come from: a folder, zip or tar. `called` is what errors call the path.
 
     Attributes:
-        path: the path.
+        path: the real path; `shown` is how errors begin.
         fingerprint: 16 hex digits that change with the name, size or time of any file that is read. For a folder this
             walks through it, so it raises what is wrong there.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | os.PathLike, called: str = "path"):
+        self.path = locate(path, called)
+        self.shown = _shown(self.path, called)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -124,23 +129,22 @@ class Origin:
     @contextlib.contextmanager
     def _in_words(self):
         """Let what a folder or archive raises be one sentence."""
-        shown = show(self.path)
         try:
             yield
         except archives.Refused as error:
-            raise ValueError(f"{shown}: {error}") from error
+            raise ValueError(f"{self.shown}: {error}") from error
         except MemoryError:
             raise
         except Exception as error:  # decoders raise OSError, EOFError, RuntimeError, struct.error ...
             if isinstance(error, OSError) and error.errno is not None:
                 file = os.path.relpath(error.filename, self.path) if error.filename else "."
                 inside = f": {show(file)}" if file != "." else ""
-                raise type(error)(f"{shown}{inside}: cannot be read ({error.strerror})") from error
+                raise type(error)(f"{self.shown}{inside}: cannot be read ({error.strerror})") from error
             reason = show(error) or type(error).__name__
-            raise ValueError(f"{shown}: cannot be unpacked, is it whole? ({reason})") from error
+            raise ValueError(f"{self.shown}: cannot be unpacked, is it whole? ({reason})") from error
 
     def _complain(self, text: str) -> ValueError:
-        return ValueError(f"{show(self.path)}: {text}")
+        return ValueError(f"{self.shown}: {text}")
 
     def _survey(self, source) -> tuple:
         """Return the classes, and for train and for test a list of (entry, label), in the order of names."""
