@@ -332,8 +332,8 @@ def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch
 
 
 def test_all_who_ask_at_once_wait_for_one(tree, monkeypatch):
-    decode, calls = folders.Source.decode, []
-    monkeypatch.setattr(folders.Source, "decode", lambda self: calls.append(self) or decode(self))
+    decode, calls = folders.Origin.decode, []
+    monkeypatch.setattr(folders.Origin, "decode", lambda self: calls.append(self) or decode(self))
     with ThreadPoolExecutor(4) as pool:
         digests = set(pool.map(lambda _: datasets.images(tree).digest, range(4)))
     assert len(calls) == len(digests) == 1
@@ -357,8 +357,8 @@ def test_a_file_of_an_earlier_version_is_made_again(tree, cache):
 
 
 def test_where_nothing_may_be_written_nothing_is(tree, cache, monkeypatch):
-    decode, calls = folders.Source.decode, []
-    monkeypatch.setattr(folders.Source, "decode", lambda self: calls.append(self) or decode(self))
+    decode, calls = folders.Origin.decode, []
+    monkeypatch.setattr(folders.Origin, "decode", lambda self: calls.append(self) or decode(self))
     with caches.call(write=False), datasets.standing_in(tree):
         source = datasets.expected("cifar10")
         first, second = datasets.load("cifar10"), datasets.load("cifar10")
@@ -566,6 +566,14 @@ def test_a_broken_archive_in_the_way_is_replaced(server, cache, archive, tmp_pat
     assert (root / "cifar-10-python.tar.gz").read_bytes() == archive[0]
 
 
+@pytest.mark.parametrize("root", ["~nosuchuser/data", os.devnull])
+def test_a_place_for_cifar10_that_is_no_folder_is_named(server, root):
+    server.use("good")
+    with pytest.raises((ValueError, OSError), match=f"root='{root}': (nobody has that home|must be a folder)"):
+        datasets.cifar10(root)
+    assert server.asked == []
+
+
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_what_is_on_the_disk_is_not_downloaded(server, archive, tmp_path, unpacked):
     server.use("dead")
@@ -573,7 +581,9 @@ def test_what_is_on_the_disk_is_not_downloaded(server, archive, tmp_path, unpack
     file.write_bytes(archive[0])
     if unpacked:
         with tarfile.open(file) as tar:
-            tar.extractall(tmp_path, filter="data")
+            for member in tar:
+                (tmp_path / member.name).parent.mkdir(exist_ok=True)
+                (tmp_path / member.name).write_bytes(tar.extractfile(member).read())
         file.unlink()
     assert datasets.cifar10(tmp_path).name == "CIFAR-10"
 
@@ -609,6 +619,14 @@ def test_a_torchvision_that_does_not_fit_is_said_in_a_sentence(monkeypatch, erro
     with pytest.raises(ImportError, match=r"^torchvision \d.* does not fit torch \d.*: .*Install the two") as said:
         datasets.load("cifar10")
     assert str(error).splitlines()[0] in str(said.value) and "\n" not in str(said.value)
+
+
+def test_every_file_of_the_cache_is_of_a_kind(server, tree):
+    server.use("good")
+    mine, _ = datasets.images(tree), datasets.load("cifar10")
+    assert {path.name.removesuffix(".lock") for path in caches.files("downloads")} == {"cifar-10-python.tar.gz"}
+    names = {re.sub("seen-[0-9a-f]{16}", "seen", path.name.removesuffix(".lock")) for path in caches.files("images")}
+    assert names == {"cifar10.npz", f"images-{mine.digest}.npz", "seen.txt"}
 
 
 def test_what_is_expected_is_what_is_loaded(server, tree):
@@ -660,6 +678,14 @@ def test_a_stand_in_that_is_missing_is_named_with_the_variable(monkeypatch):
         with pytest.raises(FileNotFoundError, match=f"^{datasets.VARIABLE}={missing}: no such file or folder$"):
             ask("cifar10")
     assert not datasets.available("cifar10")
+
+
+def test_what_is_wrong_with_a_stand_in_is_named_with_the_variable(tree, monkeypatch):
+    shutil.rmtree(tree / "test")
+    monkeypatch.setenv(datasets.VARIABLE, str(tree))
+    for ask in (datasets.load, datasets.expected):
+        with pytest.raises(ValueError, match=f"^{datasets.VARIABLE}={tree}: holds no test/<class>"):
+            ask("cifar10")
 
 
 def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):

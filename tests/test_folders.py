@@ -17,7 +17,7 @@ import numpy as np
 import pets
 import pytest
 from pets import pack, picture, saved
-from PIL import Image
+from PIL import Image, ImageFile
 
 from resnet_dynamics import archives, folders
 
@@ -31,7 +31,7 @@ def tree(tmp_path):
 
 def read(path):
     """train_x, train_y, test_x, test_y and the classes."""
-    return folders.Source(folders.locate(path)).decode()
+    return folders.Origin(path).decode()
 
 
 def put(name: str, content: bytes = GOOD):
@@ -237,12 +237,20 @@ def test_an_image_that_cannot_be_used_says_why(content, words):
         folders.decoded(content)
 
 
+def test_half_an_image_is_refused_whatever_pillow_was_told(tree, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    put("train/cat/0.png", GOOD[:-200])(tree)
+    with pytest.raises(ValueError, match="train/cat/0.png: cannot be read as an image"):
+        read(tree)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
 PATHS = {
     "": "path='': must be the path of a folder, zip or tar",
     None: "path=None: must be the path of a folder, zip or tar",
     b"/usr": "path=b'/usr': must be the path of a folder, zip or tar",
     "a\0b": r"path='a\\x00b': must be the path",
-    "~nosuchuser/x": "path='~nosuchuser/x': must be a folder, zip or tar; nobody has that home",
+    "~nosuchuser/x": "path='~nosuchuser/x': nobody has that home",
     "https://example.com/a.zip": "path='https://example.com/a.zip': is an address; download it, and give the file",
     os.devnull: f"{os.devnull}: must be a folder, or a zip, .*; it is a device, FIFO or socket",
     "/usr": "/usr: holds no train/<class>/.* .train and test are needed; it holds 'bin', .* more.$",
@@ -274,7 +282,7 @@ def test_names_are_compared_and_sorted_as_unicode_composes_them(tree, kind):
 
 def test_the_fingerprint_is_that_of_the_files_that_are_read(tree):
     def fingerprint():
-        return folders.Source(tree).fingerprint
+        return folders.Origin(tree).fingerprint
 
     before = fingerprint()
     both(put("train/cat/notes.txt"), put("train/.hidden"), put("more"))(tree)

@@ -32,9 +32,9 @@ ALLOWED = {
     "archives": {"console"},
     "folders": {"numpy", "PIL", "archives", "console", "synthetic"},
     "cifar": {"numpy", "cache", "console", "synthetic"},
-    "datasets": {"numpy", "cache", "cifar", "folders", "synthetic"},
+    "datasets": {"numpy", "torch", "cache", "cifar", "folders", "synthetic"},
     "data": {"numpy", "torch", "config", "datasets"},
-    "models": {"torch", "torchvision", "config"},
+    "models": {"torch", "config"},
     "optim": {"torch"},
     "recorder": {"numpy", "torch", "xarray", "config", "recording", "schedules"},
     "train": {"numpy", "torch", "config", "console", "machine", "schedules", "theory", "data", "datasets",
@@ -46,7 +46,7 @@ ALLOWED = {
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
-    "datasets": {"torch", "torchvision"},
+    "datasets": {"torchvision"},
     "config": {"recording"},
     "recording": {"h5netcdf", "h5py"},
     "runs": {"train", "datasets"},
@@ -59,7 +59,7 @@ FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
 VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence",
-        "explorer", "check", "runs", "sweep", "datasets"]
+        "explorer", "check", "runs", "sweep", "synthetic", "archives", "folders", "cifar", "datasets"]
 
 
 def imported(path, late):

@@ -246,8 +246,8 @@ def files(kind: str) -> dict[Path, int]:
     folder = cache_dir() / ("runs" if kind == "runs" else "datasets")
     found = {}
     for path in folder.iterdir() if folder.is_dir() else ():
-        decoded = ".npz" in path.name
-        if path.is_file() and (kind == "runs" or decoded == (kind == "images")):
+        downloaded = ".tar.gz" in path.name
+        if path.is_file() and (kind == "runs" or downloaded == (kind == "downloads")):
             found[path] = path.stat().st_size
     return found
 

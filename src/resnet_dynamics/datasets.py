@@ -5,8 +5,9 @@ first call downloads, decodes or draws is kept in the cache, in files that are s
 made again. Later calls read them, in well under a second. Where nothing can be kept, the images come all the same.
 
 Your own images are kept under their digest, `images-<digest>.npz`, so that one set has one file, wherever and how
-often it was decoded. They stay as long as the cache does, since a remembered run may name them, and can be removed by
-hand: `images` decodes them again under the same key.
+often it was decoded; a small file, `seen-<fingerprint>.txt`, says which digest a folder or archive gave. A set stays
+when its folder changes, since a remembered run may name it. It can be removed: `images` decodes it again, under the
+same key.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import cache, cifar
-from .folders import Source as _Source
-from .folders import locate
+from .folders import Origin, expanded
 from .synthetic import CLASSES, DIGEST, draw
 
 # torch takes seconds to import, so it is imported where images are handed out: what they are called, `expected` says at
@@ -79,8 +79,8 @@ def load(key: str) -> Images:
     if kind == "synthetic":
         return synthetic()
     if kind == "cifar10":
-        path = _stand_in()
-        return cifar10() if path is None else stand_in(path)
+        found = _stand_in()
+        return cifar10() if found is None else _in_place_of_cifar10(found)
     with cache.call():
         if found := _recall(_own(digest)):
             return _images(found)
@@ -101,11 +101,11 @@ def expected(key: str) -> Source:
         return Source("synthetic", DIGEST)
     if kind == "images":
         return Source(f"images {digest}", digest)
-    path = _stand_in()
-    if path is None:
+    found = _stand_in()
+    if found is None:
         return Source("CIFAR-10", None)
     with cache.call():
-        digest = _digest(_Source(path))
+        digest = _digest(found)
     return Source(_stand_in_name(digest), digest)
 
 
@@ -151,11 +151,11 @@ def _kind(key: str) -> tuple[str, str | None]:
     )
 
 
-def _stand_in() -> Path | None:
+def _stand_in() -> Origin | None:
     """Return where the images are that stand in for CIFAR-10, if any do."""
     if (path := _STAND_IN.get()) is not None:
-        return locate(path)
-    return locate(os.environ[VARIABLE], VARIABLE) if os.environ.get(VARIABLE) else None
+        return Origin(path)
+    return Origin(os.environ[VARIABLE], VARIABLE) if os.environ.get(VARIABLE) else None
 
 
 # ----------------------------------------------------------------------------------------- CIFAR-10
@@ -198,8 +198,10 @@ def cifar10(root: str | os.PathLike | None = None) -> Images:
     Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows. The archive is read as it is,
     and nothing is unpacked.
     """
+    folder = expanded(root or _folder(), "root")
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"root={str(folder)!r}: must be a folder")
     with cache.call():
-        folder = Path(root or _folder()).expanduser()
         found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder)))
         return _images(found, "CIFAR-10", "cifar10")
 
@@ -247,13 +249,17 @@ def images(path: str | os.PathLike) -> Images:
         run = rd.run(rd.Config(data=leaves.key))
     """
     with cache.call():
-        return _images(_decoded(_Source(locate(path))))
+        return _images(_decoded(Origin(path)))
 
 
 def stand_in(path: str | os.PathLike) -> Images:
     """Read images as `images` does, in place of CIFAR-10. Recordings call them as `KNOWN` does, or by their digest."""
+    return _in_place_of_cifar10(Origin(path))
+
+
+def _in_place_of_cifar10(origin: Origin) -> Images:
     with cache.call():
-        found = _decoded(_Source(locate(path)))
+        found = _decoded(origin)
         return _images(found, _stand_in_name(found.digest), "cifar10")
 
 
@@ -306,21 +312,21 @@ def _own(digest: str) -> Path:
     return _folder() / f"images-{digest}.npz"
 
 
-def _seen(source: _Source) -> Path:
+def _seen(origin: Origin) -> Path:
     """Return the file with the digest of what a folder or archive gave when it was decoded."""
-    return _folder() / f"seen-{source.fingerprint}.txt"
+    return _folder() / f"seen-{origin.fingerprint}.txt"
 
 
-def _digest(source: _Source) -> str:
+def _digest(origin: Origin) -> str:
     """Return the digest of what is in a folder or archive; it is decoded only if nobody has done so before."""
     try:
-        found = (cache.recall(_seen(source)) or b"").decode()
+        found = (cache.recall(_seen(origin)) or b"").decode()
     except (ValueError, IsADirectoryError):
         found = ""
-    return found if re.fullmatch("[0-9a-f]{16}", found) else _decoded(source).digest
+    return found if re.fullmatch("[0-9a-f]{16}", found) else _decoded(origin).digest
 
 
-def _decoded(source: _Source) -> _Arrays:
+def _decoded(origin: Origin) -> _Arrays:
     """Return what is in a folder or archive: decoded, or remembered."""
 
     def recall(file: Path) -> _Arrays | None:
@@ -334,7 +340,7 @@ def _decoded(source: _Source) -> _Arrays:
         with cache.turn(own):
             return _store(own, made) and cache.remember(file, made.digest.encode())
 
-    return _once(_seen(source), recall, lambda: _arrays(*source.decode()), remember)
+    return _once(_seen(origin), recall, lambda: _arrays(*origin.decode()), remember)
 
 
 def _remember(key: str, make: Callable[[], _Arrays]) -> _Arrays:

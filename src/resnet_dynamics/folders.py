@@ -56,11 +56,8 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
         raise TypeError(f"{called}={path!r}: must be the path of a folder, zip or tar, as a str or Path")
     if not text.strip() or "\0" in text:
         raise ValueError(f"{called}={text!r}: must be the path of a folder, zip or tar")
-    try:
-        found = Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"{called}={text!r}: must be a folder, zip or tar; nobody has that home") from error
-    shown = show(found if called == "path" else f"{called}={found}")
+    found = expanded(text, called)
+    shown = _shown(found, called)
     try:
         kind = os.stat(found).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -74,17 +71,30 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
     return Path(os.path.realpath(found))
 
 
-class Source:
-    """Images at a path that `locate` gave.
+def _shown(path: Path, called: str) -> str:
+    return show(path if called == "path" else f"{called}={path}")
+
+
+def expanded(path: str | os.PathLike, called: str) -> Path:
+    """Return a path with the home that ~ stands for."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{called}={str(path)!r}: nobody has that home") from error
+
+
+class Origin:
+    """Where images come from: a folder, zip or tar. `called` is what errors call the path.
 
     Attributes:
-        path: the path.
+        path: the real path; `shown` is how errors begin.
         fingerprint: 16 hex digits that change with the name, size or time of any file that is read. For a folder this
             walks through it, so it raises what is wrong there.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | os.PathLike, called: str = "path"):
+        self.path = locate(path, called)
+        self.shown = _shown(self.path, called)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -119,23 +129,22 @@ class Source:
     @contextlib.contextmanager
     def _in_words(self):
         """Let what a folder or archive raises be one sentence."""
-        shown = show(self.path)
         try:
             yield
         except archives.Refused as error:
-            raise ValueError(f"{shown}: {error}") from error
+            raise ValueError(f"{self.shown}: {error}") from error
         except MemoryError:
             raise
         except Exception as error:  # decoders raise OSError, EOFError, RuntimeError, struct.error ...
             if isinstance(error, OSError) and error.errno is not None:
                 file = os.path.relpath(error.filename, self.path) if error.filename else "."
                 inside = f": {show(file)}" if file != "." else ""
-                raise type(error)(f"{shown}{inside}: cannot be read ({error.strerror})") from error
+                raise type(error)(f"{self.shown}{inside}: cannot be read ({error.strerror})") from error
             reason = show(error) or type(error).__name__
-            raise ValueError(f"{shown}: cannot be unpacked, is it whole? ({reason})") from error
+            raise ValueError(f"{self.shown}: cannot be unpacked, is it whole? ({reason})") from error
 
     def _complain(self, text: str) -> ValueError:
-        return ValueError(f"{show(self.path)}: {text}")
+        return ValueError(f"{self.shown}: {text}")
 
     def _survey(self, source) -> tuple:
         """Return the classes, and for train and for test a list of (entry, label), in the order of names."""
@@ -223,7 +232,7 @@ class Source:
         pixels = np.empty((len(pairs), SIZE, SIZE, 3), np.uint8)
         labels = np.array([label for _, label in pairs])
         contents = source.read([entry for entry, _ in pairs])
-        with Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
+        with _whole(), Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
             for _ in pairs:
                 with self._in_words():
                     i, content = next(contents)
@@ -291,6 +300,18 @@ def _kind(found: os.DirEntry) -> tuple[str, int, int]:
         return "folder", 0, 0
     kind = "file" if stat.S_ISREG(there.st_mode) else "neither a file nor a folder"
     return kind, there.st_size, there.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _whole():
+    """Let Pillow refuse half an image, whatever it has been told before."""
+    from PIL import ImageFile
+
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def decoded(content: bytes) -> np.ndarray:
