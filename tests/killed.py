@@ -1,6 +1,6 @@
 """Kill runs at random moments and call again; test_runs.py runs this in a process of its own and reads its verdict.
 
-Each run is a fork of this process, in which everything is imported and warm: 20 of them take seconds.
+Each run is a fork of this process, in which everything is imported and warm: 60 of them take seconds.
 Prints one line of JSON.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 import small
 
 import resnet_dynamics as rd
-from resnet_dynamics import recording, runs
+from resnet_dynamics import cache, recording, runs
 from resnet_dynamics.recording import cache_dir
 
-KILLS = 20
+KILLS = 60
 CONFIG = small.config()
 
 
@@ -53,8 +53,8 @@ def killed_at_random(path: Path) -> dict:
     assert ended(fork(run)) == 0
     length = time.perf_counter() - began
     expected = recording.load(path, CONFIG)
-    began = time.perf_counter()
-    recording.save(expected, path)
+    content, began = recording.content(expected), time.perf_counter()
+    cache.write(path, content)
     length_of_save = time.perf_counter() - began
 
     kills, wholes, parts, i = 0, 0, 0, 0
@@ -62,14 +62,14 @@ def killed_at_random(path: Path) -> dict:
         i += 1
         path.unlink()
         reader, writer = os.pipe()
-        save = recording.save
+        write = cache.write
 
-        def announced(ds, to):
+        def announced(*given):
             os.write(writer, b"!")  # noqa: B023  the fork has its own
-            save(ds, to)  # noqa: B023
+            write(*given)  # noqa: B023
 
         def saving():
-            recording.save = announced  # noqa: B023
+            cache.write = announced  # noqa: B023
             run()
 
         child = fork(saving if i % 2 else run)

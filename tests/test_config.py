@@ -1,10 +1,13 @@
 """A configuration is a value: equal ones are one run, its digest stays, and a bad value is named."""
 
 import dataclasses
+import fractions
 import json
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
 from resnet_dynamics import Config
 from resnet_dynamics.config import BUDGETS, CONVS, model_convs
@@ -113,13 +116,61 @@ BAD = [
     (dict(lars_rate="same"), 'one of "equilibrium", "ode"'),
     (dict(seed=-1), "an integer from 0 to 4294967295"),
     (dict(seed=10**400), "a finite number"),
+    (dict(seed=None), "an integer"),
+    (dict(lr=1e308), "not negative, at most 1e30"),
+    (dict(lr=1e20, rest_lr_scale=1e20), "at most 1e30 when multiplied by lr"),
+    (dict(epochs=1e9), "positive, at most 1e6"),
+    (dict(epochs=3), "at least warmup, which is 5 unless it is given, too"),
+    (dict(weight_decay=0, optimizer="lars"), 'above 0 with optimizer="lars"'),
+    (dict(lr=0, optimizer="lars-filter"), 'above 0 with optimizer="lars-filter"'),
+    (dict(lr=np.True_), "a finite number"),
+    (dict(lr=np.array([0.1])), "a finite number"),
+    (dict(lr=[0.1]), "a finite number"),
+    (dict(optimizer=np.array(["sgd", "lars"])), 'one of "sgd"'),
+    (dict(no_norm=["prep"]), "None, or a convolution"),
+    (dict(data=b"cifar10"), '"cifar10", "synthetic"'),
 ]
 
 
 @pytest.mark.parametrize("bad, allowed", BAD, ids=lambda value: None if isinstance(value, str) else str(value)[5:30])
 def test_a_bad_value_is_named_with_what_is_allowed(bad, allowed):
-    name = next(iter(bad))
+    *_, name = bad if list(bad)[-1].startswith("rest") else reversed(bad)
     with pytest.raises(ValueError, match=f"^{name}=.*: must be {allowed}") as error:
         Config(**bad)
-    assert str(error.value).startswith(f"{name}={bad[name]!r}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bad, said", [
+    (dict(learning_rate=0.1), r"^learning_rate=0.1: must be a field of Config \(data, .*\); perhaps lr is meant$"),
+    (dict(weightdecay=0.1), "; perhaps weight_decay is meant$"),
+    (dict(foo=1), r"^foo=1: must be a field of Config \(data, .*seed\)$"),
+])  # fmt: skip
+def test_a_field_that_there_is_not_is_named(bad, said):
+    for make in (Config, Config.smoke, Config().replace):
+        with pytest.raises(TypeError, match=said):
+            make(**bad)
+
+
+def test_values_have_names():
+    with pytest.raises(TypeError, match=r"^Config\(0.4\): every value must be named, as in Config\(lr=0.4\)$"):
+        Config(0.4)
+
+
+@pytest.mark.parametrize("value", [np.float32(0.1), np.float16(0.1), np.array(0.1), torch.tensor(0.1), np.float64(0.1),
+                                   torch.tensor(0.1, dtype=torch.bfloat16), xr.DataArray(np.float32(0.1)),
+                                   fractions.Fraction(1, 10)], ids=repr)  # fmt: skip
+def test_a_narrow_number_is_the_one_that_was_meant(value):
+    assert Config(lr=value).digest == Config(lr=0.1).digest
+
+
+def test_scalars_of_other_libraries_are_plain():
+    config = Config(augment=np.False_, width=torch.tensor(8), schedule=np.str_("constant"), seed=np.int64(3))
+    assert {type(value) for value in config.changes.values()} == {bool, int, str}
+    assert str(config) == "Config(augment=False, width=8, schedule='constant', seed=3)"
+
+
+def test_a_number_that_is_nearly_another_is_said():
+    with pytest.warns(UserWarning, match=r"^lr=0.30000000000000004 is another run than lr=0.3; round it") as warned:
+        assert Config(lr=0.1 + 0.2).lr == 0.1 + 0.2
+    assert warned[0].filename == __file__
+    Config(lr=0.1 / 3), Config(lr=0.4 * 2**-0.5), Config(lr=2**-40)

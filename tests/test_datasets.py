@@ -5,7 +5,10 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -14,12 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pets
 import pytest
 import torch
+from pets import pack, picture, saved
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from resnet_dynamics import datasets
+from resnet_dynamics import cache as caches
+from resnet_dynamics import cifar, datasets, folders
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +34,9 @@ def cache(tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv(caches.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(datasets.VARIABLE, raising=False)
+    monkeypatch.setattr(datasets, "_unkept", {})
     yield tmp_path / "cache" / "datasets"
     assert list(temporary.iterdir()) == []
 
@@ -42,35 +49,19 @@ def stored(folder: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------- your own
 
 
-def picture(seed: int = 0, size=(32, 32)) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    return Image.fromarray(pixels)
-
-
 @pytest.fixture
 def tree(tmp_path):
-    """Three training and two test images of each of two classes."""
-    folder = tmp_path / "pets"
-    for part, count in (("train", 3), ("test", 2)):
-        for i, name in enumerate(("cat", "dog")):
-            (folder / part / name).mkdir(parents=True)
-            for j in range(count):
-                picture(10 * i + j + count).save(folder / part / name / f"{j}.png")
-    return folder
-
-
-def pack(folder: Path, kind: str = "zip") -> Path:
-    return Path(shutil.make_archive(str(folder), kind, folder))
+    return pets.folder(tmp_path)
 
 
 def test_images_are_bytes_with_labels_in_the_order_of_names(tree):
-    pets = datasets.images(tree)
-    assert pets.train_x.shape == (6, 32, 32, 3) and pets.train_x.dtype == torch.uint8
-    assert pets.train_y.tolist() == [0, 0, 0, 1, 1, 1] and pets.train_y.dtype == torch.int64
-    assert pets.test_x.shape == (4, 32, 32, 3) and pets.test_y.tolist() == [0, 0, 1, 1]
-    assert pets.classes == ("cat", "dog")
-    assert pets.train_x[3].numpy().tolist() == np.asarray(picture(13)).tolist()
-    assert pets.name == f"images {pets.digest}" and pets.key == f"images:{pets.digest}"
+    mine = datasets.images(tree)
+    assert mine.train_x.shape == (6, 32, 32, 3) and mine.train_x.dtype == torch.uint8
+    assert mine.train_y.tolist() == [0, 0, 0, 1, 1, 1] and mine.train_y.dtype == torch.int64
+    assert mine.test_x.shape == (4, 32, 32, 3) and mine.test_y.tolist() == [0, 0, 1, 1]
+    assert mine.classes == ("cat", "dog")
+    assert mine.train_x[3].numpy().tolist() == np.asarray(picture(13)).tolist()
+    assert mine.name == f"images {mine.digest}" and mine.key == f"images:{mine.digest}"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "bztar", "xztar"])
@@ -79,11 +70,11 @@ def test_an_archive_is_the_folder_that_it_was_made_from(tree, kind):
 
 
 def test_decoded_once_and_found_by_its_key(tree, monkeypatch):
-    pets = datasets.images(tree)
-    monkeypatch.setattr(datasets, "_decode", lambda path: pytest.fail("decoded again"))
-    for again in (datasets.images(str(tree)), datasets.load(pets.key)):
-        assert again.train_x.equal(pets.train_x) and again.test_y.equal(pets.test_y)
-        assert (again.classes, again.name, again.key) == (pets.classes, pets.name, pets.key)
+    mine = datasets.images(tree)
+    monkeypatch.setattr(folders, "decoded", lambda content: pytest.fail("decoded again"))
+    for again in (datasets.images(str(tree)), datasets.load(mine.key)):
+        assert again.train_x.equal(mine.train_x) and again.test_y.equal(mine.test_y)
+        assert (again.classes, again.name, again.key) == (mine.classes, mine.name, mine.key)
 
 
 def test_a_changed_folder_is_another_set(tree):
@@ -96,11 +87,11 @@ def test_a_changed_folder_is_another_set(tree):
 
 def test_the_digest_tells_pixels_labels_and_names_apart():
     x, y = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
-    same = datasets._images(x, y, x, y, ("a", "b")).digest
-    assert datasets._images(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
-    assert datasets._images(x + 1, y, x, y, ("a", "b")).digest != same
-    assert datasets._images(x, y[::-1], x, y, ("a", "b")).digest != same
-    assert datasets._images(x, y, x, y, ("a", "c")).digest != same
+    same = datasets._arrays(x, y, x, y, ("a", "b")).digest
+    assert datasets._arrays(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
+    assert datasets._arrays(x + 1, y, x, y, ("a", "b")).digest != same
+    assert datasets._arrays(x, y[::-1], x, y, ("a", "b")).digest != same
+    assert datasets._arrays(x, y, x, y, ("a", "c")).digest != same
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK"])
@@ -146,21 +137,16 @@ def added(folder: str):
     return add
 
 
-def as_png(image: Image.Image) -> bytes:
-    image.save(file := io.BytesIO(), "png")
-    return file.getvalue()
-
-
-GOOD = as_png(picture())
+GOOD = saved(picture())
 HUGE = GOOD[:16] + struct.pack(">II", 60_000, 60_000) + GOOD[24:]  # says so, and holds no pixels
 SPOILED = {
-    "wide": (replaced(as_png(picture(size=(48, 32)))), "train/dog/1.png: 48 × 32 pixels"),
+    "wide": (replaced(saved(picture(size=(48, 32)))), "train/dog/1.png: 48 × 32 pixels"),
     "gigantic": (replaced(HUGE), "train/dog/1.png: cannot be read"),
     "text": (replaced(b"Hello, I am a dog"), "train/dog/1.png: cannot be read"),
     "nothing in it": (replaced(b""), "train/dog/1.png: cannot be read"),
     "half a file": (replaced(GOOD[: len(GOOD) // 2]), "train/dog/1.png: cannot be read"),
     "16 bits": (
-        replaced(as_png(Image.fromarray(np.full((32, 32), 40_000, np.uint16)))),
+        replaced(saved(Image.fromarray(np.full((32, 32), 40_000, np.uint16)))),
         "train/dog/1.png: more than 8 bits",
     ),
     "no test": (removed("test"), "holds no test/<class>"),
@@ -175,11 +161,11 @@ SPOILED = {
     ),
     "no image to train": (emptied("train/cat"), "train/cat holds no image"),
     "no image to test": (emptied("test/dog"), "test/dog holds no image"),
-    "class not tested": (removed("test/dog"), "only one of train and test has the class dog"),
-    "class not trained": (added("test/cow"), "only one of train and test has the class cow"),
+    "class not tested": (removed("test/dog"), "only one of train and test has the class 'dog'"),
+    "class not trained": (added("test/cow"), "only one of train and test has the class 'cow'"),
     "class renamed": (
         lambda tree: (tree / "test/dog").rename(tree / "test/dogs"),
-        "only one of train and test has the class dog, dogs",
+        "only one of train and test has the class 'dog', 'dogs'",
     ),
 }
 
@@ -214,7 +200,7 @@ def tar_with(name: str, **attributes):
     def make(tree):
         path = pack(tree, "tar")
         info = tarfile.TarInfo(name)
-        info.size = len(GOOD)
+        info.size = 0 if "type" in attributes else len(GOOD)
         for attribute, value in attributes.items():
             setattr(info, attribute, value)
         with tarfile.open(path, "a") as archive:
@@ -259,17 +245,17 @@ BROKEN = {
     "tar that escapes": (tar_with("../../escaped.png"), "will not unpack '../../escaped.png'"),
     "link that escapes": (
         tar_with("train/cat/3.png", type=tarfile.SYMTYPE, linkname="../../../../etc/hostname"),
-        "will not unpack 'train/cat/3.png'",
+        "train/cat/3.png: a link, which is not followed in an archive",
     ),
     "device": (
         tar_with("train/cat/3.png", type=tarfile.CHRTYPE),
-        "will not unpack 'train/cat/3.png'",
+        "train/cat/3.png: neither a file nor a folder",
     ),
     "half a zip": (shortened("zip"), "must be a folder, or a zip, tar"),
     "half a tar": (shortened("tar"), "pets.tar: "),
     "half a tar.gz": (shortened("gztar"), "cannot be unpacked, is it whole?"),
     "half a tar.xz": (shortened("xztar"), "cannot be unpacked, is it whole?"),
-    "encrypted": (encrypted, "cannot be unpacked, is it whole?.*password"),
+    "encrypted": (encrypted, "train/cat/0.png, .* and 7 more: protected by a password"),
     "text": (file_of(b"Hello, I am a dog", "dog.zip"), "must be a folder, or a zip, tar"),
     "one image": (file_of(GOOD, "dog.png"), "must be a folder, or a zip, tar"),
     "nothing": (file_of(b"", "dog.tar"), "dog.tar: "),
@@ -303,12 +289,12 @@ def test_an_unknown_key_is_named_with_what_is_allowed(key):
 
 
 def test_images_that_are_gone_from_the_cache_can_be_brought_back(tree, cache):
-    pets = datasets.images(tree)
+    mine = datasets.images(tree)
     shutil.rmtree(cache)
-    with pytest.raises(FileNotFoundError, match=f"'{pets.key}': .* rd.datasets.images once"):
-        datasets.load(pets.key)
+    with pytest.raises(FileNotFoundError, match=f"'{mine.key}': .* rd.datasets.images once"):
+        datasets.load(mine.key)
     datasets.images(tree)
-    assert datasets.load(pets.key).train_x.equal(pets.train_x)
+    assert datasets.load(mine.key).train_x.equal(mine.train_x)
 
 
 # ------------------------------------------------------------------------------------------- cache
@@ -316,7 +302,7 @@ def test_images_that_are_gone_from_the_cache_can_be_brought_back(tree, cache):
 
 @pytest.mark.parametrize("damage", ["shorter", "empty", "one bit", "foreign"])
 def test_a_damaged_cache_is_made_again(tree, cache, damage):
-    pets = datasets.images(tree)
+    mine = datasets.images(tree)
     (file,) = cache.glob("*.npz")
     data = bytearray(file.read_bytes())
     if damage == "one bit":
@@ -324,37 +310,98 @@ def test_a_damaged_cache_is_made_again(tree, cache, damage):
     file.write_bytes(
         {"shorter": data[:-100], "empty": b"", "one bit": data, "foreign": b"GIF89a"}[damage]
     )
-    assert datasets.images(tree).train_x.equal(pets.train_x)
-    assert datasets.load(pets.key).train_x.equal(pets.train_x)
+    assert datasets.images(tree).train_x.equal(mine.train_x)
+    assert datasets.load(mine.key).train_x.equal(mine.train_x)
 
 
-def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch):
-    for function in ("_pixels", "_images", "_write"):
-        with monkeypatch.context() as patch:
-            calls = iter([getattr(datasets, function)])  # works once, then the user interrupts
+@pytest.mark.parametrize("module, function", [(folders, "decoded"), (datasets, "_arrays"), (os, "replace")])
+def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch, module, function):
+    with monkeypatch.context() as patch:
+        calls = iter([getattr(module, function)] if module is folders else [])  # works once, then the user interrupts
 
-            def interrupt(*args, calls=calls, function=function):
-                if function == "_write":
-                    args[1].write_bytes(b"PK half a file")
-                elif call := next(calls, None):
-                    if function == "_pixels":
-                        return call(*args)
-                raise KeyboardInterrupt
+        def interrupt(*args):
+            if call := next(calls, None):
+                return call(*args)
+            raise KeyboardInterrupt
 
-            patch.setattr(datasets, function, interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                datasets.images(pack(tree))
-        assert stored(cache) == []
-    (cache / "images-0123.npz.part").write_bytes(b"what a killed process leaves")
+        patch.setattr(module, function, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            datasets.images(pack(tree))
+    assert stored(cache) == []
     assert datasets.images(tree).train_x.equal(datasets.images(pack(tree)).train_x)
 
 
 def test_all_who_ask_at_once_wait_for_one(tree, monkeypatch):
-    decode, calls = datasets._decode, []
-    monkeypatch.setattr(datasets, "_decode", lambda path: calls.append(path) or decode(path))
+    decode, calls = folders.Source.decode, []
+    monkeypatch.setattr(folders.Source, "decode", lambda self: calls.append(self) or decode(self))
     with ThreadPoolExecutor(4) as pool:
         digests = set(pool.map(lambda _: datasets.images(tree).digest, range(4)))
     assert len(calls) == len(digests) == 1
+
+
+def test_a_set_is_kept_once_wherever_it_was_decoded(tree, cache):
+    mine = datasets.images(tree)
+    os.utime(tree / "train/cat/0.png")
+    assert datasets.images(tree).digest == datasets.images(pack(tree)).digest == mine.digest
+    assert [name for name in stored(cache) if name.endswith(".npz")] == [f"images-{mine.digest}.npz"]
+
+
+def test_a_file_of_an_earlier_version_is_made_again(tree, cache):
+    mine = datasets.images(tree)
+    file = cache / f"images-{mine.digest}.npz"
+    sealed = file.read_bytes()
+    file.write_bytes(caches.unseal(sealed))
+    with pytest.raises(FileNotFoundError, match="not in the cache"):
+        datasets.load(mine.key)
+    assert datasets.images(tree).train_x.equal(mine.train_x) and file.read_bytes() == sealed
+
+
+def test_where_nothing_may_be_written_nothing_is(tree, cache, monkeypatch):
+    decode, calls = folders.Source.decode, []
+    monkeypatch.setattr(folders.Source, "decode", lambda self: calls.append(self) or decode(self))
+    with caches.call(write=False), datasets.standing_in(tree):
+        source = datasets.expected("cifar10")
+        first, second = datasets.load("cifar10"), datasets.load("cifar10")
+        first.train_x.zero_()
+        assert (second.name, second.digest) == source and second.train_x.any()
+    assert len(calls) == 1 and not cache.parent.exists()
+
+
+def test_a_cache_that_cannot_be_used_is_one_warning(tree, monkeypatch):
+    clean = datasets.images(tree)
+    monkeypatch.setenv(caches.VARIABLE, os.devnull + "/cache")
+    with pytest.warns(UserWarning, match="the cache, .* is of no use") as warned:
+        assert datasets.images(tree).train_x.equal(clean.train_x)
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("when", ["folders, 'decoded'", "cache.os, 'replace'"])
+@pytest.mark.parametrize("kind", ["xztar", "zip"])
+def test_killed_at_any_point_leaves_nothing_behind(tree, cache, when, kind):
+    path, temporary = pack(tree, kind), Path(tempfile.gettempdir())
+    code = f"""if True:
+        import os, signal
+        from resnet_dynamics import cache, datasets, folders
+        setattr({when}, lambda *args: os.kill(os.getpid(), signal.SIGKILL))
+        datasets.images({str(path)!r})"""
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert list(temporary.iterdir()) == []
+    mine = datasets.images(path)
+    assert [name for name in stored(cache) if not name.startswith("seen-")] == [f"images-{mine.digest}.npz"]
+
+
+def test_ones_own_images_need_no_torchvision_and_their_names_no_torch(tree):
+    code = f"""if True:
+        import sys
+        sys.modules["torchvision"] = None
+        from resnet_dynamics import datasets
+        with datasets.standing_in({str(tree)!r}):
+            source = datasets.expected("cifar10")
+            assert "torch" not in sys.modules
+            assert datasets.load("cifar10").digest == source.digest"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --------------------------------------------------------------------------------------- synthetic
@@ -370,6 +417,14 @@ def test_the_synthetic_set_is_the_same_on_every_machine():
     assert again.key == made.key == again.name == "synthetic"
     assert again.train_x.equal(made.train_x) and again.digest == made.digest
     assert len({image.tobytes() for image in made.train_x.numpy()}) == 20_000
+    assert datasets.expected("synthetic") == (made.name, made.digest)
+
+
+def test_a_machine_that_draws_something_else_is_told(monkeypatch):
+    x, y = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
+    monkeypatch.setattr(datasets, "draw", lambda: (x, y, x, y))
+    with pytest.raises(RuntimeError, match="the synthetic set came out as [0-9a-f]{16}, must be 8e21f5d7dc4723e8"):
+        datasets.synthetic()
 
 
 # ---------------------------------------------------------------------------------------- CIFAR-10
@@ -407,7 +462,7 @@ def server(archive, monkeypatch):
         changed = [[name, sums[name]] for name, _ in getattr(CIFAR10, part)]
         monkeypatch.setattr(CIFAR10, part, changed)
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
-    monkeypatch.setattr(datasets, "TIMEOUT", 0.3)
+    monkeypatch.setattr(cifar, "TIMEOUT", 0.3)
     done = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -436,7 +491,7 @@ def server(archive, monkeypatch):
             f"http://127.0.0.1:{port.get(k, server.server_port)}/{k}/cifar-10-python.tar.gz"
             for k in kinds
         ]
-        monkeypatch.setattr(datasets, "MIRRORS", tuple(urls[:-1]))
+        monkeypatch.setattr(cifar, "MIRRORS", tuple(urls[:-1]))
         monkeypatch.setattr(CIFAR10, "url", urls[-1])
         server.asked.clear()
 
@@ -485,15 +540,14 @@ def test_an_interrupted_download_is_not_in_the_way(server, cache, monkeypatch):
     server.use("good")
     with monkeypatch.context() as patch:
 
-        def interrupted(source, out):
-            out.write(source.read(100))
+        def interrupted(self, n):
             raise KeyboardInterrupt
 
-        patch.setattr(shutil, "copyfileobj", interrupted)
+        patch.setattr(cifar.Bar, "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
             datasets.cifar10()
     assert stored(cache) == []
-    (cache / "cifar-10-python.tar.gz.part").write_bytes(b"what a killed process leaves" * 10_000)
+    (cache / ".cifar-10-python.tar.gz-0123abcd.part").write_bytes(b"what a killed process leaves" * 10_000)
     assert datasets.cifar10().name == "CIFAR-10"
     assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
 
@@ -531,24 +585,91 @@ def test_all_who_ask_at_once_download_once(server):
     assert len(digests) == 1 and server.asked == ["good"]
 
 
-def test_an_archive_stands_in_for_cifar10(tree, monkeypatch):
-    monkeypatch.setenv(datasets.VARIABLE, str(pack(tree, "xztar")))
-    images = datasets.load("cifar10")
-    assert (images.name, images.key) == ("CIFAR-10 (JPEG)", "cifar10")
-    assert images.digest == datasets.images(tree).digest
-    monkeypatch.setenv(datasets.VARIABLE, os.devnull + "/nowhere")
-    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+def test_where_nothing_may_be_written_cifar10_is_downloaded_all_the_same(server, cache):
+    server.use("good")
+    with caches.call(write=False):
+        assert datasets.load("cifar10").train_x.equal(datasets.load("cifar10").train_x)
+    assert server.asked == ["good"] and not cache.parent.exists()
+
+
+@pytest.mark.parametrize("error", [
+    RuntimeError("operator torchvision::nms does not exist\nand more"),
+    ImportError("libtorch_cuda.so: cannot open shared object file"),
+    AttributeError("partially initialized module 'torchvision' has no attribute 'ops'"),
+])
+def test_a_torchvision_that_does_not_fit_is_said_in_a_sentence(monkeypatch, error):
+    class Broken:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "torchvision":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "torchvision")
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    with pytest.raises(ImportError, match=r"^torchvision \d.* does not fit torch \d.*: .*Install the two") as said:
         datasets.load("cifar10")
+    assert str(error).splitlines()[0] in str(said.value) and "\n" not in str(said.value)
 
 
-def test_what_is_available_needs_no_download(server, cache, monkeypatch):
+def test_what_is_expected_is_what_is_loaded(server, tree):
+    server.use("good")
+    mine = datasets.images(tree)
+    assert datasets.expected(mine.key) == (mine.name, mine.digest)
+    assert datasets.expected("cifar10") == ("CIFAR-10", None) and server.asked == []
+    assert datasets.load("cifar10").name == "CIFAR-10"
+    with pytest.raises(ValueError, match="data='cifar': must be"):
+        datasets.expected("cifar")
+
+
+def test_a_key_is_not_guessed_from_a_name():
+    x, y = torch.zeros(1, 32, 32, 3), torch.zeros(1)
+    assert datasets.Images(x, y, x, y, ("a",), "CIFAR-10 of my own", "0" * 16).key == "images:" + "0" * 16
+
+
+def test_what_stands_in_does_so_inside_alone(tree, monkeypatch):
+    other = pets.folder(tree.parent / "other")
+    picture(99).save(other / "train/cat/9.png")
+    monkeypatch.setenv(datasets.VARIABLE, str(tree))
+    outside = datasets.expected("cifar10")
+    with datasets.standing_in(other):
+        inside = datasets.expected("cifar10")
+        with datasets.standing_in(None):
+            assert datasets.expected("cifar10") == inside
+        with datasets.standing_in(tree.parent / "missing"):
+            assert not datasets.available("cifar10")
+            with pytest.raises(FileNotFoundError, match="missing: no such file or folder"):
+                datasets.load("cifar10")
+    assert outside != inside and datasets.expected("cifar10") == outside
+    assert inside.digest == datasets.images(other).digest
+
+
+def test_an_archive_stands_in_for_cifar10(tree, monkeypatch):
+    path = pack(tree, "xztar")
+    monkeypatch.setenv(datasets.VARIABLE, str(path))
+    images = datasets.load("cifar10")
+    assert (images.name, images.key) == (f"stand-in {images.digest}", "cifar10")
+    assert images.digest == datasets.images(tree).digest
+    monkeypatch.setattr(datasets, "KNOWN", {images.digest: "the one of the book"})
+    assert datasets.load("cifar10").name == datasets.expected("cifar10").name == "the one of the book"
+
+
+def test_a_stand_in_that_is_missing_is_named_with_the_variable(monkeypatch):
+    missing = os.devnull + "/nowhere"
+    monkeypatch.setenv(datasets.VARIABLE, missing)
+    for ask in (datasets.load, datasets.expected):
+        with pytest.raises(FileNotFoundError, match=f"^{datasets.VARIABLE}={missing}: no such file or folder$"):
+            ask("cifar10")
+    assert not datasets.available("cifar10")
+
+
+def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):
     assert datasets.available("synthetic") and not datasets.available("cifar10") and not cache.exists()
     server.use("good")
     datasets.load("cifar10")
     assert datasets.available("cifar10") and server.asked == ["good"]
     (cache / "cifar10.npz").unlink()
     assert not datasets.available("cifar10")
-    monkeypatch.setenv(datasets.VARIABLE, "somewhere")
+    monkeypatch.setenv(datasets.VARIABLE, str(tree))
     assert datasets.available("cifar10")
     with pytest.raises(ValueError, match="data='images:0': must be 'cifar10' or 'synthetic' here"):
         datasets.available("images:0")

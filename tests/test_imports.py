@@ -26,8 +26,11 @@ ALLOWED = {
     "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "controls", "schedules", "theory",
                  "evidence", "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
-    "datasets": {"numpy", "torch", "torchvision", "PIL", "tqdm", "filelock", "platformdirs",
-                 "config", "recording"},
+    "synthetic": {"numpy"},
+    "archives": {"console"},
+    "folders": {"numpy", "PIL", "archives", "console", "synthetic"},
+    "cifar": {"numpy", "cache", "console", "synthetic"},
+    "datasets": {"numpy", "cache", "cifar", "folders", "synthetic"},
     "data": {"numpy", "torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config"},
     "optim": {"torch"},
@@ -41,6 +44,7 @@ ALLOWED = {
 }
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
+    "datasets": {"torch", "torchvision"},
     "config": {"recording"},
     "recording": {"filelock"},
     "runs": {"train", "datasets", "filelock", "torch"},

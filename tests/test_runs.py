@@ -1,17 +1,20 @@
 """run(config) is bundled, remembered or trained; whatever happens in between, the next call is right."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small
 
 import resnet_dynamics as rd
 from resnet_dynamics import recording, runs
+from resnet_dynamics.cache import unseal
 from resnet_dynamics.data import Data
 
 
@@ -116,17 +119,72 @@ def test_a_file_that_cannot_be_trusted_is_named_and_the_run_done_again(cache, tr
     assert run(config).identical(again) and len(trainings) == 2  # and whole from now on
 
 
-@pytest.mark.parametrize("other", ["newer format", "another run"])
-def test_a_whole_file_that_is_not_the_one(cache, trainings, other):
-    config = small.config()
+OTHERS = {
+    "newer format": (dict(format_version=99), "format 99"),
+    "another run": (dict(), "holds another run"),
+    "other images": (dict(dataset="cats", dataset_digest="1" * 16), r"is of other images \(cats\)"),
+    "another meaning": (dict(semantics=7), r"when training meant something else \(7, now 1\)"),
+    "not sealed": (dict(), "has no checksum"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_whole_file_that_is_not_the_one_is_kept_under_another_name(cache, trainings, other):
+    config, (changes, said) = small.config(), OTHERS[other]
     first = run(config)
     file = cache / f"{config.digest}.nc"
-    if other == "newer format":
-        recording.save(first.assign_attrs(format_version=99), file)
-    else:
-        recording.save(run(small.config(seed=1)), file)
-    with pytest.warns(UserWarning, match=r"format 99|holds another run"):
+    recording.save((run(small.config(seed=1)) if other == "another run" else first).assign_attrs(changes), file)
+    if other == "not sealed":
+        file.write_bytes(unseal(file.read_bytes()))
+    del trainings[:]
+    content = file.read_bytes()
+    with pytest.warns(UserWarning, match=said) as warned:
         assert run(config).equals(first)
+    assert len(warned) == 1 and "The file is now" in str(warned[0].message) and trainings == [config]
+    assert (cache / f"{config.digest}.other1.nc").read_bytes() == content
+    assert run(config).equals(first) and trainings == [config]
+
+
+def test_a_run_is_of_the_images_that_there_are(cache, trainings, monkeypatch):
+    """One stand-in for CIFAR-10, another, and the original: three runs, and each is remembered."""
+    from resnet_dynamics import datasets
+
+    config, found = small.config(data="cifar10", batch_size=20), {}
+    sets = {"A": small.images(), "B": small.images(classes=2)}
+    for name, images in sets.items():
+        sets[name] = dataclasses.replace(images, name=name, digest=name.lower() * 16)
+    sets["CIFAR-10"] = dataclasses.replace(small.images(classes=5), name="CIFAR-10", digest="c" * 16)
+    for _ in range(2):
+        for name, images in sets.items():
+            digest = None if name == "CIFAR-10" else images.digest
+            monkeypatch.setattr(datasets, "load", lambda key, images=images: images)
+            monkeypatch.setattr(datasets, "expected", lambda key, n=name, d=digest: SimpleNamespace(name=n, digest=d))
+            assert runs.remembered(config) == (name in found)
+            ds = run(config)
+            assert ds.attrs["dataset"] == name and ds.equals(found.setdefault(name, ds))
+            assert rd.sweep(config, lr=[0.1], progress=False).final_loss == ds.test_loss[-1]
+    assert len(trainings) == 3 and not found["A"].equals(found["B"]) and not found["A"].equals(found["CIFAR-10"])
+    assert {f.name for f in cache.glob("*.nc")} == {
+        f"{config.digest}.nc", f"{config.digest}-{'a' * 16}.nc", f"{config.digest}-{'b' * 16}.nc"}  # fmt: skip
+
+
+def test_what_training_means_is_part_of_a_run(cache, trainings, monkeypatch):
+    config = small.config()
+    before = run(config)
+    assert before.attrs["semantics"] == recording.SEMANTICS
+    monkeypatch.setattr(recording, "SEMANTICS", recording.SEMANTICS + 1)
+    monkeypatch.setattr("resnet_dynamics.train.SEMANTICS", recording.SEMANTICS)
+    assert not runs.remembered(config)
+    after = run(config)
+    assert len(trainings) == 2 and after.attrs["semantics"] == recording.SEMANTICS
+    assert {f.name for f in cache.glob("*.nc")} == {f"{config.digest}.nc", f"{config.digest}-s2.nc"}
+    monkeypatch.undo()
+
+
+def test_bundled_runs_have_the_meaning_of_today_and_one_set_of_images():
+    made = {(ds.attrs.get("semantics", 1), ds.attrs["dataset"], ds.attrs["dataset_digest"])
+            for ds in map(rd.run, rd.bundled().values())}  # fmt: skip
+    assert len(made) == 1 and next(iter(made))[0] == recording.SEMANTICS
 
 
 def test_a_broken_bundled_recording_is_named_and_passed_over(tmp_path, monkeypatch, trainings):
@@ -140,17 +198,9 @@ def test_a_broken_bundled_recording_is_named_and_passed_over(tmp_path, monkeypat
 
 def test_a_folder_in_the_way_is_an_error_before_any_training(cache, trainings):
     (cache / f"{small.config().digest}.nc").mkdir(parents=True)
-    with pytest.raises(IsADirectoryError, match="a folder is where a recording should be"):
+    with pytest.raises(IsADirectoryError, match="a folder is where a file of the cache should be"):
         run(small.config())
     assert trainings == []
-
-
-def test_a_cache_that_is_a_file_is_an_error_before_any_training(tmp_path, monkeypatch, trainings):
-    (tmp_path / "occupied").write_text("mine")
-    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "occupied"))
-    with pytest.raises(OSError, match="occupied"):
-        run(small.config())
-    assert trainings == [] and (tmp_path / "occupied").read_text() == "mine"
 
 
 def test_what_is_not_a_configuration_is_named():
@@ -197,13 +247,13 @@ def test_a_run_that_each_ends_is_not_remembered(cache, trainings):
 
 
 def test_killed_at_any_moment_the_next_call_is_right_and_two_at_once_train_once(tmp_path):
-    """20 × SIGKILL, half of them at random times of the whole run, half while it saves."""
+    """60 × SIGKILL, half of them at random times of the whole run, half while it saves."""
     here = Path(__file__).parent
     # No GPU: what it has started does not survive a fork.
     variables = dict(RESNET_DYNAMICS_CACHE=str(tmp_path / "killed"), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
     verdict = json.loads(script([str(here / "killed.py")], tmp_path, **variables))
     killed = verdict["killed"]
-    assert killed["kills"] == 20 and killed["in save"] > 0, killed
+    assert killed["kills"] == 60 and killed["in save"] > 0, killed
     assert all(not name.endswith(".part") for name in killed["left"]), killed
     assert verdict["at once"] == {"statuses": [0, 0, 0], "trained": 1}
 
@@ -243,9 +293,19 @@ def test_record_names_an_unknown_run(tmp_path, plan):
         list(runs.record(only=["three"], folder=tmp_path))
 
 
-def test_provenance_says_what_stood_in_for_the_data(tmp_path, plan, monkeypatch):
+def test_a_recording_that_cannot_be_saved_is_kept(tmp_path, plan, trainings):
+    (tmp_path / "a file").write_text("mine")
+    with pytest.raises(OSError, match=r"cannot be written .*; the recording is kept at .*, and found by run\(config\)"):
+        list(runs.record(only=["one"], folder=tmp_path / "a file", device="cpu", progress=False))
+    assert run(plan["one"]).sizes["step"] == 10 and len(trainings) == 1
+
+
+def test_what_stands_in_for_the_data_does_so_while_it_records(tmp_path, plan, monkeypatch):
     from resnet_dynamics import datasets
 
+    inside, load = [], datasets.load
     monkeypatch.setenv(datasets.VARIABLE, "before")
-    _, ds = next(runs.record(data=tmp_path / "archive.tar", only=["one"], folder=tmp_path, progress=False))
-    assert os.environ[datasets.VARIABLE] == str(tmp_path / "archive.tar") and ds.attrs["dataset"] == "small"
+    monkeypatch.setattr(datasets, "load", lambda key: inside.append(datasets.available("cifar10")) or load(key))
+    _, ds = next(runs.record(data=tmp_path, only=["one"], folder=tmp_path, progress=False))
+    assert inside == [True] and not datasets.available("cifar10")
+    assert os.environ[datasets.VARIABLE] == "before" and ds.attrs["dataset"] == "small"

@@ -1,6 +1,5 @@
 """The loop trains as its docstring says, and its recordings keep the identities of the theory."""
 
-import contextlib
 import functools
 import time
 
@@ -12,8 +11,9 @@ import torch.nn.functional as F
 
 from resnet_dynamics import train as loop
 from resnet_dynamics.data import Data
+from resnet_dynamics.machine import duration, pick_device, precision
 from resnet_dynamics.models import build, conv_layers
-from resnet_dynamics.train import duration, pick_device, precision, train
+from resnet_dynamics.train import train
 
 
 @pytest.fixture(autouse=True)
@@ -326,7 +326,7 @@ def test_test_accuracy_is_that_of_a_loop_over_images():
 
 
 def test_a_device_that_is_not_there_is_named():
-    for device in ("gpu", "cuda:99"):
+    for device in ("gpu", "cuda:99", "meta"):
         with pytest.raises(ValueError, match=f"device='{device}': must be one that torch finds here: cpu"):
             pick_device(device)
     assert pick_device("cpu").type == "cpu" and pick_device().type in ("cpu", "cuda")
@@ -350,9 +350,47 @@ def test_cudnn_is_on_and_its_settings_come_back(monkeypatch):
     assert found == [(True, True)] and (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark) == before
 
 
-def test_memory_settings_end_with_the_run():
-    with contextlib.suppress(RuntimeError), loop.steady_memory(torch.device("cpu")):
-        raise RuntimeError  # the way out is the same
+@pytest.mark.parametrize("optimizer, momentum", [("sgd", 0.0), ("sgd", 0.9), ("nesterov", 0.9), ("lars", 0.9)])
+def test_a_step_that_the_scaler_leaves_out_is_no_step(monkeypatch, optimizer, momentum):
+    """A scale that is far too large at first: no optimizer moves, and nothing of g is recorded."""
+    real = torch.amp.GradScaler
+    monkeypatch.setattr(loop, "precision", lambda device: torch.float16)
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda kind, enabled, init_scale: real(kind, 2.0**26, enabled=enabled))
+    model, ds = quietly(small.config(epochs=6, optimizer=optimizer, momentum=momentum))
+    out = ds.skipped.values == 1
+    assert ds.attrs["skipped"] == out.sum() > 2 and out[0] and not out[-10:].any()
+    for name in ("g2", "d2", "wg", "gv", "dv"):
+        assert ds[name][out].isnull().all() and ds[name][~out].notnull().all(), name
+    assert (ds.u2[out] == 0).all() and (ds.u2[~out] > 0).all()
+    after = ds.w2.shift(step=-1)[:-1]
+    assert after[out[:-1]].equals(ds.w2[:-1][out[:-1]])
+    other = [p for name, p in model.named_parameters() if "norm.weight" in name]
+    assert all((p != 1).any() for p in other)  # batch norm has moved, in the steps that were taken
+    if momentum == 0:
+        np.testing.assert_allclose(ds.v2[~out], ds.d2[~out], rtol=1e-6)
+
+
+def test_after_a_divergence_there_is_no_accuracy():
+    _, ds = quietly(small.config(epochs=40, lr=1e4, schedule="constant", momentum=0.0))
+    end = ds.attrs["diverged_at"]
+    assert 0 < end < 50
+    tested = np.minimum(5 * ds.epoch.values, ds.sizes["step"])  # steps before each test
+    assert ds.test_accuracy[tested > end].isnull().all() and ds.test_loss[tested > end].isnull().all()
+    assert ds.sizes["epoch"] == 40 and "skipped" not in ds
+
+
+def test_where_the_loss_is_no_number_there_is_no_accuracy():
+    config = small.config(epochs=1)
+    model, data = build(config, 3), Data(config)
+    with torch.no_grad():
+        model.linear.weight.fill_(torch.nan)
+    assert loop.evaluate(model, data, torch.device("cpu"), torch.float32).isnan().all()
+
+
+def test_a_recording_that_memory_cannot_hold_is_an_error_before(monkeypatch):
+    monkeypatch.setattr(loop, "memory", lambda: 1e6)
+    with pytest.raises(ValueError, match=r"^epochs=400.0: must be fewer, 2e\+03 steps take 0.002 GB or more to record"):
+        quietly(small.config(epochs=400))
 
 
 @pytest.mark.gpu

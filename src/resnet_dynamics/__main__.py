@@ -1,16 +1,18 @@
-"""The command line: python -m resnet_dynamics train | sweep | record | bench."""
+"""The command line: python -m resnet_dynamics train | sweep | record | bench | cache."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
+import os
 import re
 import sys
 import time
 from pathlib import Path
 
-from . import __version__, recording, runs
+from . import __version__, cache, measure, recording, runs
 from .config import BUDGETS, Config
 from .sweep import planned as planned_sweeps
 from .sweep import record as record_sweep
@@ -23,6 +25,7 @@ examples:
   python -m resnet_dynamics sweep --budget smoke --lr 0.1 0.2 0.4 --seed 0 1 2 --output table.nc
   python -m resnet_dynamics record --data cifar10.tar.xz --minutes 60
   python -m resnet_dynamics bench                        how fast is this machine?
+  python -m resnet_dynamics cache                        what is remembered, where, and how large it is
 """
 BUDGET = (
     "how much of the baseline, before the flags below change it: smoke (seconds, for a first look), class (about a "
@@ -31,18 +34,35 @@ BUDGET = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, or 2 after a bad value or file, or 130 after Ctrl-C."""
-    arguments = parser().parse_args(argv)
+    """Run one command. Returns the exit status.
+
+    0; 1 after the reader of a pipe has left; 2 after a value, a file or a machine that will not do; 130 after Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a console that has no λ shows a ?
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="replace")
     try:
+        arguments = parser().parse_args(argv)
         arguments.command(arguments)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        with contextlib.suppress(AttributeError):  # there is no stdout
+            sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # what is still to be written has nowhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
+        _complain(f"error: {' '.join(str(error).split()) or type(error).__name__}")
         return 2
     except KeyboardInterrupt as stop:
         if not getattr(stop, "said", False):  # else the training has said so itself
-            print("Stopped. What was not finished is not remembered.", file=sys.stderr)
+            _complain("Stopped. What was not finished is not remembered.")
         return 130
     return 0
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=wide,
     )
     top.add_argument("--version", action="version", version=f"resnet_dynamics {__version__}")
-    commands = top.add_subparsers(metavar="train | sweep | record | bench", required=True)
+    commands = top.add_subparsers(metavar="train | sweep | record | bench | cache", required=True)
     device = argparse.ArgumentParser(add_help=False)
     device.add_argument("--device", help='"cpu", "cuda" ...; without it the GPU if there is one')
     quiet = argparse.ArgumentParser(add_help=False)
@@ -67,13 +87,13 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("train", train, [device, quiet], "Train one network, or fetch its recording if there is one.")
-    sub.add_argument("--output", type=Path, metavar="FILE", help="write the recording here, too (NetCDF)")
+    sub.add_argument("--output", type=_file, metavar="FILE", help="write the recording here, too (NetCDF)")
     sub.add_argument("--filters", action="store_true", help="record every output filter as well as every layer")
     _add_config(sub)
 
     sub = command("sweep", sweep, [device, quiet], "Train every combination of some values, and print what came of it. "
                   "Resumable: what has run is remembered.")  # fmt: skip
-    sub.add_argument("--output", type=Path, metavar="FILE", help="write the table here, too (NetCDF)")
+    sub.add_argument("--output", type=_file, metavar="FILE", help="write the table here, too (NetCDF)")
     _add_config(sub, several=True)
 
     sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
@@ -81,15 +101,34 @@ def parser() -> argparse.ArgumentParser:
                      "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
     names = ", ".join([*recording.planned(), *planned_sweeps()])
     sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {names}")
-    sub.add_argument("--minutes", type=float, metavar="M", help="start no run that would not end within M minutes; "
+    sub.add_argument("--minutes", type=_minutes, metavar="M", help="start no run that would not end within M minutes; "
                      "a sweep can be stopped at any time, and goes on where it was")  # fmt: skip
-    sub.add_argument("--folder", type=Path, default=recording.bundle_dir(), help="default: in the package")
+    sub.add_argument("--folder", type=_file, default=recording.bundle_dir(), help="default: in the package")
 
     sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
                   "float32 loop, and as a share of what matrix products reach.")  # fmt: skip
     sub.add_argument("--rounds", type=int, default=12, help="times that each loop is measured, in turn (default 12)")
     _add_config(sub)
+
+    sub = command("cache", show_cache, [], "Say what is remembered, where, and how large it is; or clear it. What is "
+                  "cleared is made, or downloaded, again when it is needed.")  # fmt: skip
+    sub.add_argument("--clear", nargs="+", choices=cache.KINDS, metavar="KIND",
+                     help=f"remove all of these kinds: {', '.join(cache.KINDS)}")  # fmt: skip
     return top
+
+
+def _file(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text!r}: nobody has that home") from None
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of minutes, 0 or more")
+    return minutes
 
 
 def _add_config(sub, several=False) -> None:
@@ -98,7 +137,7 @@ def _add_config(sub, several=False) -> None:
     group.add_argument("--budget", choices=[*BUDGETS, "book"], default="full", help=BUDGET)
     for field in dataclasses.fields(Config):
         flag, many = "--" + field.name.replace("_", "-"), {"nargs": "+"} if several else {}
-        text = f"{explained()[field.name]} Baseline: {field.default}.".replace("%", "%%")
+        text = f"{explained()[field.name]} Baseline: {field.default}.".strip().replace("%", "%%")
         if isinstance(field.default, bool):
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
         else:
@@ -107,6 +146,8 @@ def _add_config(sub, several=False) -> None:
 
 def explained() -> dict[str, str]:
     """Return field → what Config's docstring says of it, in one line."""
+    if Config.__doc__ is None:  # python -OO
+        return {field.name: "" for field in dataclasses.fields(Config)}
     text = inspect.cleandoc(Config.__doc__).split("Attributes:\n")[1].split("\n\n")[0]
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", text, re.MULTILINE)
     return {name: " ".join(line.strip() for line in lines.splitlines()) for name, lines in entries}
@@ -201,9 +242,46 @@ def bench(arguments) -> None:
     print(report(bench(config, arguments.device, arguments.rounds)))
 
 
+def show_cache(arguments) -> None:
+    for kind in arguments.clear or ():
+        files = cache.clear(kind)
+        print(f"cleared {kind}: {_count(files)}")
+    print(f"{cache.cache_dir()}; {cache.VARIABLE} moves it")
+    for kind in cache.KINDS:
+        files = cache.files(kind)
+        print(f"  {kind:9} {_count(files)}")
+        for path, size in sorted(files.items()):
+            print(f"    {path.name:40} {_size(size):>9}  {_what(path)}".rstrip())
+
+
+def _count(files) -> str:
+    return f"{len(files)} file{'s' * (len(files) != 1)}, {_size(sum(files.values()))}"
+
+
+def _size(size) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def _what(path) -> str:
+    """What a remembered run is, in short; of a file that does not read, why."""
+    if path.suffix != ".nc":
+        return ""
+    try:
+        ds = recording.read(path)
+        return f"{recording.config(ds)}, {ds.attrs['dataset']}: {_outcome(ds)}"
+    except (recording.BrokenRecording, OSError, KeyError) as error:
+        return str(error)
+
+
 def _outcome(ds) -> str:
     if ds.attrs["diverged_at"] >= 0:
         return f"diverged at step {ds.attrs['diverged_at']}"
+    if measure.dead(ds):
+        return f"does not learn, the loss stays at {float(ds.loss[-1]):.3g}"
     return f"test accuracy {float(ds.test_accuracy[-1]):.2%}"
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
+import json
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 
 import numpy as np
@@ -17,9 +20,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import datasets
 from .config import Config
 from .data import CUTOUT, PAD, Data
+from .machine import Settings, name_of, pick_device, precision
 from .models import build, conv_layers
 from .recorder import Recorder
-from .train import cpu_name, learning_rates, make_optimizers, pick_device, precision, set_rate, steady_memory
+from .train import learning_rates, make_optimizers, overflown, set_rate
 
 LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 
@@ -27,47 +31,65 @@ LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 def bench(config: Config, device=None, rounds: int = 12) -> dict:
     """Measure, in turn and `rounds` times over, everything that `report` speaks of.
 
-    Ours and the plain loop live in a process each, since ours changes how the C library keeps memory. Only one of them
-    works at a time, and every ratio is taken within a round: other load on the machine, if it lasts longer than a
-    round, hits both sides.
+    Ours and the plain loop live in a process each, so that neither has the other's memory. Only one of them works at a
+    time, and every ratio is taken within a round: other load on the machine, if it lasts longer than a round, hits both
+    sides.
 
     Returns:
         name of the loop → seconds a step, list [rounds]; "flop" of a step, forward and backward; "device", "precision".
+
+    Raises:
+        OSError: one of the processes has ended early; the message has its last words.
     """
-    if rounds < 1:
+    if not rounds >= 1:
         raise ValueError(f"rounds={rounds}: must be at least 1")
     device = pick_device(device)
-    spawn = multiprocessing.get_context("spawn")
-    workers = []
-    try:
-        for loops in (LOOPS[:4], LOOPS[4:]):
-            here, there = spawn.Pipe()
-            process = spawn.Process(
-                target=_work, args=(there, loops, config, str(device), torch.get_num_threads()), daemon=True
-            )
-            process.start()
-            there.close()  # so that the end of the process is seen here
-            workers.append((process, here, loops))
+    datasets.expected(config.data)  # says what is wrong with them, here
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(_Worker(loops, config, device)) for loops in (LOOPS[:4], LOOPS[4:])]
         seconds = {name: [] for name in LOOPS}
         for i in range(rounds + 1):
-            for _, pipe, loops in workers:
-                for name in loops:
-                    pipe.send(name)
-                    seconds[name] += [pipe.recv()] if i else [pipe.recv()][:0]  # the first round warms up
-    except EOFError:
-        raise OSError("a process of the measurement has ended early, perhaps for lack of memory") from None
-    finally:
-        for process, _, _ in workers:
-            process.terminate()
-            process.join()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+            for worker in workers:
+                for name in worker.loops:
+                    seconds[name] += [worker.ask(name)] if i else [worker.ask(name)][:0]  # the first round warms up
     return seconds | {
         "flop": flop(config),
         "matmul_flop": 2 * matmul_size(device) ** 3,
-        "device": name,
+        "device": name_of(device),
         "precision": str(precision(device)).removeprefix("torch."),
         "config": config,
     }
+
+
+class _Worker(contextlib.AbstractContextManager):
+    """A process with some of the loops: asked for one by name, it answers with seconds a step.
+
+    It is Python anew and not multiprocessing's, which would run the caller's script a second time.
+    """
+
+    def __init__(self, loops, config, device):
+        self.loops = loops
+        given = json.dumps([loops, config.as_dict(), str(device), torch.get_num_threads()])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, "-c", f"from {__name__} import _work; _work()", given]
+        pipe, self.words = subprocess.PIPE, tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.words, text=True, env=environment)
+
+    def ask(self, name) -> float:
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(f"{name}\n")
+            self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.words.seek(0)
+            last = (self.words.read().strip().splitlines() or ["perhaps for lack of memory"])[-1]
+            raise OSError(f"a process of the measurement has ended early: {last}")
+        return float(answer)
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.communicate()
+        self.words.close()
 
 
 def report(measured: dict) -> str:
@@ -103,10 +125,8 @@ def _spread(values, form) -> str:
 
 def estimate(config: Config, device=None, data=None) -> float:
     """Return about how many seconds a run would take, from a few of its steps; `data` is that of `runs.record`."""
-    if data is not None:
-        os.environ[datasets.VARIABLE] = str(data)
     device = pick_device(device)
-    with steady_memory(device):
+    with datasets.standing_in(data), Settings(device):
         step, steps = training_step(config, device)
         for _ in range(3):
             step()
@@ -152,12 +172,13 @@ def training_step(config: Config, device: torch.device):
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
             set_rate(optimizer, lr[t], lars_lr[t])
+        skipped = scaler.is_enabled() and overflown(model)
         if record:
             recorder.before()
-        for optimizer in optimizers:
+        for optimizer in optimizers if not skipped else ():
             scaler.step(optimizer)
         if record:
-            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
+            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean(), skipped)
         scaler.update()
 
     step.model, step.recorder = model, recorder
@@ -209,14 +230,13 @@ def plain_step(config: Config, device: torch.device):
     return step
 
 
-def _work(pipe, loops, config, device, threads):
-    """The process of one side: measure what is asked for, until the pipe closes."""
+def _work():
+    """The process of one side: measure what is asked for, a name a line, until nobody asks."""
+    loops, fields, device, threads = json.loads(sys.argv[1])
     torch.set_num_threads(threads)
-    device = torch.device(device)
-    torch.backends.cudnn.benchmark = True
-    plain = "plain" in loops
-    with contextlib.nullcontext() if plain else steady_memory(device), contextlib.suppress(EOFError, KeyboardInterrupt):
-        if plain:
+    config, device = Config.from_dict(fields), torch.device(device)
+    with Settings(device), contextlib.suppress(KeyboardInterrupt):
+        if "plain" in loops:
             tasks = {"plain": plain_step(config, device)}
         else:
             step, _ = training_step(config, device)
@@ -229,8 +249,8 @@ def _work(pipe, loops, config, device, threads):
                 "recorder": lambda: (step.recorder.before(), step.recorder.after(0, zero, zero)),
                 "matmul": lambda: torch.mm(a, b, out=out),
             }
-        while True:
-            pipe.send(_timed(tasks[pipe.recv()], device))
+        for line in sys.stdin:
+            print(_timed(tasks[line.strip()], device), flush=True)
 
 
 def _timed(function, device, least=0.2) -> float:

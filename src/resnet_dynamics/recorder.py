@@ -40,13 +40,15 @@ class Recorder:
         device = next(iter(weights.values())).device
         self._group = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
         self._state = {p: o.state for o in optimizers for group in o.param_groups for p in group["params"]}
-        self._rows = {name: torch.zeros(len(ROLES), *w.shape, device=device) for name, w in weights.items()}
+        new = dict(dtype=torch.float32, device=device)
+        self._rows = {name: torch.zeros(len(ROLES), *w.shape, **new) for name, w in weights.items()}
         f = {name: len(w) for name, w in weights.items()}
         shape = (len(ROLES), len(ROLES))
-        self.products = torch.zeros(steps, len(weights), *shape, device=device)
-        self.filter_products = {n: torch.zeros(steps, f[n], *shape, device=device) for n in weights} if filters else {}
-        self.loss = torch.full((steps,), torch.nan, device=device)
-        self.accuracy = torch.full((steps,), torch.nan, device=device)
+        self.products = torch.zeros(steps, len(weights), *shape, **new)
+        self.filter_products = {n: torch.zeros(steps, f[n], *shape, **new) for n in weights} if filters else {}
+        self.loss = torch.full((steps,), torch.nan, **new)
+        self.accuracy = torch.full((steps,), torch.nan, **new)
+        self.skipped = torch.zeros(steps, **new)
 
     @torch.no_grad()
     def before(self):
@@ -58,13 +60,18 @@ class Recorder:
             v_prev.copy_(v)
 
     @torch.no_grad()
-    def after(self, t: int, loss, accuracy):
-        """Complete step t: momentum and update, then all inner products."""
+    def after(self, t: int, loss, accuracy, skipped: bool = False):
+        """Complete step t: momentum and update, then all inner products.
+
+        skipped: no optimizer took the step, as its gradient overflows. Then there is no g, and v is what it was.
+        """
         for i, (name, weight) in enumerate(self.weights.items()):
             rows = self._rows[name]
             w, g, _, v, u = rows
             buffer = self._state[weight].get(weight, {}).get("momentum_buffer")
-            if buffer is not None:
+            if skipped:
+                g.fill_(torch.nan)
+            elif buffer is not None:
                 v.copy_(buffer)
             else:
                 torch.add(g, w, alpha=self._group[weight].get("weight_decay", 0.0), out=v)
@@ -74,5 +81,6 @@ class Recorder:
             self.products[t, i] = products.sum(0)
             if self.filters:
                 self.filter_products[name][t] = products
+        self.skipped[t] = float(skipped)
         self.loss[t] = loss
         self.accuracy[t] = accuracy

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-import hashlib
+import io
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import xarray as xr
 
+from . import cache
+from .cache import cache_dir as cache_dir
 from .config import Config
 
 FORMAT = 1
+SEMANTICS = 1
+"""What training means: another number whenever the same configuration and images would train another way."""
+DEFLATE = 1100  # how much smaller its compression can make a file, at most
 
 # Every recorded quantity: name → (symbol, what it is, unit). One unit of weight is u; the loss is in nats, so λ has
 # units of u²/nat, α of nat/u², and λα has none. State (w_t, v_{t-1}) is before step t, unless it says otherwise.
@@ -33,6 +35,7 @@ QUANTITIES = {
     "lars_lr": ("λ_LARS", "learning rate of LARS", "rad/step"),
     "loss": ("loss", "training loss, mean of the batch", "nat"),
     "accuracy": ("accuracy", "training accuracy of the batch", "1"),
+    "skipped": ("skipped", "1 where the loss scaler left the step out", "1"),
     "test_loss": ("test loss", "test loss after the epoch", "nat"),
     "test_accuracy": ("test accuracy", "test accuracy after the epoch", "1"),
 }
@@ -41,6 +44,10 @@ _LAYERED = ("w2", "g2", "d2", "v2", "u2", "wg", "wv", "dv", "gv")
 
 class BrokenRecording(ValueError):
     """A file that cannot be trusted to be the recording that it should be. The message names it."""
+
+
+class OtherRecording(BrokenRecording):
+    """A whole file that is not the recording that it should be."""
 
 
 def from_products(config: Config, layers, products, series, provenance, filter_products=None) -> xr.Dataset:
@@ -56,7 +63,8 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
 
     d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
     """
-    data = {name: (("step", "layer"), a) for name, a in _quantities(products, config.momentum).items()}
+    skipped = np.asarray(series.get("skipped", np.zeros(len(products)))) > 0
+    data = {name: (("step", "layer"), a) for name, a in _quantities(products, config.momentum, skipped).items()}
     data |= {n: (("epoch" if n.startswith("test_") else "step",), np.asarray(a)) for n, a in series.items()}
     coords = {"step": np.arange(len(products)), "layer": list(layers)}
     if any(n.startswith("test_") for n in series):
@@ -67,12 +75,12 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
         for i, layer in enumerate(layers):
             stacked[:, i, : filter_products[layer].shape[1]] = filter_products[layer]
         data |= {f"filter_{name}": (("step", "layer", "filter"), a)
-                 for name, a in _quantities(stacked, config.momentum).items()}  # fmt: skip
+                 for name, a in _quantities(stacked, config.momentum, skipped).items()}  # fmt: skip
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
     return label(xr.Dataset(data, coords, attrs))
 
 
-def _quantities(p, momentum):
+def _quantities(p, momentum, skipped):
     p = np.asarray(p, np.float64)  # differences of products lose digits in float32
     w, g, v_prev, v, u = range(5)
     out = {
@@ -86,6 +94,8 @@ def _quantities(p, momentum):
         "dv": p[..., v, v_prev] - momentum * p[..., v_prev, v_prev],
         "gv": p[..., g, v_prev],
     }
+    for name in ("d2", "dv"):
+        out[name][skipped] = np.nan  # v stayed, so it does not tell d
     return {name: a.astype(np.float32) for name, a in out.items()}
 
 
@@ -121,80 +131,101 @@ def describe(ds: xr.Dataset) -> str:
 
 # Files
 def save(ds: xr.Dataset, path: Path) -> None:
-    """Write a recording as NetCDF: to a temporary file beside it first, then renamed, so that it is whole or absent.
+    """Write a recording as NetCDF, sealed with its SHA-256: whole or not at all, see `cache.write`."""
+    cache.write(Path(path), content(ds))
 
-    The NetCDF data are followed by a line with their SHA-256. Other readers of NetCDF do not see it.
+
+def content(ds: xr.Dataset) -> bytes:
+    """Return a recording as the content of a NetCDF file.
+
+    It is made in memory, since HDF5 does not survive a full disk: the process ends in a segmentation fault.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    import h5netcdf
+
     encoding = {n: {"zlib": True, "complevel": 6, "shuffle": True} for n in ds.data_vars}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    os.close(handle)
-    try:
-        ds.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-        with open(temporary, "r+b") as file:
-            file.write(_seal(file.read()))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    file = io.BytesIO()
+    with h5netcdf.File(file, "w") as opened:
+        ds.dump_to_store(xr.backends.H5NetCDFStore(opened), encoding=encoding)
+    return file.getvalue()
 
 
-def _seal(content: bytes) -> bytes:
-    return b"\nsha256 " + hashlib.sha256(content).hexdigest().encode()
-
-
-def read(path: Path) -> xr.Dataset:
+def read(path: Path, sealed=False) -> xr.Dataset:
     """Read a file of this package into memory, checked to be whole.
+
+    The bytes are read once, and all else is done with them: no lock of the file system, and nobody's who has it open.
 
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: a folder is in its place.
+        OSError: the file system does not give it, which says nothing about the file.
         BrokenRecording: it is truncated, damaged, not NetCDF, not of this package, or of a newer format.
     """
-    import h5py
-
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder is where a recording should be; move it away")
-    if not path.is_file():
-        raise FileNotFoundError(f"no recording at {path}")
     try:
-        content = path.read_bytes()
-        end = len(content) - len(_seal(b""))
-        if content.startswith(b"\nsha256 ", max(end, 0)) and content[end:] != _seal(content[:end]):
-            raise OSError("its checksum differs")
-        h5py.File(path).close()  # on a bad file h5netcdf fails as well, but then complains once more when it is deleted
-        with xr.open_dataset(path, engine="h5netcdf") as ds:
-            ds = ds.load()
+        file = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"no recording at {path}") from None
+    return parsed(file, path, sealed)
+
+
+def parsed(file: bytes, path: Path, sealed=False) -> xr.Dataset:
+    """Return the recording that the bytes of a file hold; errors, those of `read`, speak of `path`.
+
+    A file without a seal, as another tool writes it, is read as it is, unless it must be `sealed`.
+    """
+    has_seal = cache.SEAL.search(file, max(0, len(file) - 100))
+    try:
+        ds = _netcdf(cache.unseal(file) if has_seal else file)
     except Exception as error:  # h5py, xarray and numpy each have their own ways to fail on a bad file
         raise BrokenRecording(f"{path}: truncated, damaged or not NetCDF ({type(error).__name__}: {error})") from error
     version = ds.attrs.get("format_version")
     if not isinstance(version, (int, np.integer)) or "config" not in ds.attrs:
-        raise BrokenRecording(f"{path}: a NetCDF file, but not a recording of this package")
+        raise OtherRecording(f"{path}: a NetCDF file, but not a recording of this package")
     if version > FORMAT:
-        raise BrokenRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
+        raise OtherRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")
+    if sealed and not has_seal:
+        raise OtherRecording(f"{path}: has no checksum at its end; another program has written it")
     return ds
 
 
-def load(path: Path, expected: Config | None = None) -> xr.Dataset:
-    """Read the recording of a run into memory, checked.
+def _netcdf(file: bytes) -> xr.Dataset:
+    import h5py
+
+    def own(name, item):
+        if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+            raise ValueError(f"{name} is kept in another file")
+
+    with h5py.File(io.BytesIO(file), "r") as opened:  # on a bad file h5netcdf fails as well, but complains once more
+        opened.visititems(own)
+    with xr.open_dataset(io.BytesIO(file), engine="h5netcdf") as ds:
+        if ds.nbytes > 1e6 + DEFLATE * len(file):
+            raise ValueError(f"it claims to hold {ds.nbytes / 1e9:.3g} GB")
+        return ds.load()
+
+
+def load(path: Path, expected: Config | None = None, sealed=False) -> xr.Dataset:
+    """Read the recording of a run into memory, checked; of a file that must be `sealed`, or need not.
 
     Raises:
         FileNotFoundError, IsADirectoryError: as `read`.
         BrokenRecording: as `read`, or it lacks a quantity, or it is of another run than `expected`.
     """
-    ds = read(path)
+    return checked(read(path, sealed), path, expected)
+
+
+def checked(ds: xr.Dataset, path: Path, expected: Config | None = None) -> xr.Dataset:
+    """Return what was read of a file, if it is the recording of a run; errors are those of `load`."""
     missing = [name for name in (*_LAYERED, "lr", "loss") if name not in ds]
     if missing:
-        raise BrokenRecording(f"{path}: lacks {', '.join(missing)}")
+        raise OtherRecording(f"{path}: lacks {', '.join(missing)}")
     try:
         of = config(ds)
     except (TypeError, ValueError) as error:
-        raise BrokenRecording(f"{path}: its configuration does not read ({error})") from error
+        raise OtherRecording(f"{path}: its configuration does not read ({error})") from error
     if of.digest != ds.attrs.get("digest") or (expected is not None and of != expected):
-        raise BrokenRecording(f"{path}: holds another run ({of})")
+        raise OtherRecording(f"{path}: holds another run ({of})")
     return ds
 
 
@@ -212,11 +243,6 @@ def thin(ds: xr.Dataset, bits: int = 12) -> xr.Dataset:
 
 
 # Places
-def cache_dir() -> Path:
-    """Return where runs and data are remembered. The environment variable RESNET_DYNAMICS_CACHE moves it."""
-    return Path(os.environ.get("RESNET_DYNAMICS_CACHE") or platformdirs.user_cache_dir("resnet_dynamics"))
-
-
 def bundle_dir() -> Path:
     """Return the folder of the recordings that come with the package."""
     return Path(__file__).parent / "recordings"

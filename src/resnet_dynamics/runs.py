@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import warnings
 from pathlib import Path
 
-from . import recording
+from . import cache, recording
 from .config import Config
+from .console import say, warn
 
 
-def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None):
+def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None, waiting=None):
     """Return the recording of a run: bundled with the package, else remembered, else trained now and remembered.
 
-    A run is a pure function of its configuration. What comes back is what training would give, up to the arithmetic
-    of another device; its attributes say where it was made. If it is there already, no torch is needed.
+    A run is a pure function of its configuration. What comes back is what training gives: the same bit for bit on this
+    machine with this number of threads, and on another the same up to rounding, of which training makes much. The
+    attributes of the recording say where and of what images it was made. If it is there already, no torch is needed.
+
+    A bundled run is of the images that it was made of, CIFAR-10 (JPEG), whatever is on this machine. All others are of
+    the images that `datasets.load(config.data)` gives now: what is remembered of other images, or was made when
+    training meant something else (`recording.SEMANTICS`), is another run with another file.
 
     Two processes that ask for the same run wait for one another: one trains, both get the result. A run that is
-    interrupted is not remembered. A file that cannot be trusted is named in a warning, and the run is done again.
+    interrupted is not remembered. A file that cannot be trusted is named in a warning, and the run is done again. A
+    cache that cannot be read or written is one warning, and the recording comes back all the same.
 
     Args:
         config: the run.
         filters: the recording must hold the series of every output filter, too.
         device: where to train if need be; None takes the GPU if there is one.
         progress: announce and show the training.
-        remember: keep a new recording in the cache (see `recording.cache_dir`), and look for it there.
+        remember: keep a new recording in the cache (see `cache.cache_dir`), and look for it there. False writes
+            nothing there, images neither: what has to be downloaded is downloaded each time.
         each: called after every step of a training, see `train.train`; a run that it ends is not remembered.
+        waiting: called about five times a second while another process makes the run, or its images; what it raises
+            ends the waiting, and passes on.
 
     Returns:
         xarray.Dataset with dimensions step, layer, epoch (and filter).
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: there are no such images, or they do not fit the configuration.
 
     Example:
         >>> ds = run(Config.book(lr=4.0, momentum=0.0))
@@ -36,32 +49,48 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
     """
     if not isinstance(config, Config):
         raise TypeError(f"run({config!r}): must be a Config, as in run(Config(lr=0.4))")
-    found = _find(recording.bundle_dir() / f"{config.digest}.nc", config, filters)
+    found = _bundled(config, filters)
     if found is not None:
         return found
-    if not remember:
-        return _train(config, filters, device, progress, each)
-    path = recording.cache_dir() / "runs" / f"{config.digest}.nc"
-    found = _find(path, config, filters, warn=False)
-    if found is not None:
-        return found
-    from filelock import FileLock
+    with cache.call(write=None if remember else False, waiting=_announced(progress, waiting)):
+        if not remember:
+            return _train(config, filters, device, progress, each)
+        from . import datasets
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        found = _find(path, config, filters)  # another process may have been faster
-        if found is None:
-            for part in path.parent.glob(f".{path.stem}-*.part"):  # of a process that was killed while it saved
-                part.unlink()
-            found = _train(config, filters, device, progress, each)
-            recording.save(found, path)
+        images = datasets.expected(config.data)
+        path = place(config, images)
+        found = _remembered(path, config, filters, images)
+        if found is not None:
+            return found
+        with cache.turn(path):
+            found = _remembered(path, config, filters, images, settle=True)  # another process may have been faster
+            if found is None:
+                found = _train(config, filters, device, progress, each)
+                cache.remember(path, recording.content(found))
     return found
+
+
+def place(config: Config, images) -> Path:
+    """Return the file of the cache in which a run is remembered: its name is all that determines it.
+
+    That is the digest of the configuration; only what departs from the usual is added to it, so that old names stay:
+    the digest of what stands in for CIFAR-10, and the number of what training means, from 2 on.
+    """
+    name = config.digest
+    if config.data == "cifar10" and images.digest is not None:
+        name += f"-{images.digest}"
+    if recording.SEMANTICS > 1:
+        name += f"-s{recording.SEMANTICS}"
+    return cache.cache_dir() / "runs" / f"{name}.nc"
 
 
 def remembered(config: Config) -> bool:
     """Return whether `run(config)` would return at once."""
-    places = (recording.bundle_dir(), recording.cache_dir() / "runs")
-    return any((place / f"{config.digest}.nc").is_file() for place in places)
+    from . import datasets
+
+    if os.path.isfile(recording.bundle_dir() / f"{config.digest}.nc"):
+        return True
+    return os.path.isfile(place(config, datasets.expected(config.data)))
 
 
 def record(data=None, only=(), device=None, folder: Path | None = None, progress=True):
@@ -75,36 +104,111 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
 
     Yields:
         (name, dataset) of each run of the manifest, as it is there.
+
+    Raises:
+        OSError: it cannot be saved; the message says where the recording is kept instead.
     """
     from . import datasets
 
-    if data is not None:
-        os.environ[datasets.VARIABLE] = str(data)
-    runs = recording.planned()
+    runs, only = recording.planned(), [only] if isinstance(only, str) else only
     unknown = [name for name in only if name not in runs]
     if unknown:
         raise ValueError(f"no such run: {', '.join(unknown)}; the manifest has {', '.join(runs)}")
     for name in only or runs:
-        path = Path(folder or recording.bundle_dir()) / f"{runs[name].digest}.nc"
-        ds = _find(path, runs[name], filters=False)
+        config = runs[name]
+        path = Path(folder or recording.bundle_dir()) / f"{config.digest}.nc"
+        ds = _trusted(path, config)
         if ds is None:
             if progress:
-                print(f"{name}: {runs[name]}", flush=True)
-            ds = recording.thin(_train(runs[name], False, device, progress))
-            recording.save(ds, path)
+                say(f"{name}: {config}")
+            with datasets.standing_in(data):
+                ds = _train(config, False, device, progress)
+                kept = place(config, datasets.expected(config.data))
+            _save(recording.thin(ds), path, ds, kept)
+            ds = recording.thin(ds)
         yield name, ds
 
 
-def _find(path, config, filters, warn=True):
+def _save(thinned, path, ds, kept):
+    """Save a recording of hours; if that cannot be, keep it in the cache, where the next call finds it."""
     try:
-        ds = recording.load(path, config)
+        recording.save(thinned, path)
+    except OSError as error:
+        there = cache.remember(kept, recording.content(ds))
+        hint = f"the recording is kept at {kept}, and found by run(config)" if there else "the recording is lost"
+        raise OSError(f"{path}: cannot be written ({error.strerror or error}); {hint}") from error
+
+
+def _bundled(config, filters=False):
+    ds = _trusted(recording.bundle_dir() / f"{config.digest}.nc", config)
+    return ds if ds is not None and _enough(ds, filters) else None
+
+
+def _trusted(path, config):
+    """The recording of a file that comes with the package, or None; what is wrong with it is a warning."""
+    try:
+        return recording.load(path, config, sealed=True)
     except FileNotFoundError:
         return None
     except recording.BrokenRecording as error:
-        if warn:
-            warnings.warn(f"{error}. The run is done again.", stacklevel=3)
+        warn(f"{error}. The run is done again.")
         return None
-    return ds if not filters or "filter" in ds.dims else None
+
+
+def _remembered(path, config, filters, images, settle=False):
+    """The recording of a file of the cache, if it is whole, and of this run; else None.
+
+    settle: warn of what is wrong with the file, and let the next one have its place: what is damaged will be replaced,
+    what is whole is kept under another name.
+    """
+    try:
+        file = cache.read(path)
+        if file is None:
+            return None
+        ds = recording.checked(recording.parsed(file, path, sealed=True), path, config)
+        if not _of(images, ds):
+            raise recording.OtherRecording(f"{path}: is of other images ({ds.attrs.get('dataset')}) than there are now "
+                                           f"({images.name})")  # fmt: skip
+        if ds.attrs.get("semantics", 1) != recording.SEMANTICS:
+            raise recording.OtherRecording(f"{path}: was made when training meant something else "
+                                           f"({ds.attrs.get('semantics', 1)}, now {recording.SEMANTICS})")  # fmt: skip
+    except recording.OtherRecording as error:
+        if settle:
+            aside = next(p for n in range(1, 1000) if not (p := path.with_name(f"{path.stem}.other{n}.nc")).exists())
+            with contextlib.suppress(OSError):
+                path.rename(aside)
+            warn(f"{error}. The run is done again." + (f" The file is now {aside.name}." if aside.exists() else ""))
+        return None
+    except recording.BrokenRecording as error:
+        if settle:
+            warn(f"{error}. The run is done again.")
+        return None
+    return ds if _enough(ds, filters) else None
+
+
+def _of(images, ds) -> bool:
+    """Whether a recording is of these images. The original CIFAR-10 is known by its name, which nothing else has."""
+    if images.digest is None:
+        return ds.attrs.get("dataset") == images.name
+    return ds.attrs.get("dataset_digest") == images.digest
+
+
+def _enough(ds, filters) -> bool:
+    return not filters or "filter" in ds.dims
+
+
+def _announced(progress, waiting):
+    """Say once that somebody else is waited for, if progress is shown; and call `waiting`."""
+    said = set()
+
+    def wait(path):
+        if progress and not said:
+            say(f"Another process is making {path.stem}. Waiting for it; Ctrl-C, or Stop, ends that.")
+        said.add(path)
+        if waiting is not None:
+            waiting()
+
+    return wait
 
 
 def _train(config, filters, device, progress, each=None):

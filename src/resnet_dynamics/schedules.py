@@ -40,5 +40,10 @@ def rates(config, steps_per_epoch: int) -> np.ndarray:
     A step takes the schedule at its middle, (t + ½)/S epochs. So Σλ_t is the integral of the schedule, and neither the
     first nor the last step is wasted at λ = 0.
     """
-    steps = round(config.epochs * steps_per_epoch)
-    return schedule(config)((np.arange(steps) + 0.5) / steps_per_epoch)
+    steps = np.arange(steps_of(config, steps_per_epoch))
+    return schedule(config)((steps + 0.5) / steps_per_epoch)
+
+
+def steps_of(config, steps_per_epoch: int) -> int:
+    """Return T, the number of steps of a run."""
+    return round(config.epochs * steps_per_epoch)

@@ -6,16 +6,14 @@ import functools
 import itertools
 import json
 import math
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
-from . import evidence, recording, runs
-from .config import Config
+from . import cache, evidence, recording, runs
+from .config import Config, plain
+from .console import Bar, say, warn
 
 # What the table holds of every run: name → (dimension besides the axes, what it is, unit).
 COLUMNS = {
@@ -28,7 +26,9 @@ COLUMNS = {
     "diverged_at": (None, "step at which the loss was no longer finite, or -1", "step"),
     "seconds": (None, "time that the run took", "s"),
 }
-PROVENANCE = ("dataset", "dataset_digest", "device", "precision", "torch_version", "package_version", "date")
+PROVENANCE = (
+    "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version", "semantics", "date",
+)  # fmt: skip
 
 
 def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
@@ -38,12 +38,16 @@ def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes)
     once, so an interrupted sweep goes on where it was, and sweeps share their runs. A run that diverges is a value:
     `diverged_at` is its step, its final accuracy NaN. So is a run that fails: `failed` holds the error's text.
 
+    The runs of a table are compared with one another, so they should be of the same images, in the same precision. The
+    book's own are of CIFAR-10 (JPEG); where they stand beside yours of other images, a warning says so.
+
     Args:
         base: what all runs have in common.
         recordings: the table holds the whole recordings, too (dimensions step, layer), padded with NaN.
         device: where to train if need be; None takes the GPU if there is one.
         progress: show one bar over all runs.
-        axes: field of Config → its values, one dimension each, in the order in which they are given.
+        axes: field of Config → its values, one dimension each, in the order in which they are given. Where None is
+            one of them, the values are written as text, and None is "none".
 
     Returns:
         xarray.Dataset with a dimension for each axis, and `epoch` (shorter runs end in NaN). Its variables are those
@@ -57,29 +61,34 @@ def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes)
         >>> table = sweep(Config.smoke(), lr=[0.1, 0.2, 0.4], seed=range(3))
         >>> table.final_accuracy.mean("seed").plot()
     """
-    grid = configs(base, **axes)
+    with cache.call():  # one warning of the cache for all
+        return _sweep(configs(base, **axes), base, recordings, device, progress, axes)
+
+
+def _sweep(grid, base, recordings, device, progress, axes):
     shape = grid.shape
     rows, failed = {}, np.full(shape, "", dtype=object)
     missing = [i for i in np.ndindex(shape) if recordings or grid[i].digest not in bundled_rows()]
     for i in set(np.ndindex(shape)) - set(missing):
         rows[i] = bundled_rows()[grid[i].digest]
     kept = {}
-    with tqdm(total=len(missing), unit="run", disable=not (progress and missing), dynamic_ncols=True) as bar:
+    with Bar(show=progress and missing, total=len(missing), unit="run") as bar:
         for i in missing:
             said = ", ".join(f"{name}={getattr(grid[i], name)}" for name in axes)
-            bar.set_postfix_str(said)
+            bar.update(0, said)
             try:
-                ds = runs.run(grid[i], device=device, progress=False)
+                with cache.call(waiting=lambda path, said=said: bar.update(0, f"{said}: another process makes it")):
+                    ds = runs.run(grid[i], device=device, progress=False)
             except KeyboardInterrupt as stop:
                 if progress:
                     bar.close()
-                    tqdm.write(f"Stopped at run {bar.n + 1} of {len(missing)}. The runs before it are remembered.")
+                    say(f"Stopped at run {bar.n + 1} of {len(missing)}. The runs before it are remembered.")
                     stop.said = True
                 raise
             except Exception as error:
                 failed[i] = f"{type(error).__name__}: {error}"
                 if progress:
-                    tqdm.write(f"{said}: failed, {failed[i]}")
+                    say(f"{said}: failed, {failed[i]}")
             else:
                 rows[i] = summary(ds)
                 if recordings:
@@ -87,6 +96,7 @@ def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes)
             bar.update()
     if not rows:
         raise RuntimeError(f"all {grid.size} runs failed; the first: {failed.flat[0]}")
+    _compared(rows.values())
     table = _table(grid, axes, rows, failed)
     table.attrs |= {"config": json.dumps(base.as_dict()), "format_version": recording.FORMAT}
     return table.merge(_stacked(table, kept)) if recordings else table
@@ -103,12 +113,28 @@ def configs(base: Config, **axes) -> np.ndarray:
             raise ValueError(f"{name}=...: must be a field of Config ({', '.join(fields)})")
         if not values:
             raise ValueError(f"{name}=[]: must have at least one value")
-        if len(set(values)) < len(values):
-            raise ValueError(f"{name}={values}: must not name a value twice")
+        for value in map(plain, values):
+            if _is_list(value):
+                raise ValueError(f"{name}={value!r}: must be one value of an axis, not a list of them")
     grid = np.empty(tuple(map(len, axes.values())), dtype=object)
     for i, values in zip(np.ndindex(grid.shape), itertools.product(*axes.values())):
         grid[i] = base.replace(**dict(zip(axes, values)))
+    for name, values in _values(grid, axes).items():  # as Config has them: two names of a network are one
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name}={values}: must not name a value twice")
     return grid
+
+
+def _compared(rows) -> None:
+    """Warn if the runs of a table are not of one kind, apart from what the table varies."""
+    made = [json.loads(row["provenance"]) for row in rows]
+    for key, what, usual in (("dataset_digest", "data sets", None), ("semantics", "meanings of training", 1),
+                             ("precision", "precisions", None)):  # fmt: skip
+        shown = "dataset" if key == "dataset_digest" else key
+        kinds = {one.get(key, usual): one.get(shown, usual) for one in made}
+        if len(kinds) > 1:
+            warn(f"this table compares runs of {len(kinds)} {what}: {', '.join(sorted(map(str, kinds.values())))}; its "
+                 "variable `provenance` says which is which")  # fmt: skip
 
 
 def summary(ds: xr.Dataset) -> dict:
@@ -121,11 +147,13 @@ def summary(ds: xr.Dataset) -> dict:
             for name in ("loss", "accuracy")}  # fmt: skip
     row |= {"final_loss": row["test_loss"][-1], "final_accuracy": row["test_accuracy"][-1]}
     row |= {name: float(ds.attrs[name]) for name in ("diverged_at", "seconds")}
-    return row | {"provenance": json.dumps({name: ds.attrs[name] for name in PROVENANCE})}
+    made = {name: ds.attrs[name] for name in PROVENANCE if name in ds.attrs}
+    return row | {"provenance": json.dumps(made, default=lambda value: value.item())}  # what was read are numpy's
 
 
 def _is_list(values) -> bool:
-    return not isinstance(values, (str, bytes)) and hasattr(values, "__iter__")
+    """Whether these are the values of an axis; a scalar array of numpy, torch or xarray is one."""
+    return not isinstance(values, (str, bytes)) and hasattr(values, "__iter__") and getattr(values, "ndim", 1) > 0
 
 
 def _table(grid, axes, rows, failed) -> xr.Dataset:
@@ -147,8 +175,14 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
         made[i] = row["provenance"]
     data["provenance"] = (dims, made, {"long_name": "of what and on what the run was made"})
     data["failed"] = (dims, failed, {"long_name": "why the run failed, if it did"})
-    coords = {name: [getattr(grid[i], name) for i in _along(grid, axis)] for axis, name in enumerate(dims)}
+    coords = {name: ["none" if v is None else str(v) for v in values] if None in values else values
+              for name, values in _values(grid, axes).items()}  # fmt: skip
     return xr.Dataset(data, coords | {"epoch": np.arange(1, epochs + 1)})
+
+
+def _values(grid, axes) -> dict[str, list]:
+    """The values along each axis, as Config has them."""
+    return {name: [getattr(grid[i], name) for i in _along(grid, axis)] for axis, name in enumerate(axes)}
 
 
 def _along(grid, axis):
@@ -202,10 +236,8 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
     Returns:
         (table, there): the table, and whether it was there already. A run that failed is tried again.
     """
-    if data is not None:
-        from . import datasets
+    from . import datasets
 
-        os.environ[datasets.VARIABLE] = str(data)
     base, axes = planned()[name]
     series = recording.manifest()["sweeps"][name].get("series", False)
     path = _file(name, folder)
@@ -218,10 +250,11 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
     except FileNotFoundError:
         pass
     except recording.BrokenRecording as error:
-        warnings.warn(f"{error}. The sweep is put together again.", stacklevel=2)
-    table = sweep(base, device=device, progress=progress, **axes)
-    if series:
-        table = _with_series(table, configs(base, **axes), device)
+        warn(f"{error}. The sweep is put together again.")
+    with datasets.standing_in(data):
+        table = sweep(base, device=device, progress=progress, **axes)
+        if series:
+            table = _with_series(table, configs(base, **axes), device)
     recording.save(table, path)
     return table, False
 
@@ -255,7 +288,7 @@ def bundled_rows() -> dict[str, dict]:
         try:
             table = recording.read(path)
         except recording.BrokenRecording as error:
-            warnings.warn(f"{error}. Its runs are looked for elsewhere.", stacklevel=2)
+            warn(f"{error}. Its runs are looked for elsewhere.")
             continue
         axes = table.digest.dims
         flat = table.stack(run=axes) if axes else table.expand_dims("run")

@@ -1,0 +1,74 @@
+"""What is said while work goes on: sentences, warnings and bars. None of it can end the work.
+
+A process may have no stderr (a service, pythonw), one that is closed, or one that knows no "λ": then less is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+_HERE = str(Path(__file__).parent)
+
+
+def say(text: str) -> None:
+    """Print a line to stdout, above the bars that are shown."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # gone, closed, or not there
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        tqdm.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def warn(text: str) -> None:
+    """Warn, as of the line outside of this package that called into it."""
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_stack(sys._getframe())]  # this function's first
+    level = max(i for i, file in enumerate(files) if file.startswith(_HERE))
+    warnings.warn(text, stacklevel=level + 2)
+
+
+class Bar(contextlib.AbstractContextManager):
+    """A progress bar of tqdm, or nothing where there is nowhere to draw it.
+
+        with Bar(total=3, unit="run") as bar:
+            bar.update(says="lr=0.4")
+
+    Attributes:
+        n: how far it is.
+    """
+
+    def __init__(self, *, show=True, **given):
+        self.n, self._bar = given.get("initial", 0), None
+        if show and sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._bar = tqdm(dynamic_ncols=True, **given)
+
+    def update(self, n=1, says=None) -> None:
+        """Go on by n, which may be 0, and say something behind the bar."""
+        self.n += n
+        if self._bar is not None:
+            try:
+                if says is not None:
+                    self._bar.set_postfix_str(says, refresh=n == 0)
+                self._bar.update(n)
+            except (OSError, ValueError):  # the pipe is closed: nobody looks any more
+                self._bar.disable, self._bar = True, None
+
+    def close(self) -> None:
+        if self._bar is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._bar.close()
+
+    def __exit__(self, *error):
+        self.close()
+
+
+def following(items, **given):
+    """Yield the items, with a bar: `for member in following(members, desc="unpacking")`."""
+    with Bar(**{"total": len(items) if hasattr(items, "__len__") else None, **given}) as bar:
+        for item in items:
+            yield item
+            bar.update()
