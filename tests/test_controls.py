@@ -71,7 +71,7 @@ def takes(*lr): ...
 
 
 BAD = {
-    "Controls(draw, ALT, lr=[0.1, 0.2], momentum=[0.9])": r"lr=\[0.1, 0.2\]: must be a list of values with the default ",
+    "Controls(draw, ALT, lr=[0.1, 0.2], momentum=[0.9])": r"lr=\[0.1, 0.2\]: must be a list of values with the",
     "Controls(draw, ALT, lr=0.4, momentum=[0.9])": "lr=0.4: must be a list of values, with the default 0.4 in it",
     "Controls(draw, ALT, lr='0.4', momentum=[0.9])": "lr='0.4': must be a list of values, with the default 0.4",
     "Controls(draw, ALT, lr=None, momentum=[0.9])": "lr=None: must be a list of values",
