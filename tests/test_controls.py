@@ -1,11 +1,13 @@
 """Controls: a slider for each argument, a picture at once, and the same picture where there is no kernel."""
 
+import functools
 import re
 import sys
 import types
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import resnet_dynamics as rd
@@ -57,9 +59,59 @@ def test_the_page_gets_the_picture_and_colab_the_widget(monkeypatch):
     assert "text/html" not in data and view <= {*data}
 
 
-@pytest.mark.parametrize("changes", [{"lr": [0.1, 0.2]}, {"decay": [0.1]}], ids=str)
-def test_values_that_do_not_fit_are_named(changes):
-    with pytest.raises(ValueError, match=f"^{next(iter(changes))}: must be an argument of draw"):
-        made(**changes)
-    with pytest.raises(ValueError, match="^momentum: must be"):
-        rd.Controls(draw, ALT, lr=[0.4])
+def lines(kind="solid", n=1, log=False):
+    draw(n / 10)
+    print(kind, n, log)
+
+
+def needs(lr, momentum=0.9): ...
+
+
+def takes(*lr): ...
+
+
+BAD = {
+    "Controls(draw, ALT, lr=[0.1, 0.2], momentum=[0.9])": r"lr=\[0.1, 0.2\]: must be a list of values with the",
+    "Controls(draw, ALT, lr=0.4, momentum=[0.9])": "lr=0.4: must be a list of values, with the default 0.4 in it",
+    "Controls(draw, ALT, lr='0.4', momentum=[0.9])": "lr='0.4': must be a list of values, with the default 0.4",
+    "Controls(draw, ALT, lr=None, momentum=[0.9])": "lr=None: must be a list of values",
+    "Controls(draw, ALT, lr=[], momentum=[0.9])": r"lr=\[\]: must be a list of values with the default 0.4",
+    "Controls(draw, ALT, lr=[0.4, 0.4], momentum=[0.9])": r"lr=\[0.4, 0.4\]: must be values that look different",
+    "Controls(draw, ALT, lr=[0.4, 0.4000001], momentum=[0.9])": ".*: must be values that look different: 0.4, 0.4$",
+    "Controls(draw, ALT, lr=[0.4], momentum=[0.9], decay=[0.1])":
+        "decay: must be an argument of draw with a list of values; the arguments are lr, momentum, the lists lr, mom",
+    "Controls(draw, ALT, lr=[0.4])": "momentum: must be an argument of draw with a list of values; .* the lists lr$",
+    "Controls(partial(draw, lr=0.1), ALT, lr=[0.4], momentum=[0.9])": r"lr=\[0.4\]: must be a list .* the default 0.1",
+    "Controls(partial(draw, lr=0.1), ALT, momentum=[0.9])": "lr: must be an argument of draw with a list of values",
+    "Controls(needs, ALT, lr=[0.4], momentum=[0.9])": "lr: must have a default in needs, with which it draws at first",
+    "Controls(takes, ALT, lr=[0.4])": r"\*lr: must be an argument that is given by its name, of takes",
+    "Controls(lambda lr: 0, ALT, lr=[0.4])": "lr: must have a default in <lambda>",
+    "Controls(draw, None, lr=[0.4], momentum=[0.9])": "alt=None: must say in words what there is to see",
+    "Controls(draw, ' ', lr=[0.4], momentum=[0.9])": "alt=' ': must say in words what there is to see",
+    "Controls(None, ALT, lr=[0.4])": "draw=None: must be a function that draws",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", BAD)
+def test_a_bad_value_is_named_with_what_is_allowed(call):
+    values = dict(draw=draw, needs=needs, takes=takes, partial=functools.partial, ALT=ALT)
+    with pytest.raises(ValueError, match=f"^{BAD[call]}"):
+        eval(f"rd.{call}", {"rd": rd, **values})
+
+
+def test_values_may_be_words_and_come_from_anywhere():
+    controls = rd.Controls(lines, ALT, kind=("solid", "dashed"), n=(n for n in range(1, 4)), log=[True, False])
+    shown = {name: [label for label, _ in one.options] for name, one in controls.choices.items()}
+    assert shown == {"kind": ["solid", "dashed"], "n": ["1", "2", "3"], "log": ["True", "False"]}
+    assert "solid 1 False" in controls.shown.value
+    controls.choices["kind"].value, controls.choices["log"].value = "dashed", True
+    controls.button.click()
+    assert "dashed 1 True" in controls.shown.value
+
+
+@pytest.mark.parametrize("drawing", [functools.partial(draw, momentum=0.0), lambda lr=0.4, momentum=0.0: draw(lr, 0.0)])
+def test_a_part_of_a_function_draws_and_so_does_one_without_a_name(drawing):
+    controls = rd.Controls(drawing, ALT, lr=np.array([0.1, 0.4]), momentum=[0.0])
+    assert "0.4 &lt;0.0&gt;" in controls.shown.value
+    made = rd.Controls(lambda lr=1: None, ALT, lr=[1])
+    assert made.shown.value == '<p role="alert">ValueError: &lt;lambda&gt; made no figure, or has shown it already</p>'

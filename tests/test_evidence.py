@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import small
+from test_plots import made_up
 
 import resnet_dynamics as rd
 from resnet_dynamics import evidence, measure, recording, runs
@@ -93,6 +94,24 @@ def test_a_window_holds_means_and_its_first_step(changes):
     assert all(part[name].attrs["units"] for name in part.data_vars)
     halves = thinned(ds, [0, 5])
     assert halves.sizes["window"] == 1 and halves.loss.values == pytest.approx(ds.loss.values[:5].mean())
+
+
+@pytest.mark.parametrize("edges", [[0], [0, 4, 4], [1, 4], [0, 999], [0, 1.5], [[0, 1]], []], ids=str)
+def test_edges_that_cut_no_windows_are_named(edges):
+    with pytest.raises(ValueError, match=r"^edges=.*: must be whole numbers that rise from 0 to at most \d+$"):
+        evidence.thinned(made_up(), edges)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, None])
+def test_a_run_of_no_steps_has_no_windows(steps):
+    with pytest.raises(ValueError, match=f"^steps={steps}: must be a whole number, at least 1"):
+        evidence.windows(steps)
+
+
+@pytest.mark.parametrize("function", [evidence.thinned, evidence.curve])
+def test_what_is_no_recording_is_named(function):
+    with pytest.raises(TypeError, match="^recording=None: must be an xarray.Dataset"):
+        function(None)
 
 
 def test_a_run_that_diverged_is_missing_from_there_on():

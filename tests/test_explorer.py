@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 import types
+from fractions import Fraction
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import small
+import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import datasets, evidence, explorer, recording, runs, theory
@@ -81,6 +83,12 @@ class Front:
     (dict(gradient="theirs"), 'must be one of "recorded", "correlated", "constant", "mine"'),
     (dict(panels=["norm", "speed"]), 'must be a list of some of "norm", "balance", "rate", "accuracy", "loss"'),
     (dict(panels="norm"), "panels='norm'"), (dict(panels=[]), "panels=[]"), (dict(panels=["norm"] * 2), "panels="),
+    (dict(panels=[["norm"]]), "panels=[['norm']]: must be a list of some of"), (dict(panels=[None]), "panels=[None]"),
+    (dict(panels=None), "panels=None: must be a list"), (dict(panels={"norm": 1}), "panels={'norm': 1}: must be"),
+    (dict(optimizer=np.array(["sgd", "lars"])), "optimizer=array(['sgd',"),
+    (dict(optimizer=None), "optimizer=None: must be one of"), (dict(lr=[0.4]), "lr=[0.4]: must be a number"),
+    (dict(lr=np.array([0.1, 0.2])), "lr=array([0.1, 0.2]): must be a number"), (dict(lr=1j), "lr=1j: must be a number"),
+    (dict(predict=None), "predict=None: must be True or False"),
     (dict(small=1), "small=1: must be True or False")], ids=str)  # fmt: skip
 def test_a_bad_value_is_named_with_what_is_allowed(given, said):
     with pytest.raises(ValueError, match=re.escape(said)):
@@ -89,13 +97,43 @@ def test_a_bad_value_is_named_with_what_is_allowed(given, said):
 
 @pytest.mark.parametrize("given", [
     dict(lr=0.0), dict(lr=float("inf")), dict(momentum=1.0), dict(weight_decay=-1.0), dict(plan="long"),
-    dict(layer="layer4"), dict(panels=["speed"])], ids=str)  # fmt: skip
+    dict(layer="layer4"), dict(panels=["speed"]), dict(lr="x"), dict(lr=None), dict(optimizer=1), dict(small="yes"),
+    dict(panels="norm"), dict(panels=[["norm"]]), dict(optimizer=np.array(["sgd"]))], ids=str)  # fmt: skip
 def test_a_bad_value_is_not_taken_later_either(given):
     one, ((name, value),) = Explorer(), given.items()
     before = getattr(one, name)
     with pytest.raises(ValueError, match=f"^{name}=.*: must be "):
         setattr(one, name, value)
     assert getattr(one, name) == before
+
+
+@pytest.mark.parametrize("call, said", [
+    (lambda: Explorer(foo=1), "foo=1: must be one of the arguments, by name: lr, weight_decay, momentum, optimizer"),
+    (lambda: Explorer(0.4), "Explorer((0.4,)): must be one of the arguments, by name: lr"),
+    (lambda: Explorer(learning_rate=0.4, lr=0.1), "learning_rate=0.4: must be one of the arguments")])  # fmt: skip
+def test_an_argument_that_there_is_not_is_named(call, said):
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}"):
+        call()
+
+
+def test_numbers_of_other_libraries_are_the_decimals_that_they_print():
+    for value in (np.float32(0.1), torch.tensor(0.1), np.float64(0.1), np.array(0.1), Fraction(1, 10), np.float16(0.1)):
+        one = Explorer(lr=value)
+        assert one.lr == 0.1 and type(one.lr) is float
+        one.lr = 0.2
+        one.lr = value
+        assert one.lr == 0.1
+    assert Explorer(optimizer=np.str_("sgd")).optimizer == "sgd"
+
+
+def test_a_front_end_that_sends_nonsense_changes_nothing():
+    one = Explorer()
+    for state in ({"lr": "x"}, {"lr": -1}, {"panels": [["norm"]]}, {"momentum": 0.5, "plan": "long"}):
+        with pytest.raises(ValueError, match="must be "):
+            one.set_state(state)
+        assert (one.lr, one.momentum, one.plan, one.panels) == (0.4, 0.9, "short", ["norm", "rate"])
+    one.set_state({"lr": 1, "panels": ["loss"]})
+    assert (one.lr, one.panels) == (1.0, ["loss"]) and type(one.lr) is float
 
 
 def test_values_are_plain():

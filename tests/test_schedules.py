@@ -39,3 +39,15 @@ def test_a_fraction_of_an_epoch():
 
 def test_constant_outside_of_the_knots():
     assert PiecewiseLinear((1, 2), (0.1, 0.3))([0, 1.5, 9]) == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("epochs, values, said", [
+    ((0, 5), (0, 0.4, 0), r"epochs=\(0, 5\): must rise, and be as many as the rates \(3\)"),
+    ((0, 5, 5), (0, 0.4, 0), r"epochs=\(0, 5, 5\): must rise"), ((5, 0), (0, 0.4), "must rise"),
+    ((), (), r"epochs=\(\): must be finite numbers"), (0, 0.4, "epochs=0: must be finite numbers"),
+    ((0, float("nan")), (0, 0.4), "epochs=.*nan.*: must be finite numbers"),
+    ((0, 1), (0, -0.4), "rates=.*: must be finite numbers, not negative"),
+    ((0, 1), ("0", "1"), "rates=.*: must be finite numbers")])  # fmt: skip
+def test_knots_that_make_no_line_are_named(epochs, values, said):
+    with pytest.raises(ValueError, match=f"^{said}" if said.startswith(("epochs", "rates")) else said):
+        PiecewiseLinear(epochs, values)

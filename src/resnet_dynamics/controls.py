@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import html
 import inspect
 import io
+import numbers
 import sys
+from collections.abc import Iterable
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -39,24 +42,29 @@ class Controls(Twin, ipywidgets.VBox):
     Args:
         draw: every argument has a default.
         alt: what there is to see, in words, for who cannot see the picture.
-        values: argument → list of the values to choose from, the default among them.
+        values: argument → list of the values to choose from, each once, the default among them: numbers, or whatever
+            else says what it is in words.
 
     Raises:
-        ValueError: an argument has no list, a list no argument, or the default is not in it.
+        ValueError: names what is not so.
     """
 
     def __init__(self, draw, alt: str, **values):
-        defaults = {name: one.default for name, one in inspect.signature(draw).parameters.items()}
-        for name in {**defaults, **values}:
-            if name not in values or name not in defaults or defaults[name] not in values[name]:
-                raise ValueError(
-                    f"{name}: must be an argument of {draw.__name__} and a list of values with its default in it; "
-                    f"they are {defaults} and {values}"
-                )
+        if not callable(draw):
+            raise ValueError(f"draw={draw!r}: must be a function that draws")
+        if not isinstance(alt, str) or not alt.strip():
+            raise ValueError(f"alt={alt!r}: must say in words what there is to see")
+        arguments, of = inspect.signature(draw).parameters, called(draw)
+        for name in (*arguments, *(name for name in values if name not in arguments)):
+            if name not in values or name not in arguments:
+                asked, given = (", ".join(names) or "none" for names in (arguments, values))
+                raise ValueError(f"{name}: must be an argument of {of} with a list of values; the arguments are "
+                                 f"{asked}, the lists {given}")  # fmt: skip
+            values[name] = choices(name, values[name], arguments[name], of)
         self.draw, self.alt = draw, alt
         self.choices = {
-            name: ipywidgets.SelectionSlider(description=name, options=[(f"{v:g}", v) for v in options],
-                                             value=defaults[name], continuous_update=False)
+            name: ipywidgets.SelectionSlider(description=name, options=[(shown(v), v) for v in options],
+                                             index=options.index(arguments[name].default), continuous_update=False)
             for name, options in values.items()
         }  # fmt: skip
         self.button = ipywidgets.Button(description="Run")
@@ -81,6 +89,36 @@ class Controls(Twin, ipywidgets.VBox):
         return self.shown.value
 
 
+def called(draw) -> str:
+    """What a function is called; what it is a part of, if it has no name of its own."""
+    if isinstance(draw, functools.partial):
+        return called(draw.func)
+    return getattr(draw, "__name__", type(draw).__name__)
+
+
+def shown(value) -> str:
+    """A value as it is chosen."""
+    number = isinstance(value, numbers.Number) and not isinstance(value, (bool, complex))
+    return f"{value:g}" if number else str(value)
+
+
+def choices(name, options, argument, of) -> list:
+    """Return the values of an argument to choose from, or say what is wrong with them."""
+    if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
+        raise ValueError(f"{argument}: must be an argument that is given by its name, of {of}")
+    default = argument.default
+    if default is argument.empty:
+        raise ValueError(f"{name}: must have a default in {of}, with which it draws at first")
+    if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
+        raise ValueError(f"{name}={options!r}: must be a list of values, with the default {default!r} in it")
+    options = options.tolist() if hasattr(options, "tolist") else list(options)
+    if default not in options:
+        raise ValueError(f"{name}={options}: must be a list of values with the default {default!r} in it")
+    if len({*map(shown, options)}) < len(options):
+        raise ValueError(f"{name}={options}: must be values that look different: {', '.join(map(shown, options))}")
+    return options
+
+
 def picture(draw, alt, **values) -> str:
     """Return the figure that draw(**values) makes, and what it prints, as HTML."""
     printed, file = io.StringIO(), io.BytesIO()
@@ -90,7 +128,7 @@ def picture(draw, alt, **values) -> str:
             draw(**values)
         made = [number for number in plt.get_fignums() if number not in before]
         if not made:
-            raise ValueError(f"{draw.__name__} made no figure, or has shown it already")
+            raise ValueError(f"{called(draw)} made no figure, or has shown it already")
         plt.figure(made[-1]).savefig(file, format="png", dpi=110)
     finally:
         for number in set(plt.get_fignums()) - set(before):

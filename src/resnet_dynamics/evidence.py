@@ -17,6 +17,7 @@ import functools
 import itertools
 import json
 import math
+import numbers
 import warnings
 
 import numpy as np
@@ -44,6 +45,8 @@ ONE, OCTAVE = 32768, 512  # the code of 1, and how many codes double a value
 # Recordings, thinned
 def windows(steps: int) -> np.ndarray:
     """Return the edges of the windows of a run, int [W + 1]: 0, 1, 2, 4, 8, 16, then every 8 steps, or about a 64th."""
+    if not isinstance(steps, numbers.Integral) or steps < 1:
+        raise ValueError(f"steps={steps!r}: must be a whole number, at least 1")
     long = max(8, 8 * math.ceil(math.ceil(steps / 64) / 8))
     return np.array([e for e in (0, 1, 2, 4, 8, *range(16, steps, long)) if e < steps] + [steps])
 
@@ -55,13 +58,18 @@ def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
     coordinate `window` is the first step. For LARS growth is λ'²(|d|² + 2ρ d·v), λ' = λ_LARS/(1 − ρ), as of momentum,
     with its own rate and its own d.
     """
-    edges = np.asarray(windows(ds.sizes["step"]) if edges is None else edges)
+    steps = measure.checked(ds).sizes["step"]
+    edges = np.asarray(windows(steps) if edges is None else edges)
+    whole = edges.dtype.kind in "iu" and edges.ndim == 1 and len(edges) > 1
+    if not (whole and edges[0] == 0 and edges[-1] <= steps and (np.diff(edges) > 0).all()):
+        raise ValueError(f"edges={edges.tolist()}: must be whole numbers that rise from 0 to at most {steps}")
     rho = recording.config(ds).momentum
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges has norms beyond float32
         full = {"w2": ds.w2.isel(step=edges[:-1]).values.astype(float)}
         size, kept = ds.g2.astype(float) * ds.w2, ds.loss.where(np.isfinite(ds.loss))
         if "lars_lr" in ds:
-            pushed, grown = size, (ds.lars_lr.astype(float) / (1 - rho)) ** 2 * (ds.d2 + 2 * rho * ds.dv)
+            grown = (ds.lars_lr.astype(float) / (1 - rho)) ** 2 * (ds.d2 + 2 * rho * ds.dv)
+            pushed, grown = size, measure.moved(grown, ds, 0.0)
         else:
             pushed, grown = measure.drive(ds), measure.growth(ds)
         means = {"c2": size, "drive": pushed, "growth": grown, "loss": kept, "accuracy": ds.accuracy}
@@ -108,7 +116,7 @@ def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -
     The edges of its windows [n + 1], the series [L][n], [n] or [e], and what run it is. Where its steps end in NaN the
     windows end, too; the tests end at the last that is known.
     """
-    c, steps = recording.config(ds), ds.sizes["step"]
+    c, steps = recording.config(measure.checked(ds)), ds.sizes["step"]
     done = 1 + max(np.flatnonzero(ds.w2.notnull().any("layer")), default=0)
     edges = windows(steps)
     part = thinned(ds, np.append(edges[edges < done], done))

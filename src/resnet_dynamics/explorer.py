@@ -17,6 +17,7 @@ import itertools
 import json
 import math
 import numbers
+import reprlib
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from . import cache, evidence, measure, plots, schedules, theory
-from .config import CONVS, Config
+from .config import CONVS, Config, plain
 from .controls import Twin
 
 RANGES = {
@@ -55,6 +56,15 @@ EXPLODED = 100  # nat, a training loss above which a run is said to have explode
 
 class BadValue(traitlets.TraitError, ValueError):
     """A value that is not allowed. As a TraitError it takes the change back, also if it came from the front end."""
+
+
+class Value(traitlets.Any):
+    """A trait that takes what `checked` does."""
+
+    allow_none = False
+
+    def validate(self, _owner, value):
+        return checked(self.name, value)
 
 
 class Stopped(Exception):
@@ -90,23 +100,27 @@ class Explorer(Twin, anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
-    lr = traitlets.Float().tag(sync=True)
-    weight_decay = traitlets.Float().tag(sync=True)
-    momentum = traitlets.Float().tag(sync=True)
-    optimizer = traitlets.Unicode().tag(sync=True)
-    plan = traitlets.Unicode().tag(sync=True)
-    layer = traitlets.Unicode().tag(sync=True)
-    gradient = traitlets.Unicode().tag(sync=True)
-    panels = traitlets.List().tag(sync=True)
-    small = traitlets.Bool().tag(sync=True)
-    predict = traitlets.Bool().tag(sync=True)
+    lr = Value().tag(sync=True)
+    weight_decay = Value().tag(sync=True)
+    momentum = Value().tag(sync=True)
+    optimizer = Value().tag(sync=True)
+    plan = Value().tag(sync=True)
+    layer = Value().tag(sync=True)
+    gradient = Value().tag(sync=True)
+    panels = Value().tag(sync=True)
+    small = Value().tag(sync=True)
+    predict = Value().tag(sync=True)
     evidence = traitlets.Dict().tag(sync=True)
     curves = traitlets.List().tag(sync=True)
     progress = traitlets.Dict({"state": "idle", "fraction": 0.0, "text": ""}).tag(sync=True)
     guesses = traitlets.List().tag(sync=True)
 
-    def __init__(self, *, lr=0.4, weight_decay=5e-4, momentum=0.9, optimizer="heavy-ball", plan="short", layer="all",
-                 gradient="recorded", panels=("norm", "rate"), small=False, predict=False):  # fmt: skip
+    def __init__(self, *unnamed, lr=0.4, weight_decay=5e-4, momentum=0.9, optimizer="heavy-ball", plan="short",
+                 layer="all", gradient="recorded", panels=("norm", "rate"), small=False, predict=False,
+                 **unknown):  # fmt: skip
+        if unnamed or unknown:
+            bad = next((f"{name}={value!r}" for name, value in unknown.items()), f"Explorer({unnamed[:1]!r:.60})")
+            raise TypeError(f"{bad}: must be one of the arguments, by name: {', '.join(VALUES)}")
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
                      gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
         given = {name: checked(name, value) for name, value in given.items()}
@@ -114,10 +128,6 @@ class Explorer(Twin, anywidget.AnyWidget):
         self.runs, self.thread = [], None
         self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)
         self.on_msg(self._hear)
-
-    @traitlets.validate(*VALUES)
-    def _checked(self, proposal):
-        return checked(proposal["trait"].name, proposal["value"])
 
     # Training
     def train(self) -> threading.Thread:
@@ -264,21 +274,24 @@ def _end_quietly():
 # Values
 def checked(name, value):
     """Return a value as its trait has it, or raise ValueError: the value, and what is allowed."""
-    plain = value
+    own = plain(value)
     if name in RANGES:
         words, low, high = RANGES[name]
-        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-        plain, ok, allowed = float(value) if real else value, real and low <= value <= high, f"a number {words}"
+        real = isinstance(own, numbers.Real) and not isinstance(own, (bool, np.bool_))
+        own, ok, allowed = float(own) if real else own, real and low <= own <= high, f"a number {words}"
     elif name in CHOICES:
-        ok, allowed = value in CHOICES[name], f"one of {quoted(CHOICES[name])}"
+        ok, allowed = isinstance(own, str) and own in CHOICES[name], f"one of {quoted(CHOICES[name])}"
+        own = str(own) if ok else own
     elif name == "panels":
-        ok = isinstance(value, (list, tuple)) and value and len({*value} & {*PANELS}) == len(value)
-        plain, allowed = [*value] if ok else value, f"a list of some of {quoted(PANELS)}"
+        own = [str(one) for one in own if isinstance(one, str)] if isinstance(own, (list, tuple)) else []
+        ok = own and {*own} <= {*PANELS} and len({*own}) == len(own) == len(value)
+        allowed = f"a list of some of {quoted(PANELS)}"
     else:
-        plain, ok, allowed = bool(value), isinstance(value, (bool, np.bool_)), "True or False"
+        ok, allowed = isinstance(own, (bool, np.bool_)), "True or False"
+        own = bool(own) if ok else own
     if not ok:
-        raise BadValue(f"{name}={value!r}: must be {allowed}")
-    return plain
+        raise BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
+    return own
 
 
 def quoted(names) -> str:

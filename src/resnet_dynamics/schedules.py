@@ -11,6 +11,9 @@ import numpy as np
 class PiecewiseLinear:
     """λ(e), linear between the knots and constant outside of them.
 
+    Raises:
+        ValueError: the epochs do not rise, or are not as many as the rates.
+
     Example:
         >>> PiecewiseLinear((0, 5, 24), (0, 0.4, 0))([2.5, 5, 14.5])
         array([0.2, 0.4, 0.2])
@@ -18,6 +21,15 @@ class PiecewiseLinear:
 
     epochs: tuple[float, ...]
     rates: tuple[float, ...]
+
+    def __post_init__(self):
+        for name, least in (("epochs", -np.inf), ("rates", 0)):
+            values = getattr(self, name)
+            good = np.ndim(values) == 1 and len(values) and np.asarray(values).dtype.kind in "iuf"
+            if not (good and np.isfinite(values).all() and min(values) >= least):
+                raise ValueError(f"{name}={values!r}: must be finite numbers{', not negative' if least == 0 else ''}")
+        if len(self.epochs) != len(self.rates) or (np.diff(self.epochs) <= 0).any():
+            raise ValueError(f"epochs={self.epochs!r}: must rise, and be as many as the rates ({len(self.rates)})")
 
     def __call__(self, epoch):
         return np.interp(epoch, self.epochs, self.rates)
