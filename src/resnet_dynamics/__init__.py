@@ -2,7 +2,7 @@
 
 import importlib
 
-from . import evidence, measure, peaks, plots, recording, schedules, theory
+from . import cache, evidence, measure, peaks, plots, recording, schedules, theory
 from .config import Config
 from .recording import bundled
 from .runs import run
@@ -10,8 +10,9 @@ from .sweep import bundled_sweeps, sweep
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "data", "datasets", "evidence", "measure", "models",
-    "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "theory", "train",
+    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "data", "datasets", "evidence", "machine",
+    "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "theory",
+    "train",
 ]  # fmt: skip
 
 
