@@ -14,9 +14,9 @@ from .console import say, warn
 def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None, waiting=None):
     """Return the recording of a run: bundled with the package, else remembered, else trained now and remembered.
 
-    A run is a pure function of its configuration. What comes back is what training gives: the same bit for bit on this
-    machine with this number of threads, and on another the same up to rounding, of which training makes much. The
-    attributes of the recording say where and of what images it was made. If it is there already, no torch is needed.
+    A run is a pure function of its configuration. What comes back is what training gives: on this machine with this
+    number of threads the same bit for bit; elsewhere rounding differs, and training amplifies it. The attributes of the
+    recording say where and of what images it was made. If it is there already, no torch is needed.
 
     A bundled run is of the images that it was made of, CIFAR-10 (JPEG), whatever is on this machine. All others are of
     the images that `datasets.load(config.data)` gives now: what is remembered of other images, or was made when

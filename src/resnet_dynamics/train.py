@@ -42,8 +42,8 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     g or d is NaN, and the weights stay.
 
     Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. On one machine, with
-    one number of threads and one precision, the result is the same bit for bit. Elsewhere it is another run of the same
-    configuration: rounding differs, and training makes much of little.
+    one number of threads and one precision, the result is the same bit for bit. Elsewhere rounding differs, and
+    training amplifies it.
 
     Args:
         config: the run.
