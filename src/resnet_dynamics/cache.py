@@ -76,6 +76,11 @@ def call(*, write=None, waiting=None):
         _CALL.reset(token)
 
 
+def may_write() -> bool:
+    """Return whether the call that this is a part of may write anything."""
+    return _now().write
+
+
 def _now() -> _Call:
     return _CALL.get() or _Call()
 
@@ -92,8 +97,8 @@ def unusable(path: Path, error: OSError) -> None:
 
 # Files
 def seal(content: bytes) -> bytes:
-    """Return the content with its seal: a line with its SHA-256. Readers of NetCDF and zip do not see it."""
-    return content + b"\nsha256 " + hashlib.sha256(content).hexdigest().encode()
+    """Return the seal of a content: a line with its SHA-256. Readers of NetCDF and zip do not see it."""
+    return b"\nsha256 " + hashlib.sha256(content).hexdigest().encode()
 
 
 def unseal(content: bytes) -> bytes:
@@ -106,8 +111,8 @@ def unseal(content: bytes) -> bytes:
     return content[: found.start()]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file, sealed: under another name first, then renamed, so that it is whole or absent."""
+def write(path: Path, content: bytes, sealed=True) -> None:
+    """Write a file, with its seal unless it is known otherwise: under another name first, then renamed."""
     path = Path(path)
     _make_folder(path.parent)
     for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):  # of processes that were killed
@@ -117,19 +122,20 @@ def write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:
-            file.write(seal(content))
+            file.write(content)
+            file.write(seal(content) if sealed else b"")
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def remember(path: Path, content: bytes) -> bool:
+def remember(path: Path, content: bytes, sealed=True) -> bool:
     """Write a file of the cache, if the call may; return whether it is there now. That it cannot be is a warning."""
-    if not _now().write or path in _now().unread:
+    if not may_write() or path in _now().unread:
         return False
     try:
-        write(path, content)
+        write(path, content, sealed)
     except OSError as error:
         unusable(path, error)
         return False
@@ -196,7 +202,7 @@ def turn(path: Path):
     if path in mine:
         raise RuntimeError(f"{path.stem} is asked for while it is being made: it would wait for itself")
     with contextlib.ExitStack() as stack:
-        if _now().write:
+        if may_write():
             try:
                 stack.enter_context(_held(path))
             except (OSError, NotImplementedError) as error:

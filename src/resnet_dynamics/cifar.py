@@ -8,7 +8,6 @@ import http.client
 import io
 import os
 import pickle
-import secrets
 import tarfile
 import urllib.request
 import warnings
@@ -44,7 +43,8 @@ def read(known, root: Path) -> tuple:
         if hashlib.file_digest(file, _md5).hexdigest() == md5:
             return _batches(known, lambda names: _members(file, folder.name, names))
     content = _download((*MIRRORS, known.url), md5, archive)
-    _keep(archive, content)
+    with cache.turn(archive):  # removes what a killed process left
+        cache.remember(archive, content, sealed=False)  # it is known by its MD5
     return _batches(known, lambda names: _members(io.BytesIO(content), folder.name, names))
 
 
@@ -108,19 +108,3 @@ def _download(urls: tuple[str, ...], md5: str, file: Path) -> bytes:
         f"Try later, or put {file.name} (MD5 {md5}) into {file.parent} yourself. Without it "
         'there are data="synthetic" and your own images, rd.datasets.images(path)'
     )
-
-
-def _keep(file: Path, content: bytes) -> None:
-    """Write a file without a seal, if the call may write: it is known by its MD5."""
-    if not cache._now().write:
-        return
-    with cache.turn(file):  # removes what a killed process left
-        part = file.with_name(f".{file.name}-{secrets.token_hex(4)}.part")
-        try:
-            part.write_bytes(content)
-            os.replace(part, file)
-        except OSError as error:
-            cache.unusable(file, error)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
