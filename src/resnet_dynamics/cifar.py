@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import http.client
 import io
-import os
 import pickle
 import tarfile
 import urllib.request

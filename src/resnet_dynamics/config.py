@@ -308,7 +308,7 @@ def _number(name, value) -> float:
         number = math.nan
     _check(name, value, math.isfinite(number), "a finite number")
     short = float(f"{number:.12g}")
-    if short != number and abs(short - number) < 1e-14 * abs(number):
+    if 0 < abs(short - number) <= 4 * math.ulp(number):  # as 0.1 + 0.2, or np.arange(0.1, 0.5, 0.1)
         warnings.warn(f"{name}={number!r} is another run than {name}={short!r}; round it, if that is meant",
                       stacklevel=5)  # fmt: skip
     return number + 0.0  # -0.0 becomes 0.0: equal configurations have one digest
