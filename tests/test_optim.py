@@ -151,7 +151,7 @@ def test_where_norms_are_in_range_the_digits_are_those_of_the_plain_formula(scal
 
 
 @pytest.mark.parametrize("per_filter", [False, True])
-@pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e-30, 1e-22, 1e-18, 1e18, 1e25, 1e37])
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-22, 1e-18, 1e18, 1e25, 1e37])
 def test_norms_whose_squares_are_out_of_range(scale, per_filter):
     random = torch.Generator().manual_seed(0)
     w = torch.randn(8, 5, 3, generator=random)

@@ -7,7 +7,7 @@ import numbers
 
 import torch
 
-SAFE = 1e-15, 1e15  # norms whose squares are neither too large nor too small for float32
+LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large nor too small for float32
 
 
 class LARS(torch.optim.Optimizer):
@@ -16,8 +16,9 @@ class LARS(torch.optim.Optimizer):
         v ← ρv + (|w|/|g|) g          (8), and (4) for ρ = 0
         w ← w − λv
 
-    A step has the length λ|w| in the direction of the gradient, whatever the scale of w or g. The learning rate is
-    therefore an angle: about λ radians a step. A norm of zero, of w or g, leaves that tensor's g out of the step.
+    A step has the length λ|w| in the direction of the gradient, whatever the scale of w or g (down to |g| = |w|/3e38).
+    The learning rate is therefore an angle: about λ radians a step. A norm of zero, of w or g, leaves that tensor's g
+    out of the step.
 
     There is no weight decay: for scale-invariant weights it would change |w| alone, and |w| does not matter here.
 
@@ -37,8 +38,8 @@ class LARS(torch.optim.Optimizer):
     Raises:
         ValueError: names the value, of the optimizer or of a group, and what is allowed.
 
-    Cost: three elementwise launches a list of tensors (foreach), about ten for each tensor to keep its norms in range,
-    and no host synchronization.
+    Cost: three elementwise launches a list of tensors (foreach), two for the norms of each tensor, and no host
+    synchronization.
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.0, per_filter: bool = False):
@@ -85,25 +86,27 @@ def _checked(group):
 
 def rescaled(grads, weights, per_filter=False):
     """Return (|w|/|g|) g of each tensor, or of each of its output filters; zero where |g| is."""
-    sizes = zip(grads, _norms(grads, per_filter), _norms(weights, per_filter))
-    return [g / g_unit * torch.where(gn > 0, w_unit * (wn / gn), 0.0) for g, (g_unit, gn), (w_unit, wn) in sizes]
+    if per_filter:
+        return [g * _ratio(*_filter_norms(w), *_filter_norms(g)) for g, w in zip(grads, weights)]
+    return [g * ratio for g, ratio in zip(grads, _ratio(*_layer_norms(weights), *_layer_norms(grads)))]
 
 
-def _norms(tensors, per_filter):
-    """Return (unit, |x|/unit) of each tensor or filter: the unit is 1 where squares are in range, else the largest |x|.
+def _ratio(w, w_wide, g, g_wide):
+    """|w|/|g| from norms in float32; in float64 where their squares are beyond float32. At most 3e38."""
+    in_range = (w > LOW) & (w < HIGH) & (g > LOW) & (g < HIGH)
+    wide = torch.where(g_wide > 0, w_wide / g_wide, 0.0).clamp(max=3e38)
+    return torch.where(in_range, w / g, wide.to(g.dtype))
 
-    So a norm is rounded as if there were no unit wherever none is needed.
-    """
 
-    def norm(x, order=2):
-        if not per_filter:
-            return torch.linalg.vector_norm(x, order)
-        return torch.linalg.vector_norm(x, order, dim=tuple(range(1, x.ndim)), keepdim=True) if x.ndim > 1 else x.abs()
+def _layer_norms(tensors):
+    """The norm of each tensor [L], in its own type and in float64."""
+    wide = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in tensors]
+    return torch.stack(torch._foreach_norm(tensors)), torch.stack(wide)
 
-    low, high = SAFE
-    norms = []
-    for x, plain in zip(tensors, [norm(x) for x in tensors] if per_filter else torch._foreach_norm(tensors)):
-        safe, most = (plain > low) & (plain < high), norm(x, math.inf)
-        unit = torch.where(safe | (most == 0), 1.0, most)
-        norms.append((unit, torch.where(safe, plain, norm(x / unit))))
-    return norms
+
+def _filter_norms(x):
+    """The norm of each output filter [F, 1, ...], in its own type and in float64."""
+    if x.ndim < 2:
+        return x.abs(), x.abs().double()
+    over = dict(dim=tuple(range(1, x.ndim)), keepdim=True)
+    return torch.linalg.vector_norm(x, **over), torch.linalg.vector_norm(x, **over, dtype=torch.float64)
