@@ -1,13 +1,16 @@
 """The explorer without a front end: messages, the training in the background, and what stands in for it on a page."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import types
 from fractions import Fraction
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ import small
 import torch
 
 import resnet_dynamics as rd
+from resnet_dynamics import cache as caches
 from resnet_dynamics import datasets, evidence, explorer, recording, runs, theory
 from resnet_dynamics.explorer import Explorer, setting
 from resnet_dynamics.train import train
@@ -255,6 +259,66 @@ def test_one_at_a_time_and_stop_keeps_what_there_is(monkeypatch, cache):
     front.train()
     assert front.ends()[-1] == "done" and [c["state"] for c in front.explorer.curves] == ["stopped", "done"]
     assert front.says("forget") == [] and front.explorer.curves == [] and len(front.explorer.runs) == 2
+
+
+def test_waiting_for_another_process_is_said_and_ends_with_stop(monkeypatch, cache):
+    lasts(monkeypatch)
+    front = Front(lr=0.2, momentum=0.0)
+    path = runs.place(small.config(lr=0.2, momentum=0.0), small.expected("synthetic"))
+    held, over = threading.Event(), threading.Event()
+
+    def other():
+        with caches.turn(path):
+            held.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(10)
+    try:
+        front.train(lr=0.2, momentum=0)
+        front.waits_for("progress", lambda progress: progress["text"].startswith("waiting for another process"))
+        front.says("stop")
+        assert front.ends()[-1] == "stopped" and front.explorer.progress["text"] == "stopped before it began"
+    finally:
+        over.set()
+        thread.join()
+    front.train(lr=0.2, momentum=0)
+    assert front.ends()[-1] == "done" and len(front.explorer.runs) == 1
+
+
+def test_a_cache_that_cannot_be_used_is_said_and_the_run_is_there(monkeypatch, tmp_path):
+    lasts(monkeypatch)
+    (tmp_path / "occupied").write_text("mine")
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "occupied"))
+    front = Front()
+    with pytest.warns(UserWarning, match="is of no use"):
+        front.train()
+        assert front.ends()[-1] == "done"
+    assert front.explorer.progress["text"].endswith("; not remembered, see RESNET_DYNAMICS_CACHE")
+    assert len(front.explorer.runs) == 1
+
+
+def test_a_process_that_ends_while_it_trains_ends_quietly(tmp_path):
+    """In the middle of a run: torch's threads abort a process that ends beneath them."""
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys, time
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(rd.__file__).parents[1])]}
+import small, resnet_dynamics as rd
+from resnet_dynamics import evidence
+small.use()
+real = evidence.configs()
+evidence.configs = lambda: real | {{"smoke": small.config(epochs=4000)}}
+one = rd.Explorer(plan="smoke")
+one.train()
+while not one.curves:
+    time.sleep(0.05)
+print("ends")
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True,
+                          env={**os.environ, "RESNET_DYNAMICS_CACHE": str(tmp_path)})  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
 
 
 def test_a_run_that_diverges_is_said_and_the_next_one_trains(monkeypatch):

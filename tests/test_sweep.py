@@ -11,8 +11,11 @@ import tomllib
 import gate
 import killed
 import numpy as np
+import pandas as pd
 import pytest
 import small
+import torch
+import xarray as xr
 
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
@@ -88,6 +91,12 @@ def test_recordings_on_request():
     (dict(lr=[0.1, 0.1]), "must not name a value twice"),
     (dict(momentum=[0.9, 1.2]), "momentum=1.2: must be in [0, 1)"),
     (dict(optimizer=["sgd", "nesterov"], momentum=[0.0, 0.9]), 'above 0 with optimizer="nesterov"'),
+    (dict(lr=[[0.1]]), "lr=[0.1]: must be one value of an axis, not a list of them"),
+    (dict(lr=np.ones((2, 2))), "must be one value of an axis"),
+    (dict(lr=[0.1, np.float32(0.1)]), "lr=[0.1, 0.1]: must not name a value twice"),
+    (dict(model=["backbone+res1+res3", "resnet9"]), "model=['resnet9', 'resnet9']: must not name a value twice"),
+    (dict(lr="0.1"), "lr='0.1': must be a finite number"),
+    (dict(lr=None), "lr=None: must be a finite number"),
 ])  # fmt: skip
 def test_a_bad_axis_is_named_before_anything_runs(cache, axes, said):
     with pytest.raises(ValueError) as error:
@@ -95,6 +104,58 @@ def test_a_bad_axis_is_named_before_anything_runs(cache, axes, said):
     assert said in str(error.value) and not cache.exists()
     with pytest.raises(TypeError, match="must be a Config"):
         rd.sweep(dict(lr=1))
+
+
+@pytest.mark.parametrize("values", [
+    np.array([0.1, 0.2], np.float32), torch.tensor([0.1, 0.2]), (0.1, 0.2), (x for x in (0.1, 0.2)),
+    xr.DataArray([0.1, 0.2], dims="lr"), dict.fromkeys([0.1, 0.2]), pd.Series([0.1, 0.2])],
+    ids=lambda values: type(values).__name__)  # fmt: skip
+def test_values_of_an_axis_are_the_numbers_that_were_meant(values):
+    assert [config.lr for config in configs(small.config(), lr=values)] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("value", [np.array(0.1), torch.tensor(0.1), np.float32(0.1), xr.DataArray(0.1)])
+def test_a_scalar_is_an_axis_of_one_value(value):
+    assert [config.lr for config in configs(small.config(), lr=value)] == [0.1]
+
+
+def test_truth_values_are_an_axis(tmp_path):
+    table = sweep(augment=np.array([True, False]))
+    recording.save(table, tmp_path / "table.nc")
+    assert recording.read(tmp_path / "table.nc").sel(augment=False).digest == small.config(augment=False).digest
+
+
+def test_none_on_an_axis_has_a_name(tmp_path):
+    table = sweep(no_norm=[None, "prep"], train_images=[None, 64])
+    recording.save(table, tmp_path / "table.nc")
+    for found in (table, recording.read(tmp_path / "table.nc")):
+        assert found.no_norm.values.tolist() == ["none", "prep"]
+        assert found.sel(no_norm="none", train_images="64").digest == small.config(train_images=64).digest
+
+
+def test_a_table_of_runs_that_cannot_be_compared_says_so(tmp_path, monkeypatch):
+    """A row of the package is of its own images; those that are trained now are of others."""
+    table = sweep(lr=[0.1])
+    made = json.loads(str(table.provenance.values[0])) | {"dataset": "CIFAR-10 (JPEG)", "dataset_digest": "c" * 16}
+    table.provenance[0] = json.dumps(made)
+    recording.save(table, tmp_path / "sweeps" / "a.nc")
+    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    bundled_rows.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match=r"compares runs of 2 data sets: CIFAR-10 \(JPEG\), small; ") as warned:
+            sweep(lr=[0.1, 0.2])
+        assert len(warned) == 1 and warned[0].filename == __file__
+        sweep(lr=[0.2, 0.3])  # of one set: no warning
+    finally:
+        bundled_rows.cache_clear()
+
+
+def test_one_warning_of_the_cache_for_all_runs(tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("mine")
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path / "occupied"))
+    with pytest.warns(UserWarning, match="is of no use") as warned:
+        table = sweep(lr=[0.1, 0.2])
+    assert len(warned) == 1 and table.final_accuracy.notnull().all()
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(cache):
