@@ -17,7 +17,7 @@ def pytest_configure(config):
     # Before any module of the package is imported: no test sees, or fills, the reader's cache.
     config.cache_folder = tempfile.TemporaryDirectory(prefix="resnet-dynamics-test-")
     os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
-    os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def pytest_unconfigure(config):
@@ -44,11 +44,21 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def build_log(project, tmp_path_factory):
+def builder(project, tmp_path_factory):
+    """An environment that builds books with the project's package and without a network."""
+    import gate
+
+    folder = tmp_path_factory.mktemp("builder")
+    gate.fresh_environment(folder, project)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_log(project, builder):
     """Status and output of the book's build from a clean state, without a network."""
     import gate
 
-    return gate.build(project, gate.environment(tmp_path_factory.mktemp("build-cache")))
+    return gate.build(project, builder)
 
 
 @pytest.fixture(scope="session")
