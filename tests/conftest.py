@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from screen import address, browser  # noqa: F401  (fixtures)
+from screen import CHROMEDRIVER, CHROMIUM, address, browser  # noqa: F401  (fixtures)
 
 
 def pytest_addoption(parser):
@@ -22,6 +22,14 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     config.cache_folder.cleanup()
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "chromedriver" in str(report.longrepr)]
+    if skipped and not (CHROMIUM and CHROMEDRIVER):
+        terminalreporter.write_line(
+            f"{len(skipped)} tests of pages were skipped for want of Chromium. On Debian and Ubuntu: apt-get install "
+            "chromium chromium-driver; or run .ci/run, which does that first.", yellow=True)
 
 
 def pytest_collection_modifyitems(items):

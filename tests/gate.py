@@ -107,7 +107,7 @@ def fresh_environment(folder, package=None):
 def run_setup_cell(python, source, cwd, env):
     """Execute the setup cell with the package's source overridden, as it would run in Colab."""
     script = Path(cwd, "setup.ipy")
-    script.write_text(repository.setup_cell(repository.read()), encoding="utf-8")
+    script.write_text(repository.setup_cell(), encoding="utf-8")
     # pip in there: no index, no dependencies, no environment of its own to build in.
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
            "PIP_IGNORE_INSTALLED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -147,10 +147,9 @@ def text_of(cell):
     return re.sub(r"(?<![`}])`[^`\n]+`(?!`)", "", fenced)
 
 
-def complaints(notebook, name, url=None):
+def complaints(notebook, name):
     """Return what is wrong with a chapter as it is stored, one sentence each."""
     wrong = []
-    url = url or repository.read()
     cells = notebook.cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     text = [cell for cell in cells if cell.cell_type == "markdown"]
@@ -167,7 +166,7 @@ def complaints(notebook, name, url=None):
     if any(cell.outputs or cell.execution_count is not None for cell in code):
         wrong.append("it holds outputs; nbstripout --keep-id removes them")
 
-    if not code or code[0].source != repository.setup_cell(url):
+    if not code or code[0].source != repository.setup_cell():
         wrong.append("the first code cell must be the setup cell of book/_repository.py")
     elif "remove-cell" not in code[0].metadata.get("tags", []):
         wrong.append("the setup cell needs the tag remove-cell")

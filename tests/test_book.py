@@ -147,6 +147,7 @@ def test_a_broken_chapter_fails_the_build(fixture, said, small_book, builder):
 def test_nothing_of_the_readers_settings_reaches_the_page(small_book, builder, tmp_path):
     """The same page, byte for byte, whatever the reader has exported and written into the files of his home."""
     shutil.copy(FIXTURES / "settings.ipynb", small_book / "book" / "chapter.ipynb")
+    (small_book / "book" / "index.md").write_text("# A book\n\n```{explorer}\n```\n")  # Sphinx draws it
 
     def built(**changes):
         status, output = gate.build(small_book, builder, **changes)
@@ -202,7 +203,7 @@ def chapter(*cells, **metadata):
     new = nbformat.v4.new_notebook()
     new.nbformat_minor = 5
     new.metadata = {"accelerator": "GPU", "kernelspec": {"name": "python3"}} | metadata
-    setup = nbformat.v4.new_code_cell(gate.repository.setup_cell(gate.repository.read()))
+    setup = nbformat.v4.new_code_cell(gate.repository.setup_cell())
     setup.metadata["tags"] = ["remove-cell"]
     new.cells = [nbformat.v4.new_markdown_cell("# 1. A title"), setup, *(
         nbformat.v4.new_markdown_cell(cell) if isinstance(cell, str) else cell for cell in cells)]
