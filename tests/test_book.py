@@ -159,7 +159,7 @@ def test_nothing_of_the_readers_settings_reaches_the_page(small_book, builder, t
 
     before = built()
     home, poison = tmp_path / "home", tmp_path / "poison"
-    tiny = "figure.figsize: 1, 1\nlines.linewidth: 9\n"
+    tiny = "figure.figsize: 1, 1\nlines.linewidth: 9\nfont.family: serif\n"
     files = {
         "home/.config/matplotlib/matplotlibrc": tiny,
         "home/.matplotlib/matplotlibrc": tiny,

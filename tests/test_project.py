@@ -205,6 +205,33 @@ def test_make_says_why_a_python_does_not_do(version, system, machine, said, tmp_
     assert status and output.startswith(said or "the check is passed"), output
 
 
+def test_set_up_goes_where_it_should(tmp_path):
+    """Into VENV, whatever the reader's variables and pip.conf say of where and how; and a second one does nothing."""
+    project, elsewhere, home = tmp_path / "project", tmp_path / "elsewhere", tmp_path / "home"
+    (project / "src").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", project)
+    (project / "requirements.txt").write_text("# nothing\n")
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "tiny"\nversion = "1"\n'
+        '[tool.setuptools]\npackage-dir = {"" = "src"}\npy-modules = ["tiny"]\n')
+    (project / "src" / "tiny.py").touch()
+    where = {"user": "yes", "target": elsewhere, "prefix": elsewhere, "root": elsewhere, "no-binary": ":all:",
+             "constraint": elsewhere / "none", "require-virtualenv": "yes"}
+    (home / ".config" / "pip").mkdir(parents=True)
+    (home / ".config" / "pip" / "pip.conf").write_text(
+        "[install]\n" + "".join(f"{name} = {value}\n" for name, value in where.items()))
+    python = gate.fresh_environment(project / ".venv")
+    env = os.environ | {f"PIP_{name.upper().replace('-', '_')}": str(value) for name, value in where.items()}
+    env |= {"HOME": str(home), "PIP_DRY_RUN": "1", "PYTHONPATH": str(elsewhere), "PYTHONHOME": str(elsewhere)}
+    status, output = gate.run("make", "setup", cwd=project, env=env)
+    assert status == 0 and "pip install" in output, output
+    assert not elsewhere.exists() and not list(home.rglob("*tiny*"))
+    plain = {"PATH": os.environ["PATH"]}
+    assert gate.run(python, "-P", "-c", "import tiny", cwd=tmp_path, env=plain) == (0, "")
+    assert gate.run("make", "setup", cwd=project, env=env) == (0, "")
+
+
 # What a wheel of each kind of machine may be called, and what environment markers say there.
 LINUX = [f"manylinux_2_{i}" for i in range(28, 4, -1)] + ["manylinux2014", "manylinux2010", "manylinux1"]
 MACHINES = {
