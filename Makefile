@@ -1,15 +1,46 @@
 # make book and make test are all that a reader needs; both set up .venv first, once.
-PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-DATA   ?=
+PYTHON = python3
+VENV   = .venv
+DATA   =
+URL    =
 
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PIP_NO_INPUT := 1
+# These four come from the command line alone, and reach a command as the words that they are: no $(...) in them is
+# expanded, no quote ends a string.
+override PYTHON := $(value PYTHON)
+override VENV   := $(value VENV)
+override DATA   := $(value DATA)
+override URL    := $(value URL)
+export PYTHON VENV DATA URL
+unexport CDPATH
+
+# What the commands see of the reader's environment: this and nothing else. Not in it, among many: MPLBACKEND, which
+# takes the figures off the pages, PYTHONPATH, the settings of Jupyter, and RESNET_DYNAMICS_CACHE.
+PASSED := PATH HOME USER LOGNAME SHELL TERM NO_COLOR TMPDIR LD_LIBRARY_PATH OMP_NUM_THREADS CUDA_VISIBLE_DEVICES
+
+# What finds a registry of packages or a download, for the commands that do.
+NETWORK := http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY \
+	SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NETRC XDG_CONFIG_HOME XDG_CONFIG_DIRS \
+	PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_PROXY PIP_CERT PIP_CLIENT_CERT \
+	PIP_CONFIG_FILE PIP_CACHE_DIR PIP_RETRIES PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_KEYRING_PROVIDER
+
+pass   = $(foreach name,$(1),$${$(name)+"$(name)=$$$(name)"})
+CLEAN := env -i $(call pass,$(PASSED)) PYTHONUTF8=1 PYTHONNOUSERSITE=1 MATPLOTLIBRC=/dev/null
+ONLINE := $(CLEAN) $(call pass,$(NETWORK))
+
+# pip, whatever pip.conf says of where to install and how; where from is the reader's.
+PIP := $(ONLINE) PIP_USER=0 PIP_NO_DEPS=0 PIP_REQUIRE_VIRTUALENV=0 PIP_CONSTRAINT=/dev/null PIP_NO_INPUT=1 \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 "$$VENV/bin/python" -P -m pip install -q \
+	--target= --root=/ --prefix="$$(cd "$$VENV" && pwd)"
+
+# Prints why the pins cannot be installed by this Python, if so.
+SUITABLE := import platform, sys; sys.exit( \
+	"Python 3.11 to 3.14 is needed, and this is {}.{}; name one with: make PYTHON=python3.11 (after rm -r {})".format( \
+		*sys.version_info[:2], sys.argv[1]) if not (3, 11) <= sys.version_info[:2] <= (3, 14) else \
+	"PyTorch is no longer made for Macs with an Intel processor, so the book cannot be built on one" \
+		if (sys.platform, platform.machine()) == ("darwin", "x86_64") else 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html test lint recordings explorer picture repository clean
+.PHONY: help setup install book html test lint recordings explorer picture lock repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
@@ -18,48 +49,60 @@ help:
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
+	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
 	@echo "make repository URL=https://github.com/OWNER/NAME   say where the project lives"
 	@echo "make clean                    remove what was built; .venv stays"
 
-setup: $(STAMP)
-
 # The stamp is written last: an interrupted set-up starts again, a finished one is not repeated.
-$(STAMP): requirements.txt pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+setup:
+	@[ "$$VENV/.installed" -nt requirements.txt ] && [ "$$VENV/.installed" -nt pyproject.toml ] \
+		|| $(MAKE) --no-print-directory install
+
+install:
+	@test -x "$$VENV/bin/python" || $(CLEAN) "$$PYTHON" -c '$(SUITABLE)' "$$VENV"
+	@test -x "$$VENV/bin/python" || $(CLEAN) "$$PYTHON" -m venv "$$VENV" \
 		|| { echo "python3 -m venv does not work here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 (after rm -r $(VENV))"; exit 1; }
-	$(BIN)/python -m pip install -q -r requirements.txt
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
-	@touch $@
+	@$(CLEAN) "$$VENV/bin/python" -c '$(SUITABLE)' "$$VENV"
+	@echo "pip install -r requirements.txt"
+	@$(PIP) --require-hashes --only-binary=:all: -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch "$$VENV/.installed"
 
 book: setup
 	@$(MAKE) --no-print-directory html
-	@echo "Open $(CURDIR)/_build/html/index.html"
+	@echo "Open $$PWD/_build/html/index.html"
 
-# The bare build, always from nothing: a kept page would hide a change of the package.
+# The bare build, always from nothing: a kept page would hide a change of the package. It has a home and a working
+# directory of its own, without anybody's matplotlibrc, IPython profile or kernels; what its runs remember goes with it.
 html:
-	rm -rf _build
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-book build . --all -W -n --keep-going
+	@rm -rf _build
+	@mkdir -p _build/home
+	@umask 022 && bin="$$(cd "$$VENV/bin" && pwd)" && cd _build && $(CLEAN) HOME="$$PWD/home" PATH="$$bin:$$PATH" \
+		JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 "$$bin/jupyter-book" build .. --all -W -n --keep-going
 
 test: setup
-	$(BIN)/python -m pytest
+	@$(ONLINE) "$$VENV/bin/python" -P -m pytest
 
 lint: setup
-	$(BIN)/ruff check .
+	@$(CLEAN) "$$VENV/bin/ruff" check .
 
 recordings: setup
-	$(BIN)/python -m resnet_dynamics record $(if $(DATA),--data "$(DATA)")
+	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) \
+		"$$VENV/bin/python" -P -m resnet_dynamics record $${DATA:+--data "$$DATA"}
 
 # The package carries the bundle, so that nobody else needs node.
 explorer:
 	cd src/explorer && npm ci --no-audit --no-fund --silent && node build.js
 
 picture: setup
-	MPLBACKEND=agg $(BIN)/python book/_picture.py
+	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py
+
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" requirements.in -o requirements.txt
 
 repository:
-	$(PYTHON) book/_repository.py "$(URL)"
+	@$(CLEAN) "$$PYTHON" book/_repository.py "$$URL"
 
 clean:
 	rm -rf _build build .pytest_cache .ruff_cache

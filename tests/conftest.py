@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from screen import address, browser  # noqa: F401  (fixtures)
+from screen import CHROMEDRIVER, CHROMIUM, address, browser  # noqa: F401  (fixtures)
 
 
 def pytest_addoption(parser):
@@ -17,11 +17,19 @@ def pytest_configure(config):
     # Before any module of the package is imported: no test sees, or fills, the reader's cache.
     config.cache_folder = tempfile.TemporaryDirectory(prefix="resnet-dynamics-test-")
     os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
-    os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def pytest_unconfigure(config):
     config.cache_folder.cleanup()
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "chromedriver" in str(report.longrepr)]
+    if skipped and not (CHROMIUM and CHROMEDRIVER):
+        terminalreporter.write_line(
+            f"{len(skipped)} tests of pages were skipped for want of Chromium. On Debian and Ubuntu: apt-get install "
+            "chromium chromium-driver; or run .ci/run, which does that first.", yellow=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -44,11 +52,21 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def build_log(project, tmp_path_factory):
+def builder(project, tmp_path_factory):
+    """An environment that builds books with the project's package and without a network."""
+    import gate
+
+    folder = tmp_path_factory.mktemp("builder")
+    gate.fresh_environment(folder, project)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_log(project, builder):
     """Status and output of the book's build from a clean state, without a network."""
     import gate
 
-    return gate.build(project, gate.environment(tmp_path_factory.mktemp("build-cache")))
+    return gate.build(project, builder)
 
 
 @pytest.fixture(scope="session")

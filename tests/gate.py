@@ -48,20 +48,21 @@ def copy_project(target):
     return target
 
 
-def environment(cache, **changes):
-    """Return the environment of a child: no network, an empty cache in the folder `cache`.
+def passed():
+    """Return the names of what the Makefile lets through of the reader's environment."""
+    return re.search(r"^PASSED := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
 
-    Without MPLBACKEND, which the tests set for themselves: under it a kernel would show no figure.
-    """
-    keep = {k: v for k, v in os.environ.items()
-            if not k.startswith(("RESNET_DYNAMICS_", "PYTEST_", "PIP_", "MAKE"))
-            and k not in ("PYTHONPATH", "PYTHONWARNINGS", "MFLAGS", "MPLBACKEND")}
+
+def environment(cache, **changes):
+    """Return the environment of a child that the Makefile does not start: what the Makefile lets through, no network,
+    and an empty cache and home in the folder `cache`."""
+    keep = {name: os.environ[name] for name in passed() if name in os.environ}
     return keep | {
+        "HOME": str(cache / "home"),
         "PYTHONPATH": str(ROOT / "tests" / "offline"),
         "PYTHONUTF8": "1",
         "RESNET_DYNAMICS_CACHE": str(cache),
         "JUPYTER_PREFER_ENV_PATH": "1",
-        "IPYTHONDIR": str(cache / "ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     } | changes
 
@@ -74,29 +75,39 @@ def run(*command, cwd, env, timeout=3600):
     return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
 
 
-def build(project, env):
-    """Build the book of a copy of the project with the command that readers use."""
-    return run("make", "html", f"VENV={sys.prefix}", cwd=project, env=env)
+def build(project, venv, **changes):
+    """Build the book of a copy of the project with the command that readers use, in an environment of the tests'.
+
+    `changes` is what differs in the reader's environment; it is handed to make as it is.
+    """
+    return run("make", "html", f"VENV={venv}", cwd=project, env=os.environ | changes)
 
 
-def fresh_environment(folder):
-    """Make an environment that has all dependencies, but neither this package nor pip's own files.
+def fresh_environment(folder, package=None):
+    """Make an environment that has all dependencies, but neither this package nor pip's own files; return its Python.
 
-    The folders are added as plain paths, so that a package which is installed here in place, by a
-    ``.pth`` file, is not seen there.
+    The folders are added as plain paths, so that a package which is installed here in place, by a ``.pth`` file, is not
+    seen there. With the project `package` that is this package's source in place, and the environment builds books
+    without a network: make passes no PYTHONPATH on.
     """
     venv.EnvBuilder(with_pip=False).create(folder)
     python = Path(folder, "bin", "python")
     site = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
-    here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    Path(site, "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
+    lines = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    if package:
+        guard = ROOT / "tests" / "offline" / "sitecustomize.py"
+        lines = [str(package / "src"), *lines, f"import runpy; runpy.run_path({str(guard)!r})"]
+        script = python.with_name("jupyter-book")
+        script.write_text(f"#!{python}\nfrom jupyter_book.cli.main import main\nmain()\n")
+        script.chmod(0o755)
+    Path(site, "dependencies.pth").write_text("\n".join(lines) + "\n")
     return python
 
 
 def run_setup_cell(python, source, cwd, env):
     """Execute the setup cell with the package's source overridden, as it would run in Colab."""
     script = Path(cwd, "setup.ipy")
-    script.write_text(repository.setup_cell(repository.read()), encoding="utf-8")
+    script.write_text(repository.setup_cell(), encoding="utf-8")
     # pip in there: no index, no dependencies, no environment of its own to build in.
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
            "PIP_IGNORE_INSTALLED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -136,10 +147,9 @@ def text_of(cell):
     return re.sub(r"(?<![`}])`[^`\n]+`(?!`)", "", fenced)
 
 
-def complaints(notebook, name, url=None):
+def complaints(notebook, name):
     """Return what is wrong with a chapter as it is stored, one sentence each."""
     wrong = []
-    url = url or repository.read()
     cells = notebook.cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     text = [cell for cell in cells if cell.cell_type == "markdown"]
@@ -156,7 +166,7 @@ def complaints(notebook, name, url=None):
     if any(cell.outputs or cell.execution_count is not None for cell in code):
         wrong.append("it holds outputs; nbstripout --keep-id removes them")
 
-    if not code or code[0].source != repository.setup_cell(url):
+    if not code or code[0].source != repository.setup_cell():
         wrong.append("the first code cell must be the setup cell of book/_repository.py")
     elif "remove-cell" not in code[0].metadata.get("tags", []):
         wrong.append("the setup cell needs the tag remove-cell")

@@ -1,5 +1,6 @@
 """Every chapter runs alone, the book is built without a warning, and broken ones are found."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -118,26 +119,83 @@ def test_a_chapter_cannot_reach_the_network(reader, tmp_path):
     assert status == 1 and "no network in the tests" in output
 
 
-@pytest.mark.book
-@pytest.mark.parametrize("fixture", ["broken.ipynb", "badlink.ipynb"])
-def test_a_broken_chapter_fails_the_build(fixture, project, tmp_path):
-    """The same configuration and command, with a book of two pages of which one is broken."""
-    (tmp_path / "book" / "about").mkdir(parents=True)
-    for name in ("Makefile", "_config.yml", "book/index.md", "book/about/references.bib"):
-        shutil.copy(project / name, tmp_path / name)
+@pytest.fixture
+def small_book(project, tmp_path):
+    """The same configuration and command, with a book of two pages; its chapter is still to be written."""
+    book = tmp_path / "project"
+    (book / "book" / "about").mkdir(parents=True)
+    for name in ("Makefile", "_config.yml", "book/about/references.bib"):
+        shutil.copy(project / name, book / name)
     for name in ("_static", "_extensions"):
-        shutil.copytree(project / "book" / name, tmp_path / "book" / name)
-    (tmp_path / "book" / "index.md").write_text("# A book\n")
-    (tmp_path / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n- file: book/chapter\n")
-    env = gate.environment(tmp_path / "cache")
-    notebook = tmp_path / "book" / "chapter.ipynb"
-    shutil.copy(FIXTURES / "sound.ipynb", notebook)
-    status, output = gate.build(tmp_path, env)
-    assert status == 0, output[-2000:]
-    shutil.copy(FIXTURES / fixture, notebook)
-    status, output = gate.build(tmp_path, env)
-    assert status != 0, output[-2000:]
+        shutil.copytree(project / "book" / name, book / "book" / name)
+    (book / "book" / "index.md").write_text("# A book\n")
+    (book / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n- file: book/chapter\n")
+    return book
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("fixture, said", [
+    ("sound.ipynb", None), ("broken.ipynb", "ZeroDivisionError"), ("badlink.ipynb", "target not found"),
+    ("online.ipynb", "no network in the tests"), ("nopicture.ipynb", "its cell must show one picture")])
+def test_a_broken_chapter_fails_the_build(fixture, said, small_book, builder):
+    shutil.copy(FIXTURES / fixture, small_book / "book" / "chapter.ipynb")
+    status, output = gate.build(small_book, builder)
+    assert (status != 0 and said in output) if said else status == 0, output[-2000:]
+
+
+@pytest.mark.book
+def test_nothing_of_the_readers_settings_reaches_the_page(small_book, builder, tmp_path):
+    """The same page, byte for byte, whatever the reader has exported and written into the files of his home."""
+    shutil.copy(FIXTURES / "settings.ipynb", small_book / "book" / "chapter.ipynb")
+    (small_book / "book" / "index.md").write_text("# A book\n\n```{explorer}\n```\n")  # Sphinx draws it
+
+    def built(**changes):
+        status, output = gate.build(small_book, builder, **changes)
+        assert status == 0, output[-3000:]
+        html = small_book / "_build" / "html"
+        assert not {path.stat().st_mode & 0o777 for path in html.rglob("*")} - {0o644, 0o755}
+        return {path.relative_to(html): path.read_bytes() for path in html.rglob("*")
+                if path.suffix in (".html", ".png", ".css", ".js")}
+
+    before = built()
+    home, poison = tmp_path / "home", tmp_path / "poison"
+    tiny = "figure.figsize: 1, 1\nlines.linewidth: 9\nfont.family: serif\n"
+    files = {
+        "home/.config/matplotlib/matplotlibrc": tiny,
+        "home/.matplotlib/matplotlibrc": tiny,
+        "home/.ipython/profile_default/startup/00.py": "print('from the startup file')",
+        "home/.ipython/profile_default/ipython_kernel_config.py": "c.InlineBackend.figure_formats = {'svg'}",
+        "home/.local/share/jupyter/kernels/python3/kernel.json": '{"argv": ["false"], "display_name": "no kernel"}',
+        "home/.jupyter/jupyter_config.json": '{"KernelManager": {"kernel_cmd": ["false"]}}',
+        "poison/matplotlibrc": tiny,
+        "poison/sitecustomize.py": "print('from PYTHONPATH')",
+        "poison/numpy.py": "raise ImportError('from PYTHONPATH')",
+        "poison/startup.py": "print('from PYTHONSTARTUP')",
+        "poison/elsewhere/book/chapter.ipynb": "",
+        "project/matplotlibrc": tiny,
+        "project/numpy.py": "raise ImportError('from the working directory')",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    mask = os.umask(0o077)
+    try:
+        after = built(
+            HOME=str(home), XDG_CONFIG_HOME=str(home / ".config"), XDG_CACHE_HOME="/dev/null", LANG="C", LC_ALL="C",
+            MPLBACKEND="agg", MATPLOTLIBRC=str(poison / "matplotlibrc"), MPLCONFIGDIR=str(poison),
+            PYTHONPATH=str(poison), PYTHONHOME=str(poison), PYTHONSTARTUP=str(poison / "startup.py"),
+            PYTHONOPTIMIZE="2", PYTHONWARNINGS="error", PYTHONDONTWRITEBYTECODE="1", PYTHONINSPECT="1",
+            PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONFAULTHANDLER="1", PYTHONDEVMODE="1",
+            JUPYTER_PATH=str(home / ".local/share/jupyter"), JUPYTER_CONFIG_DIR=str(home / ".jupyter"),
+            JUPYTER_DATA_DIR=str(home / ".local/share/jupyter"), JUPYTER_PREFER_ENV_PATH="0",
+            IPYTHONDIR=str(home / ".ipython"), SPHINXOPTS="-b text", SPHINXBUILD="false", FORCE_COLOR="1",
+            RESNET_DYNAMICS_CACHE="/dev/null", RESNET_DYNAMICS_CIFAR10="/dev/null", OMP_DYNAMIC="true",
+            VIRTUAL_ENV=str(poison), CONDA_PREFIX=str(poison), CDPATH=str(poison / "elsewhere"), MAKEFLAGS="-k",
+            VENV=str(poison), BIN=str(poison), PYTHON="false", CLEAN="false", PASSED="PYTHONPATH MPLBACKEND")
+    finally:
+        os.umask(mask)
+    assert before.keys() == after.keys()
+    assert [name for name in before if before[name] != after[name]] == []
 
 
 def chapter(*cells, **metadata):
@@ -145,7 +203,7 @@ def chapter(*cells, **metadata):
     new = nbformat.v4.new_notebook()
     new.nbformat_minor = 5
     new.metadata = {"accelerator": "GPU", "kernelspec": {"name": "python3"}} | metadata
-    setup = nbformat.v4.new_code_cell(gate.repository.setup_cell(gate.repository.read()))
+    setup = nbformat.v4.new_code_cell(gate.repository.setup_cell())
     setup.metadata["tags"] = ["remove-cell"]
     new.cells = [nbformat.v4.new_markdown_cell("# 1. A title"), setup, *(
         nbformat.v4.new_markdown_cell(cell) if isinstance(cell, str) else cell for cell in cells)]

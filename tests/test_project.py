@@ -1,8 +1,12 @@
 """What is spelled out in several places agrees, and what belongs to one machine is in none."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 
 import gate
@@ -11,7 +15,8 @@ import yaml
 
 ROOT = gate.ROOT
 URL = gate.repository.read()
-PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M))
+LOCK = (ROOT / "requirements.txt").read_text()
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -49,28 +54,220 @@ def test_make_repository_changes_it_everywhere(tmp_path):
     assert done.returncode == 0, done.stderr
     assert gate.repository.read(copy) == new
     old = (gate.repository.slug(URL), gate.repository.pages(URL).split("//")[1])
-    assert [name for name, text in texts(copy) if any(part in text for part in old)] == []
+    here = ("book/_repository.py", "tests/test_project.py")
+    assert [name for name, text in texts(copy) if name not in here and any(part in text for part in old)] == []
     assert gate.repository.write(URL, copy)
     changed = [name for name in gate.sources()
                if (ROOT / name).read_bytes() != (copy / name).read_bytes()]
     assert changed == [], "there and back again is the same"
 
 
-@pytest.mark.parametrize("url", ["", "github.com/a/b", "https://github.com/a", "https://example.com/a/b"])
+@pytest.mark.parametrize("url", [
+    "", "github.com/a/b", "https://github.com/a", "https://example.com/a/b", "https://github.com/a/b/c",
+    *(f"https://github.com/{owner}/b" for owner in ("-a", "a-", "a--b", "a_b", "a.b", "ä", "a" * 40, "a b", "..")),
+    *(f"https://github.com/a/{name}" for name in ("", ".", "..", ".git", "-rf", "ä", "b c", "b\n", "b@1", "b.git.git")),
+    "https://github.com/resnet--dynamics/another"])
 def test_a_wrong_url_is_named(url):
     with pytest.raises(SystemExit, match="must be of the form"):
         gate.repository.write(url)
 
 
+@pytest.mark.parametrize("url", [
+    "https://github.com/a/b", "https://github.com/a-b-1/b_c.d", "https://github.com/a/b.git",
+    "https://github.com/a/.github", "https://github.com/resnet--dynamics/weight-decay-in-motion"])
+def test_a_right_url_is_taken(url):
+    assert gate.repository.slug(url) == gate.repository.slug(url + "/") == url.split("/", 3)[3].removesuffix(".git")
+
+
+def test_no_other_text_is_touched(tmp_path):
+    """An owner and a name that are words of the book come and go, and so does a repository whose name goes on."""
+    copy = gate.copy_project(tmp_path)
+    other = "book/about, https://github.com/book/about-us, https://github.com/book/about.us: see https://github.com/{}."
+    (copy / "README.md").write_text(other.format("book/about"))
+    gate.repository.write("https://github.com/book/about", copy)
+    gate.repository.write("https://github.com/a/b", copy)
+    assert (copy / "README.md").read_text() == other.format("a/b")
+    gate.repository.write(URL, copy)
+    changed = [name for name in gate.sources() if (ROOT / name).read_bytes() != (copy / name).read_bytes()]
+    assert [name.as_posix() for name in changed] == ["README.md"]
+
+
+def test_setup_cells_install_the_release_of_this_version(tmp_path):
+    """Also after the version has changed and the script has run."""
+    copy = gate.copy_project(tmp_path)
+    project = copy / "pyproject.toml"
+    project.write_text(project.read_text().replace(f'version = "{PROJECT["version"]}"', 'version = "3.2.1"'))
+    for root, version in ((ROOT, PROJECT["version"]), (copy, "3.2.1")):
+        gate.repository.write(URL, copy)
+        assert f'"git+{URL}@v{version}"' in gate.repository.setup_cell(root)
+        for chapter in gate.CHAPTERS:
+            text = (root / chapter.relative_to(ROOT)).read_text(encoding="utf-8")
+            assert re.findall(r'git\+([^\\"]*)', text) == [f"{URL}@v{version}"]
+
+
+@pytest.mark.parametrize("given", [
+    {"URL": 'https://github.com/a/b"; touch ran; "'}, {"URL": "https://github.com/a/$(shell touch ran)"},
+    {"URL": "https://github.com/a/$$(touch ran)"}, {"URL": "https://github.com/a/`touch ran`"},
+    {"PYTHON": "true; touch ran;"}, {"PYTHON": "$(shell touch ran)"}, {"VENV": '"; touch ran; "'},
+    {"VENV": "$(shell touch ran)"}, {"VENV": "x$$(touch ran)"}, {"DATA": '"; touch ran; "'},
+    {"DATA": "$(shell touch ran)"}, {"DATA": "'; touch ran; '"}])
+def test_what_make_is_given_is_never_a_command(given, tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").symlink_to(shutil.which("false"))
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    given = {"PYTHON": "false", "VENV": "venv"} | given
+    for target in ("repository", "setup", "book", "recordings"):
+        (tmp_path / "venv" / ".installed").touch()
+        status, _ = gate.run("make", target, *(f"{k}={v}" for k, v in given.items()), cwd=tmp_path, env=os.environ)
+        assert status or target == "setup"
+        assert sorted(path.name for path in tmp_path.rglob("ran")) == [], target
+
+
+def test_make_takes_nothing_of_that_from_the_environment(tmp_path):
+    """DATA or VENV may mean something else there."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    other = {name: "elsewhere" for name in ("PYTHON", "VENV", "DATA", "URL")}
+    (tmp_path / "more").write_text("said:\n\t@echo $$PYTHON $$VENV $$DATA $$URL\n")
+    command = ("make", "-s", "-f", "Makefile", "-f", "more", "said")
+    status, output = gate.run(*command, cwd=tmp_path, env=os.environ | other)
+    assert (status, output) == (0, "python3 .venv\n"), output
+
+
 def test_pins_are_exact_and_cover_the_package():
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines()
-             if line and not line.startswith("#")]
-    assert len(PINS) == len(lines)
+    asked = [line.partition("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines()]
+    direct = dict(line.split("==") for line in filter(None, asked))
+    assert direct.items() <= PINS.items(), "requirements.txt is not that of requirements.in: make lock"
     for requirement in PROJECT["dependencies"]:
         name, bound = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()  # lower bounds only
-        pinned, lowest = (tuple(map(int, re.findall(r"\d+", v)))[:3] for v in (PINS[name], bound))
+        pinned, lowest = (tuple(map(int, re.findall(r"\d+", v)))[:3] for v in (direct[name], bound))
         assert pinned >= lowest, requirement
         assert name not in ("jupyter-book", "sphinx")
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", ".github/colab.txt"])
+def test_every_pin_has_hashes(file):
+    """Each is one version, perhaps with a marker, and the hashes of its files; nothing else is in the file."""
+    one = r"([a-z\d][\w.-]*)==[\w.]+(?: ; [^\\\n]+)?(?: \\\n    --hash=sha256:[\da-f]{64})+\n"
+    pins = re.sub(r"^ *#.*\n", "", (ROOT / file).read_text(), flags=re.M)
+    assert re.fullmatch(f"(?:{one})+", pins)
+    names = re.findall(one, pins)
+    assert len(names) == len(set(names)), "no package has two versions"
+
+
+def test_workflows_run_what_was_read():
+    """Each action is one commit, whose version stands beside it, and zizmor finds nothing to attack."""
+    for workflow in (ROOT / ".github" / "workflows").iterdir():
+        for used in re.findall(r"uses: (.*)", workflow.read_text()):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[\da-f]{40}  # v\d+\.\d+\.\d+", used), used
+    zizmor = shutil.which("zizmor", path=sysconfig.get_path("scripts"))
+    if not zizmor:
+        pytest.skip("needs zizmor, which make setup installs")
+    status, output = gate.run(zizmor, "--offline", "--no-progress", "--strict-collection", ".github", cwd=ROOT,
+                              env=os.environ)
+    assert status == 0, output
+
+
+PYTHONS = ("3.11", "3.14")  # the lowest and the highest that are promised
+
+
+def test_the_pythons_are_the_same_everywhere():
+    (lowest, highest), numbers = PYTHONS, [tuple(map(int, version.split("."))) for version in PYTHONS]
+    makefile = (ROOT / "Makefile").read_text()
+    assert PROJECT["requires-python"] == f">={lowest}"
+    assert f"Python {lowest} to {highest}" in (ROOT / "README.md").read_text()
+    assert f"Python {lowest} to {highest} is needed" in makefile
+    assert f"{numbers[0]} <= sys.version_info[:2] <= {numbers[1]}" in makefile
+    assert f"--python-version {lowest} " in makefile
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == [*PYTHONS]
+
+
+@pytest.mark.parametrize("version, system, machine, said", [
+    ((3, 10, 12), "linux", "x86_64", "Python 3.11 to 3.14 is needed, and this is 3.10"),
+    ((3, 15, 0), "linux", "x86_64", "Python 3.11 to 3.14 is needed, and this is 3.15"),
+    ((3, 13, 1), "darwin", "x86_64", "PyTorch is no longer made for Macs with an Intel processor"),
+    ((3, 11, 0), "darwin", "arm64", None), ((3, 14, 9), "linux", "aarch64", None)])
+def test_make_says_why_a_python_does_not_do(version, system, machine, said, tmp_path):
+    """This Python, which says that it is another one."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    other = tmp_path / "other.py"
+    other.write_text(f"import platform, sys\nsys.version_info = {version}\nsys.platform = {system!r}\n"
+                     f"platform.machine = lambda: {machine!r}\nsys.argv.pop(0)\n"
+                     "if sys.argv[0] == '-c': exec(sys.argv.pop(1))\nelse: sys.exit('the check is passed')\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{other}" "$@"\n')
+    python.chmod(0o755)
+    status, output = gate.run("make", "install", f"PYTHON={python}", cwd=tmp_path, env=os.environ)
+    assert status and output.startswith(said or "the check is passed"), output
+
+
+def test_set_up_goes_where_it_should(tmp_path):
+    """Into VENV, whatever the reader's variables and pip.conf say of where and how; and a second one does nothing."""
+    project, elsewhere, home = tmp_path / "project", tmp_path / "elsewhere", tmp_path / "home"
+    (project / "src").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", project)
+    (project / "requirements.txt").write_text("# nothing\n")
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "tiny"\nversion = "1"\n'
+        '[tool.setuptools]\npackage-dir = {"" = "src"}\npy-modules = ["tiny"]\n')
+    (project / "src" / "tiny.py").touch()
+    where = {"user": "yes", "target": elsewhere, "prefix": elsewhere, "root": elsewhere, "no-binary": ":all:",
+             "constraint": elsewhere / "none", "require-virtualenv": "yes"}
+    (home / ".config" / "pip").mkdir(parents=True)
+    (home / ".config" / "pip" / "pip.conf").write_text(
+        "[install]\n" + "".join(f"{name} = {value}\n" for name, value in where.items()))
+    python = gate.fresh_environment(project / ".venv")
+    env = os.environ | {f"PIP_{name.upper().replace('-', '_')}": str(value) for name, value in where.items()}
+    env |= {"HOME": str(home), "PIP_DRY_RUN": "1", "PYTHONPATH": str(elsewhere), "PYTHONHOME": str(elsewhere)}
+    status, output = gate.run("make", "setup", cwd=project, env=env)
+    assert status == 0 and "pip install" in output, output
+    assert not elsewhere.exists() and not list(home.rglob("*tiny*"))
+    plain = {"PATH": os.environ["PATH"]}
+    assert gate.run(python, "-P", "-c", "import tiny", cwd=tmp_path, env=plain) == (0, "")
+    assert gate.run("make", "setup", cwd=project, env=env) == (0, "")
+
+
+# What a wheel of each kind of machine may be called, and what environment markers say there.
+LINUX = [f"manylinux_2_{i}" for i in range(28, 4, -1)] + ["manylinux2014", "manylinux2010", "manylinux1"]
+MACHINES = {
+    "Linux": ([f"{name}_x86_64" for name in LINUX], "linux", "x86_64", "posix"),
+    "Linux on ARM": ([f"{name}_aarch64" for name in LINUX], "linux", "aarch64", "posix"),
+    "Windows": (["win_amd64"], "win32", "AMD64", "nt"),
+    "Apple silicon": ([f"macosx_{i}_0_arm64" for i in (14, 13, 12, 11)], "darwin", "arm64", "posix"),
+}
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_pins_are_there_for(machine, python, tmp_path):
+    """pip finds a wheel of every pin, in the oldest release of that Python, and its hash is in the file."""
+    from packaging.requirements import Requirement
+
+    tags, platform, processor, name = MACHINES[machine]
+    markers = {"python_version": python, "python_full_version": f"{python}.0", "implementation_name": "cpython",
+               "sys_platform": platform, "platform_machine": processor, "os_name": name}
+    pins = [Requirement(line) for line in re.findall(r"^([a-z\d][^\\\n]*)", LOCK, re.M)]
+    wanted = [f"{pin.name}{pin.specifier}" for pin in pins if pin.marker is None or pin.marker.evaluate(markers)]
+    # Without hashes here: with them pip would download the files, and so it reads the index alone.
+    (tmp_path / "wanted.txt").write_text("\n".join(wanted))
+    status, output = gate.run(
+        sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary=:all:",
+        f"--python-version={python}.0", "--implementation=cp", *(f"--platform={tag}" for tag in tags),
+        f"--target={tmp_path}", f"--report={tmp_path / 'report.json'}", "-r", tmp_path / "wanted.txt",
+        cwd=tmp_path, env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")})
+    if re.search("NewConnectionError|ConnectTimeoutError|NameResolutionError|ProxyError", output):
+        pytest.skip("needs a registry of packages, and pip reaches none")
+    assert status == 0, output[-2000:]
+    found = json.loads((tmp_path / "report.json").read_text())["install"]
+    assert len(found) == len(wanted)
+    hashes = {one["metadata"]["name"]: one["download_info"]["archive_info"]["hashes"]["sha256"] for one in found}
+    assert {name: value for name, value in hashes.items() if value not in LOCK} == {}
 
 
 def test_pre_commit_has_the_pinned_versions():
