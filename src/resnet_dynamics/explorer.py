@@ -313,7 +313,7 @@ def setting(plan, lr, weight_decay, momentum, optimizer) -> tuple[Config, str]:
 
 def how_far(ds, t, seconds) -> str:
     """Say how far a run is; `seconds` since its first step."""
-    from .train import duration
+    from .machine import duration
 
     left = [f"{duration(seconds / (t - 1) * (ds.sizes['step'] - t))} left"] if t > 1 else []
     return ", ".join([f"step {t} of {ds.sizes['step']}", *left, f"loss {float(ds.loss[t - 1]):.3g}"])
@@ -338,9 +338,9 @@ def preload() -> threading.Thread:
 
     def load():
         with contextlib.suppress(Exception):  # a run will say what is wrong
-            from . import datasets, train
+            from . import datasets, machine, train
 
-            train.pick_device()
+            machine.pick_device()
             train.torch.optim.SGD([train.torch.zeros(1)])  # the first optimizer takes seconds: it loads much of torch
             datasets.load("cifar10" if datasets.available("cifar10") else "synthetic")
 

@@ -14,7 +14,7 @@ from . import __version__, theory
 from .config import Config
 from .console import Bar, say
 from .data import Data
-from .machine import Settings, duration, memory, name_of, pick_device, precision
+from .machine import Settings, memory, name_of, pick_device, precision
 from .models import build, conv_layers, symmetries
 from .optim import LARS
 from .recorder import Recorder
@@ -187,38 +187,33 @@ def set_rate(optimizer, lr, lars_lr):
 class Watch(contextlib.AbstractContextManager):
     """Say what is about to happen, show how far it is, and see whether the loss is still finite."""
 
-    FIRST = 5  # steps that are timed for the announcement; the first of all is slow and not counted
-
     def __init__(self, config, data, device, dtype, steps, progress):
         self.steps, self.progress = steps, progress
         self.what = (
             f"{config.model} of width {config.width} on {data.images.name}: {steps} steps of "
             f"{config.batch_size} images on {device} in {str(dtype).removeprefix('torch.')}"
         )
-        self.diverged_at, self.bar, self.start = -1, None, time.perf_counter()
+        self.diverged_at, self.start = -1, time.perf_counter()
+
+    def __enter__(self):
+        if self.progress:
+            say(f"Training {self.what}.")  # how long it takes is the bar's to say: it is true of this machine alone
+        self.bar = Bar(show=self.progress, total=self.steps, unit="step")
+        return self
 
     def __call__(self, t, loss):
         """Look after step t (counted from 1); return whether the run has diverged."""
-        if t == 1:
-            self.second_step = time.perf_counter()
-        if self.progress and t == min(1 + self.FIRST, self.steps):
-            float(loss[t - 1])  # wait for the device
-            each = (time.perf_counter() - self.second_step) / max(1, t - 1)
-            say(f"Training {self.what}, about {duration(each * self.steps)}.")
-            self.bar = Bar(total=self.steps, initial=t, unit="step")
         if t % CHECK and t < self.steps:
             return False
         recent = loss[max(0, t - CHECK) : t].cpu()
-        if self.bar is not None:
-            self.bar.update(t - self.bar.n, f"loss {recent[-1]:.3f}")
+        self.bar.update(t - self.bar.n, f"loss {recent[-1]:.3f}")
         bad = (~recent.isfinite()).nonzero()
         if len(bad):
             self.diverged_at = max(0, t - CHECK) + int(bad[0])
         return self.diverged_at >= 0
 
     def __exit__(self, kind, error, traceback):
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
         if self.progress and kind is KeyboardInterrupt:
             say("Stopped. Nothing is remembered of this run.")
             error.said = True  # so that the command line does not say it again
