@@ -10,7 +10,7 @@ from resnet_dynamics.sweep import planned as planned_sweeps
 
 # Of each recording, in this order; what a file lacks is left out.
 PROVENANCE = ("digest", "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version",
-              "date", "seconds", "images_per_second", "diverged_at", "format_version")
+              "semantics", "date", "seconds", "images_per_second", "diverged_at", "format_version")
 
 
 def table(head, rows):
@@ -97,7 +97,8 @@ def sweeps():
 def provenance(runs):
     """Return rows (what, value) for a table of runs: each value that occurs."""
     made = [json.loads(text) for text in runs.provenance.values.ravel()]
-    rows = [[key.replace("_", " "), ", ".join(sorted({str(one[key]) for one in made}))] for key in made[0]]
+    keys = dict.fromkeys(key for one in made for key in one)
+    rows = [[key.replace("_", " "), ", ".join(sorted({str(one[key]) for one in made if key in one}))] for key in keys]
     seconds, diverged = runs.seconds.values.ravel(), int((runs.diverged_at >= 0).sum())
     rows.append(["seconds of one run", f"{seconds.min():.0f} to {seconds.max():.0f}"])
     return [*rows, ["runs that diverged", diverged]]
