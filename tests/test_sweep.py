@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 import tomllib
 
@@ -19,6 +20,7 @@ import xarray as xr
 
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
+from resnet_dynamics import cache as caches
 from resnet_dynamics import recording, runs
 from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, planned, record, summary
 
@@ -148,6 +150,22 @@ def test_a_table_of_runs_that_cannot_be_compared_says_so(tmp_path, monkeypatch):
         sweep(lr=[0.2, 0.3])  # of one set: no warning
     finally:
         bundled_rows.cache_clear()
+
+
+def test_waiting_for_another_process_is_said_by_the_bar(capsys):
+    config, held, over = small.config(seed=1), threading.Event(), threading.Event()
+
+    def other():
+        with caches.turn(runs.place(config, small.expected("synthetic"))):
+            held.set()
+            over.wait(1)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(10)
+    rd.sweep(small.config(), seed=[0, 1], device="cpu")
+    thread.join()
+    assert "seed=1: another process makes it" in capsys.readouterr().err
 
 
 def test_one_warning_of_the_cache_for_all_runs(tmp_path, monkeypatch):

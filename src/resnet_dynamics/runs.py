@@ -198,7 +198,9 @@ def _enough(ds, filters) -> bool:
 
 
 def _announced(progress, waiting):
-    """Say once that somebody else is waited for, if progress is shown; and call `waiting`."""
+    """What is done while somebody else is waited for: say so once, if progress is shown, and call `waiting`."""
+    if not progress and waiting is None:
+        return None
     said = set()
 
     def wait(path):
