@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 import tomllib
@@ -21,7 +22,7 @@ import xarray as xr
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
 from resnet_dynamics import cache as caches
-from resnet_dynamics import recording, runs
+from resnet_dynamics import console, recording, runs
 from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, planned, record, summary
 
 AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
@@ -152,20 +153,26 @@ def test_a_table_of_runs_that_cannot_be_compared_says_so(tmp_path, monkeypatch):
         bundled_rows.cache_clear()
 
 
-def test_waiting_for_another_process_is_said_by_the_bar(capsys):
-    config, held, over = small.config(seed=1), threading.Event(), threading.Event()
+def test_waiting_for_another_process_is_said_by_the_bar(monkeypatch):
+    config, held, over, said = small.config(seed=1), threading.Event(), threading.Event(), []
+
+    class Bar(console.Bar):
+        def update(self, n=1, says=None):
+            if says and "another process" in says:
+                said.append(says), over.set()
+            super().update(n, says)
 
     def other():
         with caches.turn(runs.place(config, small.expected("synthetic"))):
             held.set()
-            over.wait(1)
+            over.wait(60)
 
+    monkeypatch.setattr(sys.modules["resnet_dynamics.sweep"], "Bar", Bar)  # rd.sweep is the function
     thread = threading.Thread(target=other)
     thread.start()
     held.wait(10)
-    rd.sweep(small.config(), seed=[0, 1], device="cpu")
+    assert sweep(seed=[0, 1]).final_loss.notnull().all() and set(said) == {"seed=1: another process makes it"}
     thread.join()
-    assert "seed=1: another process makes it" in capsys.readouterr().err
 
 
 def test_one_warning_of_the_cache_for_all_runs(tmp_path, monkeypatch):
