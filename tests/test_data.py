@@ -151,3 +151,12 @@ def test_batches_are_the_same_on_every_device():
     for (x, y), (x2, y2) in zip(Data(small.config()).epoch(), Data(small.config(), "cuda").epoch()):
         torch.testing.assert_close(x2.cpu(), x, rtol=1e-6, atol=1e-6)
         assert y2.cpu().equal(y)
+
+
+def test_a_channel_that_tells_nothing_becomes_zero():
+    """As in a picture of one color; at any level, whatever rounding says of its variance."""
+    for level in (0, 37, 255):
+        x = torch.randint(0, 256, (64, 8, 8, 3), dtype=torch.uint8)
+        x[..., 1] = level
+        mean, std = data.mean_and_std(x)
+        assert mean[1] == level and std[1] == 1 and (std[[0, 2]] > 60).all()

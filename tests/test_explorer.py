@@ -253,6 +253,7 @@ def test_one_at_a_time_and_stop_keeps_what_there_is(monkeypatch, cache):
     steps = ds.sizes["step"]
     assert one["state"] == "stopped" and one["edges"][-1] == steps < one["steps"] == 2000
     assert ds.w2.notnull().all() and front.explorer.progress["text"] == f"stopped after {steps} of 2000 steps"
+    assert (ds.attrs["stopped_at"], ds.attrs["steps"]) == (steps, 2000)  # it does not pass for a whole run
     assert front.explorer.progress["fraction"] == round(steps / 2000, 4)
     assert not runs.remembered(small.config(epochs=400)) and not list(cache.glob("*.nc"))
     lasts(monkeypatch)
@@ -297,6 +298,17 @@ def test_a_cache_that_cannot_be_used_is_said_and_the_run_is_there(monkeypatch, t
         assert front.ends()[-1] == "done"
     assert front.explorer.progress["text"].endswith("; not remembered, see RESNET_DYNAMICS_CACHE")
     assert len(front.explorer.runs) == 1
+
+
+def test_what_stands_in_for_cifar10_does_so_in_the_training(monkeypatch, tmp_path):
+    real, asked = evidence.configs(), []
+    config = small.config(data="cifar10")
+    monkeypatch.setattr(evidence, "configs", lambda: real | {"smoke": config})
+    monkeypatch.setattr(datasets, "load", lambda key: asked.append(datasets.available("cifar10")) or small.images())
+    front = Front()
+    with datasets.standing_in(tmp_path):
+        front.explorer.train().join()
+    assert front.explorer.progress["state"] == "done" and set(asked) == {True}
 
 
 def test_a_process_that_ends_while_it_trains_ends_quietly(tmp_path):

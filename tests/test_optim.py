@@ -212,3 +212,14 @@ def test_a_bad_value_is_named(name, value):
 def test_numbers_of_numpy_are_numbers():
     lars = LARS(weights(), lr=np.float64(0.1), momentum=np.float32(0.5))
     assert [type(lars.param_groups[0][name]) for name in ("lr", "momentum")] == [float, float]
+
+
+@pytest.mark.parametrize("per_filter", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_weights_in_half_precision(dtype, per_filter):
+    """The ratio is beyond float16, the step is not."""
+    w, g = torch.tensor([[300.0, 400.0]], dtype=dtype), torch.tensor([[1e-4, -2e-4]], dtype=dtype)
+    (d,) = rescaled([g], [w], per_filter)
+    expected = g.double() * (w.double().norm() / g.double().norm())
+    assert d.dtype == dtype
+    torch.testing.assert_close(d.double(), expected, rtol=1e-2, atol=0)

@@ -73,12 +73,16 @@ class Data:
 
 
 def mean_and_std(images):
-    """Return mean and standard deviation of every channel of uint8 [N, H, W, C], exactly, from its histogram."""
+    """Return mean and standard deviation of every channel of uint8 [N, H, W, C], exactly, from its histogram.
+
+    A channel that is the same everywhere tells nothing; its standard deviation counts as 1, so that it becomes 0.
+    """
     value = torch.arange(256, dtype=torch.float64, device=images.device)
     share = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(3)]).double()
     share /= share.sum(1, keepdim=True)
     mean = share @ value
-    return mean.float(), (share @ value**2 - mean**2).sqrt().float()
+    variance = share @ value**2 - mean**2
+    return mean.float(), torch.where(variance > 1e-9, variance, 1.0).sqrt().float()
 
 
 def crop(images, index, row, column, flip, size):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import contextvars
 import functools
 import html
 import io
@@ -145,7 +146,8 @@ class Explorer(Twin, anywidget.AnyWidget):
             self._busy = True
         self._end.clear()
         self._say("loading", 0.0, "loading", note)
-        self.thread = threading.Thread(target=self._work, args=(config, note, self.plan), daemon=True)
+        here = contextvars.copy_context()  # what stands in for CIFAR-10 does so there, too
+        self.thread = threading.Thread(target=here.run, args=(self._work, config, note, self.plan), daemon=True)
         _TRAINING.add(self)
         self.thread.start()
         return self.thread
@@ -208,7 +210,9 @@ class Explorer(Twin, anywidget.AnyWidget):
                     state, fraction, text = "done", 1.0, f"{known}{result(ds)}"
                     note = "; ".join(filter(None, (note, call.said and f"not remembered, see {cache.VARIABLE}")))
                 show(ds, state)
-                self.runs.append(ds.isel(step=slice(0, t)))
+                if t is not None:
+                    ds = ds.isel(step=slice(0, t)).assign_attrs(stopped_at=t, steps=steps)
+                self.runs.append(ds)
         except Exception as error:
             state, text = "failed", words(error)
             with self._guard:

@@ -87,26 +87,39 @@ def _checked(group):
 def rescaled(grads, weights, per_filter=False):
     """Return (|w|/|g|) g of each tensor, or of each of its output filters; zero where |g| is."""
     if per_filter:
-        return [g * _ratio(*_filter_norms(w), *_filter_norms(g)) for g, w in zip(grads, weights)]
-    return [g * ratio for g, ratio in zip(grads, _ratio(*_layer_norms(weights), *_layer_norms(grads)))]
+        ratios = [_ratio(*_filter_norms(w), *_filter_norms(g)) for g, w in zip(grads, weights)]
+    else:
+        ratios = _ratio(*_layer_norms(weights), *_layer_norms(grads))
+    return [(g.to(ratio.dtype) * ratio).to(g.dtype) for g, ratio in zip(grads, ratios)]
 
 
 def _ratio(w, w_wide, g, g_wide):
     """|w|/|g| from norms in float32; in float64 where their squares are beyond float32. At most 3e38."""
     in_range = (w > LOW) & (w < HIGH) & (g > LOW) & (g < HIGH)
     wide = torch.where(g_wide > 0, w_wide / g_wide, 0.0).clamp(max=3e38)
-    return torch.where(in_range, w / g, wide.to(g.dtype))
+    return torch.where(in_range, w / g, wide.to(w.dtype))
 
 
 def _layer_norms(tensors):
-    """The norm of each tensor [L], in its own type and in float64."""
-    wide = [torch.linalg.vector_norm(x, dtype=torch.float64) for x in tensors]
+    """The norm of each tensor [L], in float32 or its own type, and in float64."""
+    tensors = list(map(_single, tensors))
+    wide = [torch.linalg.vector_norm(x, dtype=_wide(x)) for x in tensors]
     return torch.stack(torch._foreach_norm(tensors)), torch.stack(wide)
 
 
 def _filter_norms(x):
-    """The norm of each output filter [F, 1, ...], in its own type and in float64."""
+    """The norm of each output filter [F, 1, ...], in float32 or its own type, and in float64."""
+    x = _single(x)
     if x.ndim < 2:
-        return x.abs(), x.abs().double()
+        return x.abs(), x.abs().to(_wide(x))
     over = dict(dim=tuple(range(1, x.ndim)), keepdim=True)
-    return torch.linalg.vector_norm(x, **over), torch.linalg.vector_norm(x, **over, dtype=torch.float64)
+    return torch.linalg.vector_norm(x, **over), torch.linalg.vector_norm(x, **over, dtype=_wide(x))
+
+
+def _single(x):
+    """The tensor in float32, if its own type is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _wide(x):
+    return torch.float64 if x.device.type != "mps" else torch.float32  # which has no float64
