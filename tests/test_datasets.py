@@ -251,7 +251,7 @@ BROKEN = {
         tar_with("train/cat/3.png", type=tarfile.CHRTYPE),
         "train/cat/3.png: neither a file nor a folder",
     ),
-    "half a zip": (shortened("zip"), "must be a folder, or a zip, tar"),
+    "half a zip": (shortened("zip"), "cannot be unpacked, is it whole?"),
     "half a tar": (shortened("tar"), "pets.tar: "),
     "half a tar.gz": (shortened("gztar"), "cannot be unpacked, is it whole?"),
     "half a tar.xz": (shortened("xztar"), "cannot be unpacked, is it whole?"),
