@@ -1,5 +1,6 @@
 """Which files of a folder or archive are read, how, and what is said of the others."""
 
+import contextlib
 import io
 import lzma
 import os
@@ -111,9 +112,9 @@ def test_images_are_upright_as_a_viewer_shows_them(kind, orientation):
 PASSED = [
     "train/cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg", "train/@eaDir/cat@SynoResource", "test/#recycle/0",
     "test/lost+found/a", "train/cat/#snapshot/0.png", "train/cat/__MACOSX/0.png", "train/System Volume Information/a",
-    "test/$RECYCLE.BIN/0", "train/cat/THUMBS.DB", "train/dog/Desktop.ini", "train/cat/Icon\r", "train/.hidden/._0.png", "train/cat/._0.png",
-    "train/cat/README", "train/cat/licence", "train/cat/notes.TXT", "train/labels.csv", "test/cat/0.json",
-    "validation/cat/0.png", "LICENSE.pdf", "train/cat/0.png:Zone.Identifier", "test/cat/Thumbs.db:encryptable",
+    "test/$RECYCLE.BIN/0", "train/cat/THUMBS.DB", "train/dog/Desktop.ini", "train/cat/Icon\r", "train/cat/._0.png",
+    "train/.hidden/._0.png", "train/cat/README", "train/cat/licence", "train/cat/notes.TXT", "train/labels.csv",
+    "test/cat/0.json", "validation/cat/0.png", "LICENSE.pdf", "train/cat/0.png:Zone.Identifier", "test/cat/Thumbs.db:encryptable",
     "test/dog/ehthumbs_vista.db", "test/ZbThumbnail.info", "train/cat/1.png@SynoEAStream", "train/sync.ffs_db",
     "train/cat/0.AAE", "test/dog/found.000/0.png", "test/.Trash-1000/info/0", "$RECYCLE.BIN/S-1-5/0.png",
 ]  # fmt: skip
@@ -319,7 +320,8 @@ def test_threads_that_decode_leave_warnings_as_they_are():
         while not done.is_set():
             folders.decoded(GOOD)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, contextlib.ExitStack() as stack:
+        stack.callback(done.set)
         threads = [pool.submit(decode) for _ in range(2)]
         for i in range(300):
             with warnings.catch_warnings(record=True) as seen:
@@ -327,7 +329,6 @@ def test_threads_that_decode_leave_warnings_as_they_are():
                 time.sleep(1e-4)  # the others go on meanwhile
                 warnings.warn(f"number {i}", stacklevel=1)
             assert [str(one.message) for one in seen] == [f"number {i}"]
-        done.set()
     assert not any(thread.result() for thread in threads) and warnings.filters == before
 
 
