@@ -114,9 +114,10 @@ PASSED = [
     "test/lost+found/a", "train/cat/#snapshot/0.png", "train/cat/__MACOSX/0.png", "train/System Volume Information/a",
     "test/$RECYCLE.BIN/0", "train/cat/THUMBS.DB", "train/dog/Desktop.ini", "train/cat/Icon\r", "train/cat/._0.png",
     "train/.hidden/._0.png", "train/cat/README", "train/cat/licence", "train/cat/notes.TXT", "train/labels.csv",
-    "test/cat/0.json", "validation/cat/0.png", "LICENSE.pdf", "train/cat/0.png:Zone.Identifier", "test/cat/Thumbs.db:encryptable",
-    "test/dog/ehthumbs_vista.db", "test/ZbThumbnail.info", "train/cat/1.png@SynoEAStream", "train/sync.ffs_db",
-    "train/cat/0.AAE", "test/dog/found.000/0.png", "test/.Trash-1000/info/0", "$RECYCLE.BIN/S-1-5/0.png",
+    "test/cat/0.json", "validation/cat/0.png", "LICENSE.pdf", "train/cat/0.png:Zone.Identifier",
+    "test/cat/Thumbs.db:encryptable", "test/dog/ehthumbs_vista.db", "test/ZbThumbnail.info",
+    "train/cat/1.png@SynoEAStream", "train/sync.ffs_db", "train/cat/0.AAE", "test/dog/found.000/0.png",
+    "test/.Trash-1000/info/0", "$RECYCLE.BIN/S-1-5/0.png",
 ]  # fmt: skip
 
 
@@ -278,6 +279,13 @@ def planes(bits: int, sign: int = 1, gray: bool = False) -> bytes:
                          struct.pack("<I", value)) for tag, kind, count, value in tags)  # fmt: skip
     head = b"II*\0" + struct.pack("<IH", 8, entries) + directory + bytes(4)
     return (head + rest).ljust(after + 36, b"\0") + b"".join(bytes([i + 1]) * size for i in range(n))
+
+
+def test_what_pillow_warns_of_is_seen():
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "a description", 1
+    with pytest.warns(UserWarning, match="Truncated File Read"):
+        folders.decoded(saved(picture(9), exif=exif.tobytes()[:-2]))
 
 
 def test_planes_of_8_bits_are_read():

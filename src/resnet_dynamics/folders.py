@@ -52,11 +52,7 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
         FileNotFoundError: nothing is there.
         OSError: it cannot be looked at.
     """
-    text = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(text, str):
-        raise TypeError(f"{called}={path!r}: must be the path of a folder, zip or tar, as a str or Path")
-    if not text.strip() or "\0" in text:
-        raise ValueError(f"{called}={text!r}: must be the path of a folder, zip or tar")
+    text = as_text(path, called, "the path of a folder, zip or tar")
     found = expanded(text, called)
     shown = _shown(found, called)
     try:
@@ -74,6 +70,16 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
 
 def _shown(path: Path, called: str) -> str:
     return show(path if called == "path" else f"{called}={path}")
+
+
+def as_text(path: str | os.PathLike, called: str, what: str) -> str:
+    """Return a path as a str; say that it must be `what`, if it is none."""
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"{called}={path!r}: must be {what}, as a str or Path")
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"{called}={text!r}: must be {what}")
+    return text
 
 
 def expanded(path: str | os.PathLike, called: str) -> Path:
@@ -96,6 +102,15 @@ class Origin:
     def __init__(self, path: str | os.PathLike, called: str = "path"):
         self.path = locate(path, called)
         self.shown = _shown(self.path, called)
+
+    def plausible(self) -> bool:
+        """Whether images could be here, by the names on top of a folder, or by how an archive begins."""
+        if not self.path.is_dir():
+            return archives.kind(self.path) is not None
+        try:
+            return bool(self._top(_Folder(self.path)))
+        except (OSError, ValueError):
+            return False
 
     @cached_property
     def fingerprint(self) -> str:
