@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pets
 import pytest
 import torch
+import torchvision
 from pets import pack, picture, saved
 from PIL import Image
 from torchvision.datasets import CIFAR10
@@ -251,7 +253,7 @@ BROKEN = {
         tar_with("train/cat/3.png", type=tarfile.CHRTYPE),
         "train/cat/3.png: neither a file nor a folder",
     ),
-    "half a zip": (shortened("zip"), "must be a folder, or a zip, tar"),
+    "half a zip": (shortened("zip"), "cannot be unpacked, is it whole?"),
     "half a tar": (shortened("tar"), "pets.tar: "),
     "half a tar.gz": (shortened("gztar"), "cannot be unpacked, is it whole?"),
     "half a tar.xz": (shortened("xztar"), "cannot be unpacked, is it whole?"),
@@ -453,11 +455,15 @@ def add(tar, name, content, sums):
     sums[name] = hashlib.md5(content).hexdigest()
 
 
+ASTRAY = {"port": "http://127.0.0.1:port/", "host": f"http://{'a' * 70}.example/", "scheme": "gopher://a/b"}
+
+
 @pytest.fixture
 def server(archive, monkeypatch):
     """Mirrors on 127.0.0.1: `server.use("half", "good")` sets them, `server.asked` counts."""
     content, sums = archive
     monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(cifar, "BYTES", len(content))
     for part in ("train_list", "test_list"):
         changed = [[name, sums[name]] for name, _ in getattr(CIFAR10, part)]
         monkeypatch.setattr(CIFAR10, part, changed)
@@ -469,6 +475,10 @@ def server(archive, monkeypatch):
         def do_GET(self):
             kind = self.path.split("/")[1]
             server.asked.append(kind)
+            if kind in ASTRAY:
+                self.send_response(302)
+                self.send_header("Location", ASTRAY[kind])
+                return self.end_headers()
             if kind == "missing":
                 return self.send_error(404)
             body = b"<html>Welcome to our new site" if kind == "page" else content
@@ -518,6 +528,12 @@ def test_mirrors_are_tried_in_turn(server, cache, archive):
     assert datasets.load("cifar10").train_x.equal(images.train_x)
 
 
+@pytest.mark.parametrize("kind", ASTRAY)
+def test_a_mirror_that_leads_astray_is_not_the_last(server, kind):
+    server.use(kind, "good")
+    assert datasets.load("cifar10").name == "CIFAR-10" and server.asked == [kind, "good"]
+
+
 def test_without_any_mirror_the_error_says_what_to_do(server, cache):
     server.use("dead", "half", "missing")
     with pytest.raises(ConnectionError) as error:
@@ -552,18 +568,72 @@ def test_an_interrupted_download_is_not_in_the_way(server, cache, monkeypatch):
     assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
 
 
-def test_a_broken_archive_in_the_way_is_replaced(server, cache, archive, tmp_path):
-    root = tmp_path / "data"
-    root.mkdir()
-    (root / "cifar-10-python.tar.gz").write_bytes(archive[0][:-1])
-    (root / "cifar-10-batches-py").mkdir()
-    (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
+def spoil(folder: Path, archive: bytes):
+    """Half an archive, and half of what is in one."""
+    (folder / "cifar-10-batches-py").mkdir(parents=True)
+    (folder / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
+    (folder / "cifar-10-python.tar.gz").write_bytes(archive[:-1])
+
+
+def test_a_broken_archive_in_the_cache_is_replaced(server, cache, archive):
+    spoil(cache, archive[0])
     server.use("missing")
     with pytest.raises(ConnectionError):
-        datasets.cifar10(root)
+        datasets.cifar10()
     server.use("good")
-    assert datasets.cifar10(root).name == "CIFAR-10" and server.asked == ["good"]
-    assert (root / "cifar-10-python.tar.gz").read_bytes() == archive[0]
+    assert datasets.cifar10().name == "CIFAR-10" and server.asked == ["good"]
+    assert (cache / "cifar-10-python.tar.gz").read_bytes() == archive[0]
+
+
+@pytest.mark.parametrize("what", ["another file", "a folder", "a link that leads nowhere"])
+def test_in_a_folder_of_ones_own_nothing_is_replaced(server, archive, tmp_path, what):
+    root = tmp_path / "data"
+    spoil(root, archive[0])
+    file = root / "cifar-10-python.tar.gz"
+    if what != "another file":
+        file.unlink()
+        file.mkdir() if what == "a folder" else file.symlink_to("nowhere")
+    before = sorted(root.rglob("*")), file.is_file() and file.read_bytes()
+    server.use("good")
+    with pytest.raises(FileExistsError, match=f"^root='{root}': .* {file.name} must be .*{CIFAR10.tgz_md5}.*move"):
+        datasets.cifar10(root)
+    assert server.asked == [] and before == (sorted(root.rglob("*")), file.is_file() and file.read_bytes())
+
+
+def test_a_download_belongs_to_the_folder_that_was_given(server, cache, archive, tmp_path):
+    server.use("good")
+    datasets.cifar10(tmp_path / "data")
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["cifar-10-python.tar.gz"]
+    assert stored(cache) == ["cifar10.npz"]
+
+
+def test_a_folder_that_keeps_nothing_is_named(server, cache, tmp_path, monkeypatch):
+    server.use("good")
+    root, replace = tmp_path / "data", os.replace
+
+    def full(part, file):
+        if Path(file).parent == root:
+            raise OSError(28, "No space left on device")
+        return replace(part, file)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(UserWarning, match=f"^root='{root}': .*cannot be kept there .No space") as warned:
+        assert datasets.cifar10(root).name == "CIFAR-10"
+    assert len(warned) == 1 and list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", [5, 0, b"x", "", " ", "a\0b"])
+def test_what_is_no_folder_for_cifar10_is_named(server, root):
+    server.use("good")
+    with pytest.raises((TypeError, ValueError), match=f"^{re.escape(f'root={root!r}')}: must be a folder"):
+        datasets.cifar10(root)
+    assert server.asked == []
+
+
+def test_cifar10_is_read_without_a_word_to_the_whole_process(server, monkeypatch):
+    server.use("good")
+    monkeypatch.setattr(warnings, "catch_warnings", lambda *args, **kwargs: pytest.fail("filters are everybody's"))
+    assert datasets.cifar10().train_x.shape == (20, 32, 32, 3)
 
 
 @pytest.mark.parametrize("root", ["~nosuchuser/data", os.devnull])
@@ -606,6 +676,8 @@ def test_where_nothing_may_be_written_cifar10_is_downloaded_all_the_same(server,
     RuntimeError("operator torchvision::nms does not exist\nand more"),
     ImportError("libtorch_cuda.so: cannot open shared object file"),
     AttributeError("partially initialized module 'torchvision' has no attribute 'ops'"),
+    ValueError("numpy.dtype size changed, may indicate binary incompatibility"),
+    *(kind("of an import") for kind in (TypeError, SystemError, SyntaxError, NameError)),
 ])
 def test_a_torchvision_that_does_not_fit_is_said_in_a_sentence(monkeypatch, error):
     class Broken:
@@ -619,6 +691,38 @@ def test_a_torchvision_that_does_not_fit_is_said_in_a_sentence(monkeypatch, erro
     with pytest.raises(ImportError, match=r"^torchvision \d.* does not fit torch \d.*: .*Install the two") as said:
         datasets.load("cifar10")
     assert str(error).splitlines()[0] in str(said.value) and "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("part, name", [("datasets", "CIFAR10"), ("models", "vgg")])
+def test_a_torchvision_in_parts_is_said_in_a_sentence(monkeypatch, part, name):
+    monkeypatch.delattr(getattr(torchvision, part), name)
+    with pytest.raises(ImportError, match=f"^torchvision .* does not fit torch .* has no attribute '{name}'"):
+        datasets.load("cifar10")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "synthetic-1", f"images-{16 * '0'}"])
+def test_a_copy_under_another_name_is_not_taken_for_it(server, tree, cache, name):
+    mine = datasets.images(tree)
+    shutil.copy(cache / f"images-{mine.digest}.npz", cache / f"{name}.npz")
+    if name.startswith("images"):
+        with pytest.raises(FileNotFoundError, match="not in the cache"):
+            datasets.load(name.replace("-", ":"))
+    else:
+        server.use("good")
+        assert len(datasets.load(name.split("-")[0]).classes) == 10
+    assert datasets.load(mine.key).train_x.equal(mine.train_x)
+
+
+def test_images_that_were_kept_without_their_name_are_known_by_their_digest(tree, cache):
+    mine = datasets.images(tree)
+    file = cache / f"images-{mine.digest}.npz"
+    with np.load(file) as saved:
+        np.savez(content := io.BytesIO(), **{name: saved[name] for name in saved if name != "called"})
+    for name in (file, cache / f"images-{16 * '0'}.npz"):
+        caches.write(name, content.getvalue())
+    assert datasets.load(mine.key).train_x.equal(mine.train_x)
+    with pytest.raises(FileNotFoundError, match="not in the cache"):
+        datasets.load("images:" + 16 * "0")
 
 
 def test_every_file_of_the_cache_is_of_a_kind(server, tree):
@@ -694,8 +798,18 @@ def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):
     datasets.load("cifar10")
     assert datasets.available("cifar10") and server.asked == ["good"]
     (cache / "cifar10.npz").unlink()
+    assert datasets.available("cifar10")  # from the archive
+    with tarfile.open(file := cache / "cifar-10-python.tar.gz") as archive:
+        archive.extractall(cache, filter="data")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert datasets.available("cifar10")  # from what is unpacked
+    (cache / "cifar-10-batches-py/test_batch").unlink()
     assert not datasets.available("cifar10")
-    monkeypatch.setenv(datasets.VARIABLE, str(tree))
-    assert datasets.available("cifar10")
+    for path in (tree, pack(tree), pack(tree, "tar"), pack(tree, "xztar")):
+        monkeypatch.setenv(datasets.VARIABLE, str(path))
+        assert datasets.available("cifar10")
+    for path in (Path(__file__), tree.parent / "nowhere", tree / "train"):
+        monkeypatch.setenv(datasets.VARIABLE, str(path))
+        assert not datasets.available("cifar10")
     with pytest.raises(ValueError, match="data='images:0': must be 'cifar10' or 'synthetic' here"):
         datasets.available("images:0")

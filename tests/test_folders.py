@@ -1,16 +1,21 @@
 """Which files of a folder or archive are read, how, and what is said of the others."""
 
+import contextlib
 import io
 import lzma
 import os
+import re
 import shutil
 import stat
 import struct
 import tarfile
+import threading
+import time
 import unicodedata
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -105,11 +110,14 @@ def test_images_are_upright_as_a_viewer_shows_them(kind, orientation):
 
 
 PASSED = [
-    "train/cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg", "train/@eaDir/0.png", "test/#recycle/0.png", "test/lost+found/a",
-    "train/#snapshot/0.png", "train/cat/__MACOSX/0.png", "train/System Volume Information/a", "test/$RECYCLE.BIN/0",
-    "train/cat/THUMBS.DB", "train/dog/Desktop.ini", "train/cat/Icon\r", "train/.hidden/0.png", "train/cat/._0.png",
-    "train/cat/README", "train/cat/licence", "train/cat/notes.TXT", "train/labels.csv", "test/cat/0.json",
-    "validation/cat/0.png", "LICENSE.pdf",
+    "train/cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg", "train/@eaDir/cat@SynoResource", "test/#recycle/0",
+    "test/lost+found/a", "train/cat/#snapshot/0.png", "train/cat/__MACOSX/0.png", "train/System Volume Information/a",
+    "test/$RECYCLE.BIN/0", "train/cat/THUMBS.DB", "train/dog/Desktop.ini", "train/cat/Icon\r", "train/cat/._0.png",
+    "train/.hidden/._0.png", "train/cat/README", "train/cat/licence", "train/cat/notes.TXT", "train/labels.csv",
+    "test/cat/0.json", "validation/cat/0.png", "LICENSE.pdf", "train/cat/0.png:Zone.Identifier",
+    "test/cat/Thumbs.db:encryptable", "test/dog/ehthumbs_vista.db", "test/ZbThumbnail.info",
+    "train/cat/1.png@SynoEAStream", "train/sync.ffs_db", "train/cat/0.AAE", "test/dog/found.000/0.png",
+    "test/.Trash-1000/info/0", "$RECYCLE.BIN/S-1-5/0.png",
 ]  # fmt: skip
 
 
@@ -118,6 +126,35 @@ def test_what_is_passed_over(tree):
     both(*map(put, PASSED), link("train/cat/.#note", "user@host.1:2"), fifo("test/.pipe"))(tree)
     for path in (tree, pack(tree), pack(tree, "tar")):
         assert all(map(np.array_equal, read(path), clean))
+
+
+@pytest.mark.parametrize("name", [".net", "recycler", "__pycache__", ".store/more", "found.001"])
+def test_a_folder_in_the_place_of_a_class_never_vanishes_with_its_images(tree, name):
+    both(put(f"train/{name}/a/0.PNG"), put(f"test/{name}/0.png"))(tree)
+    top = name.split("/")[0]
+    for path in (tree, pack(tree), pack(tree, "tar")):
+        with pytest.raises(ValueError, match=f"train/{top}, test/{top}: holds images, and its name is hidden"):
+            read(path)
+
+
+def test_what_links_lead_to_may_be_hidden(tree):
+    clean = read(tree)
+    (tree / "train/.store").mkdir()
+    both(renamed("train/cat", tree / "train/.store/cat"), link("train/cat", ".store/cat"))(tree)
+    assert all(map(np.array_equal, read(tree), clean))
+
+
+def test_a_hidden_folder_that_may_not_be_looked_at_is_passed_over(tree, monkeypatch):
+    clean, scandir = read(tree), os.scandir
+    put("train/.Trashes/0.png")(tree)
+
+    def refuse(path):
+        if Path(path).name == ".Trashes":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert all(map(np.array_equal, read(tree), clean))
 
 
 def test_images_may_be_in_folders_of_their_class(tree):
@@ -137,7 +174,9 @@ TREE = {  # in a folder, and in a tar of it
     "PostScript": (put("train/cat/9.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\n"),
                    "train/cat/9.png: cannot be read as an image .it is none of PNG"),
     "large": (lambda tree: os.truncate(tree / "train/cat/0.png", archives.LARGEST + 1),
-              "train/cat/0.png: larger than 50,000,000 bytes"),
+              "train/cat/0.png: larger than 10,000,000 bytes"),
+    "in iCloud": (put("train/cat/.3.png.icloud"), "train/cat/.3.png.icloud: not on this machine, iCloud keeps it"),
+    "a class in iCloud": (put("test/.cow.icloud"), "test/.cow.icloud: not on this machine, iCloud keeps it"),
     "a blank": (renamed("test/cat", "test/cat "), "only one of train and test has the class 'cat', 'cat '"),
     "case of a class": (renamed("test/cat", "test/Cat"), "only one of train and test has the class 'Cat', 'cat'"),
     "case of a part": (renamed("test", "Test"), "holds no test/<class>.*it holds 'Test', 'train'"),
@@ -222,7 +261,42 @@ def huge(width: int, height: int) -> bytes:
     return GOOD[:12] + head + struct.pack(">I", zlib.crc32(head)) + GOOD[33:]
 
 
+def planes(bits: int, sign: int = 1, gray: bool = False) -> bytes:
+    """A TIFF of 32 × 32 pixels that is not compressed: gray, or RGB in three planes."""
+    n = 1 if gray else 3
+    size, entries, after = 32 * 32 * bits // 8, 11, 8 + 2 + 11 * 12 + 4
+    many = [struct.pack(f"<{n}H", *[value] * n) for value in (bits, sign)]
+    where = [struct.pack(f"<{n}I", *(after + 6 * 2 + 12 * 2 + i * size for i in range(n))),
+             struct.pack(f"<{n}I", *[size] * n)]  # fmt: skip
+    places, rest = [], b""
+    for values in (*many, *where):
+        places.append(struct.pack("<I", after + len(rest)) if len(values) > 4 else values.ljust(4, b"\0"))
+        rest += values
+    tags = [(256, 4, 1, 32), (257, 4, 1, 32), (258, 3, n, places[0]), (259, 3, 1, 1), (262, 3, 1, 1 if gray else 2),
+            (273, 4, n, places[2]), (277, 3, 1, n), (278, 4, 1, 32), (279, 4, n, places[3]),
+            (284, 3, 1, 1 if gray else 2), (339, 3, n, places[1])]  # fmt: skip
+    directory = b"".join(struct.pack("<HHI", tag, kind, count) + (value if isinstance(value, bytes) else
+                         struct.pack("<I", value)) for tag, kind, count, value in tags)  # fmt: skip
+    head = b"II*\0" + struct.pack("<IH", 8, entries) + directory + bytes(4)
+    return (head + rest).ljust(after + 36, b"\0") + b"".join(bytes([i + 1]) * size for i in range(n))
+
+
+def test_what_pillow_warns_of_is_seen():
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "a description", 1
+    with pytest.warns(UserWarning, match="Truncated File Read"):
+        folders.decoded(saved(picture(9), exif=exif.tobytes()[:-2]))
+
+
+def test_planes_of_8_bits_are_read():
+    assert (folders.decoded(planes(8)) == (1, 2, 3)).all()
+    assert (folders.decoded(planes(8, gray=True)) == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
 @pytest.mark.parametrize("content, words", [
+    (planes(16), "more than 8 bits a channel .BitsPerSample 16., must be 8"),
+    (planes(8, sign=2, gray=True), "signed values .SampleFormat 2., must be unsigned"),
     (png16(), "more than 8 bits a channel .mode RGB;16B., must be 8"),
     (b"P6 32 32 65535\n" + bytes(6144), "more than 8 bits a channel .values up to 65535., must be 8"),
     (b"P6 32 32 1023\n" + bytes(6144), "more than 8 bits a channel .values up to 1023., must be 8"),
@@ -237,12 +311,33 @@ def test_an_image_that_cannot_be_used_says_why(content, words):
         folders.decoded(content)
 
 
-def test_half_an_image_is_refused_whatever_pillow_was_told(tree, monkeypatch):
+def test_half_an_image_is_refused_and_pillow_is_never_told_to_take_it(tree, monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    put("train/cat/0.png", GOOD[:-200])(tree)
-    with pytest.raises(ValueError, match="train/cat/0.png: cannot be read as an image"):
-        read(tree)
+    for content in (GOOD[:-200], GOOD):  # nobody could tell them apart
+        put("train/cat/0.png", content)(tree)
+        with pytest.raises(ValueError, match="train/cat/0.png: cannot .* while .*LOAD_TRUNCATED_IMAGES=True"):
+            read(tree)
     assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_threads_that_decode_leave_warnings_as_they_are():
+    """What a thread changes for the whole process, and puts back later than others do theirs, would stay for good."""
+    before, done = list(warnings.filters), threading.Event()
+
+    def decode():
+        while not done.is_set():
+            folders.decoded(GOOD)
+
+    with ThreadPoolExecutor(2) as pool, contextlib.ExitStack() as stack:
+        stack.callback(done.set)
+        threads = [pool.submit(decode) for _ in range(2)]
+        for i in range(300):
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                time.sleep(1e-4)  # the others go on meanwhile
+                warnings.warn(f"number {i}", stacklevel=1)
+            assert [str(one.message) for one in seen] == [f"number {i}"]
+    assert not any(thread.result() for thread in threads) and warnings.filters == before
 
 
 PATHS = {
@@ -310,6 +405,54 @@ def zipped(tree, name=lambda path: path.as_posix(), **attributes) -> Path:
 
 def test_backslashes_separate_where_no_slash_does(tree):
     assert all(map(np.array_equal, read(zipped(tree, lambda path: "\\".join(path.parts))), read(tree)))
+
+
+@pytest.mark.parametrize("name, attributes", [
+    (lambda path: path.as_posix() if path.parts[1] == "cat" else "\\".join(path.parts), {}),
+    (lambda path: f"pets/{path.parts[0]}\\{path.parts[1]}/{path.name}", {}),
+    (lambda path: f"{path.parent.as_posix()}\\{path.name}", {"create_system": 0}),  # no Windows has such names
+])  # fmt: skip
+def test_a_zip_may_mix_both_separators(tree, name, attributes):
+    assert all(map(np.array_equal, read(zipped(tree, name, **attributes)), read(tree)))
+
+
+def test_elsewhere_a_backslash_is_a_letter(tree):
+    clean = read(tree)
+    path = zipped(tree, lambda path: f"{path.parent.as_posix()}/a\\{path.name}", create_system=3)
+    assert all(map(np.array_equal, read(path), clean))
+
+
+@pytest.mark.parametrize("method, called", [(9, "deflate64"), (98, "ppmd"), (77, "method 77")])
+def test_a_method_of_compression_that_python_lacks_is_named(tree, method, called):
+    path = pack(tree)
+    with zipfile.ZipFile(path) as archive:
+        assert {info.compress_type for info in archive.infolist()} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    content = bytearray(path.read_bytes())
+    for at in (found.start() for found in re.finditer(b"PK\x01\x02", content)):
+        content[at + 10 : at + 12] = struct.pack("<H", method)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"train/cat/0.png, .*: compressed by {called}, which Python does not read"):
+        read(path)
+
+
+def test_an_archive_in_an_archive_is_not_taken_for_it(tree):
+    clean, inner = read(tree), tree.parent / "inner"
+    shutil.copytree(tree, inner)
+    put("train/cat/9.png")(inner)
+    shutil.move(pack(inner), tree / "z.zip")
+    for kind in ("tar", "gztar", "zip"):
+        assert all(map(np.array_equal, read(pack(tree, kind)), clean))
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("tar", "goes on after the end of the tar"), ("gztar", "goes on after the end of the tar"),
+    ("zip", "begins with what is not in its list of files"),
+])  # fmt: skip
+def test_two_archives_in_one_are_named(tree, kind, words):
+    path = pack(tree, kind)
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(ValueError, match=f"^{path}: {words}"):
+        read(path)
 
 
 @pytest.mark.parametrize("encoding, name", [("utf-8", "é"), ("cp437", "éé")])

@@ -1,12 +1,14 @@
 """Zip and tar as folders: what is in them, and the content of their files, in memory.
 
-An archive is read from its beginning to its end, never backwards, and nothing of it is written anywhere. What it
-unpacks to has a limit, `ALL`, and each file that is read has one, `LARGEST`. Links, devices and files that need a
-password are told apart from files, and a name that leads out of the archive is refused.
+What a file is, its first bytes say: an archive that holds another one is not taken for that. A tar is read from its
+beginning to its end, never backwards, and nothing of an archive is written anywhere. What it unpacks to has a limit,
+`ALL`, and each file that is read has one, `LARGEST`. Links, devices and files that need a password are told apart from
+files, and a name that leads out of the archive is refused, as are two archives in one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -21,21 +23,29 @@ from typing import NamedTuple
 
 from .console import Bar
 
-LARGEST = 50_000_000  # bytes of one file that is read
+LARGEST = 10_000_000  # bytes of one file that is read; 32 × 32 pixels are 3,072 bytes
 ALL = 20_000_000_000  # bytes of all files that are read; of a compressed tar, of all that it unpacks to
 ALLOWED = "must be a folder, or a zip, tar, tar.gz, tar.bz2 or tar.xz"
 SYSTEM = frozenset((  # what systems, disks and programs leave in folders, in small letters; and all that is hidden
     "__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder",  # macOS
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "recycler",  # Windows
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information",
+    "recycler",  # Windows
     "@eadir", "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "~snapshot",  # network storage
-    "lost+found", "__pycache__", "picasa.ini",
+    "lost+found", "__pycache__", "picasa.ini", "zbthumbnail.info", "sync.ffs_db",
 ))  # fmt: skip
+BESIDE = re.compile(  # what they put beside a file, under its name and theirs: marks of downloads, edits of a photo ...
+    r".*(:zone\.identifier|:encryptable|@synoeastream|@synoresource|\.aae)|found\.\d{3}", re.IGNORECASE | re.DOTALL
+)
+ELSEWHERE = re.compile(r"\.(.+)\.icloud", re.IGNORECASE)  # what iCloud leaves of a file that it keeps to itself
+ZIP = re.compile(rb"PK(\x03\x04|\x05\x06|\x07\x08)")  # how a zip begins: with a file, without any, as one of parts
 COMPRESSED = {  # how a compressed tar begins, and the module that opens such files
     rb"\x1f\x8b": "gzip",
     rb"BZh[1-9]1AY&SY": "bz2",
     rb"\xfd7zXZ\x00|\x5d\x00\x00\x80": "lzma",
     rb"\x28\xb5\x2f\xfd": "compression.zstd",  # of Python 3.14
 }
+BACKSLASHED = re.compile(r"(^|[/\\])(train|test)\\")
+METHODS = {getattr(zipfile, f"ZIP_{name}", None) for name in ("STORED", "DEFLATED", "BZIP2", "LZMA", "ZSTANDARD")}
 _CHUNK = 1 << 18
 
 
@@ -53,6 +63,11 @@ class Entry(NamedTuple):
         """The last of the names, composed (NFC)."""
         return unicodedata.normalize("NFC", self.path.rpartition("/")[2])
 
+    @property
+    def passed_over(self) -> bool:
+        """Whether its name is hidden, or belongs to a system."""
+        return passed_over(self.path.rpartition("/")[2])
+
 
 class Refused(Exception):
     """What is wrong with an archive, in words."""
@@ -60,7 +75,7 @@ class Refused(Exception):
 
 def passed_over(name: str) -> bool:
     """Whether a name is hidden, or belongs to a system."""
-    return name.startswith(".") or name.casefold() in SYSTEM
+    return name.startswith(".") or name.casefold() in SYSTEM or bool(BESIDE.fullmatch(name))
 
 
 def show(text: object) -> str:
@@ -69,13 +84,27 @@ def show(text: object) -> str:
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
+def kind(path: Path) -> type[Zip | Tar] | None:
+    """Return what a file is by its first bytes, whatever its name; None if it is no archive."""
+    with open(path, "rb") as file:
+        start = file.read(tarfile.BLOCKSIZE)
+    if ZIP.match(start):
+        return Zip
+    with contextlib.suppress(tarfile.HeaderError):
+        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+        return Tar
+    return Tar if any(re.match(magic, start) for magic in COMPRESSED) else None
+
+
 def opened(path: Path) -> Zip | Tar:
-    """Open an archive, whatever its name, and list what is in it.
+    """Open an archive and list what is in it.
 
     Raises:
         Refused: it is none, or holds what nobody packs by accident.
     """
-    return Zip(path) if zipfile.is_zipfile(path) else Tar(path)
+    if (found := kind(path)) is None:
+        raise Refused(ALLOWED)
+    return found(path)
 
 
 class _Archive:
@@ -99,7 +128,7 @@ class _Archive:
         names = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in names:
             raise Refused(f"will not unpack {ascii(name)}: it is outside of the archive")
-        if not names or any(map(passed_over, names)):
+        if not names:
             return
         inside, entry = self.top, Entry("/".join(names), kind, size, at=at)
         for part in names if kind == "folder" else names[:-1]:
@@ -115,16 +144,24 @@ class _Archive:
 
 
 class Zip(_Archive):
-    """What is in a zip. Names are UTF-8 where they can be, else as in DOS, code page 437."""
+    """What is in a zip. Names are UTF-8 where they can be, else as in DOS, code page 437.
+
+    A backslash in a name separates, as a slash does, where no slash is in any name, where the zip was packed on
+    Windows, and after "train" or "test"; elsewhere it is a letter.
+    """
 
     def __init__(self, path: Path):
         super().__init__()
         self.file = zipfile.ZipFile(path)
         infos = self.file.infolist()
+        if infos and min(info.header_offset for info in infos):
+            self.file.close()
+            raise Refused("begins with what is not in its list of files; if it is two zips in one, keep them apart")
         names = [info.filename if info.flag_bits & 0x800 else _dos(info.filename) for info in infos]
-        if not any("/" in name for name in names):  # packed by an old program of Windows
-            names = [name.replace("\\", "/") for name in names]
+        flat = not any("/" in name for name in names)
         for name, info in zip(names, infos):
+            if flat or info.create_system == 0 or BACKSLASHED.search(name):
+                name = name.replace("\\", "/")
             kind = "folder" if name.endswith("/") else _zipped(info)
             self._add(name, kind, info.file_size, info)
 
@@ -150,7 +187,12 @@ def _zipped(info: zipfile.ZipInfo) -> str:
         return "a link, which is not followed in an archive"
     if kind not in (0, stat.S_IFREG):
         return "neither a file nor a folder"
-    return "protected by a password" if info.flag_bits & 1 else "file"
+    if info.flag_bits & 1:
+        return "protected by a password"
+    if info.compress_type not in METHODS:
+        method = zipfile.compressor_names.get(info.compress_type, f"method {info.compress_type}")
+        return f"compressed by {method}, which Python does not read; pack the zip again, by deflate"
+    return "file"
 
 
 class Tar(_Archive):
@@ -193,8 +235,9 @@ class Tar(_Archive):
             archive.members.clear()  # it would keep them all
             yield number, info, archive
             number += 1
-        while stream.read(_CHUNK):  # checksums are at the end
-            pass
+        while rest := stream.read(_CHUNK):  # checksums are at the end
+            if rest.strip(b"\0"):
+                raise Refused("goes on after the end of the tar; if it is two tars in one, keep them apart")
 
 
 def _tarred(info: tarfile.TarInfo) -> str:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import cache, cifar
-from .folders import Origin, expanded
+from .folders import Origin, as_text, expanded
 from .synthetic import CLASSES, DIGEST, draw
 
 # torch takes seconds to import, so it is imported where images are handed out: what they are called, `expected` says at
@@ -110,14 +110,19 @@ def expected(key: str) -> Source:
 
 
 def available(key: str) -> bool:
-    """Whether `load(key)` would need no download, for "cifar10" or "synthetic". A look at names, nothing is read."""
+    """Whether `load(key)` would need no download, for "cifar10" or "synthetic".
+
+    A look at names and sizes, and at how a stand-in begins: what is damaged further on is not noticed.
+    """
     if key not in ("cifar10", "synthetic"):
         raise ValueError(f"data={key!r}: must be 'cifar10' or 'synthetic' here")
     if key == "synthetic":
         return True
     try:
-        return _stand_in() is not None or (_folder() / "cifar10.npz").is_file()
-    except (OSError, TypeError, ValueError):  # a stand-in that is not there
+        if (found := _stand_in()) is not None:
+            return found.plausible()
+        return (_folder() / "cifar10.npz").is_file() or cifar.there(_folder())
+    except (OSError, TypeError, ValueError):  # a stand-in that is not there, or cannot be read
         return False
 
 
@@ -164,13 +169,15 @@ def torchvision():
     """Return the module torchvision.
 
     Raises:
-        ImportError: it is missing, or was built for another torch than the one that is there.
+        ImportError: it is missing, lacks what is needed here, or was built for another torch or numpy.
     """
     try:
         import torchvision
         import torchvision.datasets
         import torchvision.models
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:
+
+        _ = torchvision.datasets.CIFAR10, torchvision.models.resnet, torchvision.models.vgg
+    except Exception as error:  # whatever an import runs into: ValueError of another numpy's ABI, SyntaxError ...
         from importlib.metadata import PackageNotFoundError, version
 
         def found(package: str) -> str:
@@ -193,16 +200,22 @@ def cifar10(root: str | os.PathLike | None = None) -> Images:
     Args:
         root: a folder with `cifar-10-python.tar.gz`, or with the `cifar-10-batches-py` that
             torchvision unpacks from it; None is the package's cache. If neither is there, the
-            archive is downloaded to it (170 MB).
+            archive is downloaded to it (170 MB). No file of yours is ever replaced.
 
     Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows. The archive is read as it is,
     and nothing is unpacked.
+
+    Raises:
+        TypeError, ValueError, NotADirectoryError: `root` is no folder.
+        FileExistsError: in `root`, something else is in the archive's place.
+        ConnectionError: no mirror has the archive.
     """
-    folder = expanded(root or _folder(), "root")
-    if folder.exists() and not folder.is_dir():
+    folder = _folder() if root is None else expanded(as_text(root, "root", "a folder"), "root")
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise NotADirectoryError(f"root={str(folder)!r}: must be a folder")
+    own = os.path.realpath(folder) != os.path.realpath(_folder())
     with cache.call():
-        found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder)))
+        found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder, own)))
         return _images(found, "CIFAR-10", "cifar10")
 
 
@@ -368,19 +381,20 @@ def _copied(file: Path) -> _Arrays | None:
 
 
 def _recall(file: Path) -> _Arrays | None:
-    """Read a file of the cache; None if it is not there, or not as it was written."""
+    """Read a file of the cache; None if it is not there, not as it was written, or a copy under another name."""
     try:
         content = cache.recall(file)
         if content is None:
             return None
         with np.load(io.BytesIO(content)) as saved:
             *arrays, classes, digest = (saved[name] for name in _Arrays._fields)
-            return _Arrays(*arrays, tuple(classes.tolist()), digest.item())
+            called = saved["called"].item() if "called" in saved else f"images-{digest}"  # so in earlier versions
+            return _Arrays(*arrays, tuple(classes.tolist()), digest.item()) if called == file.stem else None
     except (ValueError, KeyError, EOFError, IsADirectoryError, zipfile.BadZipFile):
         return None
 
 
 def _store(file: Path, made: _Arrays) -> bool:
     content = io.BytesIO()
-    np.savez(content, **made._asdict())
+    np.savez(content, called=file.stem, **made._asdict())
     return cache.remember(file, content.getvalue())

@@ -3,7 +3,9 @@
 Only `train/<class>/` and `test/<class>/` are looked at, which may be inside one folder more. There every file is read,
 or else named in an error, or on this list of what is passed over:
 
-- what is hidden, and what systems and disks add, `archives.SYSTEM`: `__MACOSX`, `@eaDir`, `lost+found`, `Thumbs.db`...
+- what is hidden, and what systems and disks add, `archives.SYSTEM` and `BESIDE`: `__MACOSX`, `@eaDir`, `lost+found`,
+  `Thumbs.db`, `*:Zone.Identifier`... But a folder of such a name in the place of a class must hold no image, and what
+  iCloud has left of a file that it keeps to itself, `.*.icloud`, is named
 - notes: README, LICENSE, and files that end in .txt, .md, .csv, .tsv, .json, .xml, .yaml or .yml
 
 What names and sizes can tell is said before anything is decoded. Names are compared, and sorted, as Unicode composes
@@ -22,7 +24,6 @@ import os
 import re
 import stat
 import unicodedata
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -51,11 +52,7 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
         FileNotFoundError: nothing is there.
         OSError: it cannot be looked at.
     """
-    text = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(text, str):
-        raise TypeError(f"{called}={path!r}: must be the path of a folder, zip or tar, as a str or Path")
-    if not text.strip() or "\0" in text:
-        raise ValueError(f"{called}={text!r}: must be the path of a folder, zip or tar")
+    text = as_text(path, called, "the path of a folder, zip or tar")
     found = expanded(text, called)
     shown = _shown(found, called)
     try:
@@ -73,6 +70,16 @@ def locate(path: str | os.PathLike, called: str = "path") -> Path:
 
 def _shown(path: Path, called: str) -> str:
     return show(path if called == "path" else f"{called}={path}")
+
+
+def as_text(path: str | os.PathLike, called: str, what: str) -> str:
+    """Return a path as a str; say that it must be `what`, if it is none."""
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"{called}={path!r}: must be {what}, as a str or Path")
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"{called}={text!r}: must be {what}")
+    return text
 
 
 def expanded(path: str | os.PathLike, called: str) -> Path:
@@ -95,6 +102,15 @@ class Origin:
     def __init__(self, path: str | os.PathLike, called: str = "path"):
         self.path = locate(path, called)
         self.shown = _shown(self.path, called)
+
+    def plausible(self) -> bool:
+        """Whether images could be here, by the names on top of a folder, or by how an archive begins."""
+        if not self.path.is_dir():
+            return archives.kind(self.path) is not None
+        try:
+            return bool(self._top(_Folder(self.path)))
+        except (OSError, ValueError):
+            return False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -149,14 +165,18 @@ class Origin:
     def _survey(self, source) -> tuple:
         """Return the classes, and for train and for test a list of (entry, label), in the order of names."""
         top, wrong = self._top(source), {}  # what is wrong: where
-        classes, files = {}, {}
+        classes, files, hidden = {}, {}, {}
         for part in ("train", "test"):
-            folders, loose = self._inside(source, top[part], wrong)
+            folders, loose, hidden[part] = self._inside(source, top[part], wrong)
             _note(wrong, "in no class folder", loose)
             classes[part] = {folder.name: folder for folder in folders}
             _note(wrong, "the name of another class, whose letters are composed in another way",
                   [folder for folder in folders if classes[part][folder.name] is not folder])  # fmt: skip
             files[part] = {name: self._walk(source, classes[part][name], wrong) for name in sorted(classes[part])}
+        for folder in (one for part in hidden.values() for one in part):
+            if self._holds_image(source, folder):
+                _note(wrong, "holds images, and its name is hidden or of a system; if it is a class, rename it, "
+                      "else move it away", [folder])  # fmt: skip
         for entry in (one for part in files.values() for found in part.values() for one in found):
             if not entry.name.lower().endswith(ENDINGS):
                 _note(wrong, f"no image of a kind that is read ({', '.join(ENDINGS)})", [entry])
@@ -188,13 +208,13 @@ class Origin:
     def _top(self, source) -> dict[str, Entry]:
         """Return train and test, which may be in one folder more."""
         with self._in_words():
-            inside = {entry.name: entry for entry in source.look()}
+            inside = {entry.name: entry for entry in source.look() if not entry.passed_over}
         folders = [entry for entry in inside.values() if entry.kind == "folder"]
         if len(folders) == 1 and folders[0].name not in ("train", "test"):
             if against := source.enter(folders[0]):
                 raise self._complain(f"{show(folders[0].path)}: {against}")
             with self._in_words():
-                inside = {entry.name: entry for entry in source.look(folders[0].path)}
+                inside = {entry.name: entry for entry in source.look(folders[0].path) if not entry.passed_over}
         for part in ("train", "test"):
             kind = inside[part].kind if part in inside else "file"
             if kind == "file":
@@ -204,24 +224,43 @@ class Origin:
                 raise self._complain(f"{show(inside[part].path)}: {kind}")
         return inside
 
-    def _inside(self, source, folder: Entry, wrong: dict) -> tuple[list[Entry], list[Entry]]:
-        """Return the folders and the files that are directly in a folder, without notes."""
+    def _inside(self, source, folder: Entry, wrong: dict) -> tuple[list[Entry], list[Entry], list[Entry]]:
+        """Return what is directly in a folder: the folders, the files but notes, and the folders to pass over."""
         if against := source.enter(folder):
             _note(wrong, against, [folder])
-            return [], []
+            return [], [], []
         with self._in_words():
             entries = sorted(source.look(folder.path), key=lambda entry: entry.path)
-        for entry in entries:
+        there = [entry for entry in entries if not entry.passed_over]
+        hidden = [entry for entry in entries if entry.passed_over]
+        for entry in there:
             if entry.kind not in ("folder", "file"):
                 _note(wrong, entry.kind, [entry])
-        return ([entry for entry in entries if entry.kind == "folder"],
-                [entry for entry in entries if entry.kind == "file" and not NOTES.fullmatch(entry.name)])  # fmt: skip
+        _note(wrong, "not on this machine, iCloud keeps it; download it first",
+              [entry for entry in hidden if archives.ELSEWHERE.fullmatch(entry.name)])  # fmt: skip
+        return ([entry for entry in there if entry.kind == "folder"],
+                [entry for entry in there if entry.kind == "file" and not NOTES.fullmatch(entry.name)],
+                [entry for entry in hidden if entry.kind == "folder"])  # fmt: skip
+
+    def _holds_image(self, source, folder: Entry) -> bool:
+        """Return whether an image is anywhere in a folder that is passed over, as far as it can be looked at."""
+        waiting = [folder]
+        while waiting:
+            with contextlib.suppress(OSError):  # systems keep theirs to themselves
+                if source.enter(folder := waiting.pop()):  # its images have been read
+                    continue
+                for entry in source.look(folder.path):
+                    if entry.kind == "folder":
+                        waiting.append(entry)
+                    elif entry.name.lower().endswith(ENDINGS) and not entry.name.startswith("._"):
+                        return True
+        return False
 
     def _walk(self, source, folder: Entry, wrong: dict) -> list[Entry]:
         """Return the files in a folder and in those below it, by folder, then by name."""
         found, waiting = [], [folder]
         while waiting:
-            folders, files = self._inside(source, waiting.pop(), wrong)
+            folders, files, _ = self._inside(source, waiting.pop(), wrong)
             found += files
             waiting += reversed(folders)
         return sorted(found, key=lambda entry: unicodedata.normalize("NFC", entry.path).rpartition("/")[::2])
@@ -232,7 +271,7 @@ class Origin:
         pixels = np.empty((len(pairs), SIZE, SIZE, 3), np.uint8)
         labels = np.array([label for _, label in pairs])
         contents = source.read([entry for entry, _ in pairs])
-        with _whole(), Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
+        with Bar(total=len(pairs), desc=f"decoding {show(self.path.name)}", unit=" images") as bar:
             for _ in pairs:
                 with self._in_words():
                     i, content = next(contents)
@@ -263,11 +302,14 @@ class _Folder:
         self.visited = {_identity(one): "a folder above it" for one in (path, *path.parents)}
 
     def look(self, at: str = "") -> Iterator[Entry]:
-        """Yield what is directly in a folder. Nothing is opened, and what is passed over is not even looked at."""
+        """Yield what is directly in a folder. Nothing is opened, and no link followed of what is passed over."""
         with os.scandir(self.path / at) as found:
             for one in found:
-                if not passed_over(one.name):
-                    yield Entry(f"{at}/{one.name}" if at else one.name, *_kind(one))
+                path = f"{at}/{one.name}" if at else one.name
+                if passed_over(one.name):
+                    yield Entry(path, "folder" if one.is_dir(follow_symlinks=False) else "file")
+                else:
+                    yield Entry(path, *_kind(one))
 
     def enter(self, entry: Entry) -> str | None:
         """Go into a folder; or say what speaks against it."""
@@ -302,35 +344,29 @@ def _kind(found: os.DirEntry) -> tuple[str, int, int]:
     return kind, there.st_size, there.st_mtime_ns
 
 
-@contextlib.contextmanager
-def _whole():
-    """Let Pillow refuse half an image, whatever it has been told before."""
-    from PIL import ImageFile
-
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
 def decoded(content: bytes) -> np.ndarray:
     """Decode one image: uint8 [32, 32, 3].
 
     Upright, as its EXIF orientation has it; of several frames or pages the first one; gray, palettes, CMYK and
     transparency become RGB.
 
+    Nothing that belongs to the whole process is changed, neither filters of warnings nor switches of Pillow, since
+    other threads may do so at the same time. So what Pillow warns of, as of damaged EXIF, is seen.
+
     Raises:
         ValueError: why it cannot be used.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-    size, deep = None, False
+    size, deep = None, ""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             size, deep = image.size, _deep(image)
             if size == (SIZE, SIZE) and not deep:  # else not decoded, it may be huge
                 image.load()
+                if ImageFile.LOAD_TRUNCATED_IMAGES:
+                    raise ValueError("half an image would pass while PIL.ImageFile.LOAD_TRUNCATED_IMAGES=True: must be "
+                                     "False")  # fmt: skip
                 if image.getexif().get(_ORIENTATION, 1) != 1:
                     image = ImageOps.exif_transpose(image)
                 if "transparency" in image.info:
@@ -342,11 +378,19 @@ def decoded(content: bytes) -> np.ndarray:
         raise ValueError(f"cannot be read as an image ({show(error)})") from error
     if size != (SIZE, SIZE):
         raise ValueError(f"{size[0]} × {size[1]} pixels, must be {SIZE} × {SIZE}")
-    raise ValueError(f"more than 8 bits a channel ({deep}), must be 8")
+    raise ValueError(deep)
 
 
 def _deep(image) -> str:
-    """Return what tells that an image has more than 8 bits a channel, or nothing. Conversion would cut them off."""
+    """Say that a channel has more than 8 bits, or a sign, if so. Conversion would spoil them."""
+    if found := _bits(image):
+        return f"more than 8 bits a channel ({found}), must be 8"
+    signs = set(_numbers(image.tag_v2.get(339, 1))) if image.format == "TIFF" else set()
+    return f"signed values (SampleFormat {max(signs)}), must be unsigned" if signs - {1, 4} else ""  # 4: not said
+
+
+def _bits(image) -> str:
+    """Return what tells that a channel has more than 8 bits, or nothing."""
     if image.mode.startswith(("I", "F")):
         return f"mode {image.mode}"
     for codec, _, _, given in (tuple(tile)[:4] for tile in image.tile):
@@ -355,4 +399,10 @@ def _deep(image) -> str:
             return f"mode {raw}"
         if codec.startswith("ppm") and rest[-1] > 255:
             return f"values up to {rest[-1]}"
+    if image.format == "TIFF" and (most := max(_numbers(image.tag_v2.get(258, 1)))) > 8:  # in planes no mode tells it
+        return f"BitsPerSample {most}"
     return ""
+
+
+def _numbers(value) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
