@@ -77,7 +77,7 @@ def _dress(ax):
     """Give axes the house style, whoever made them; None makes them."""
     if ax is None:
         ax = figure()[1]
-    if not isinstance(ax, plt.Axes):
+    if not isinstance(ax, plt.Axes) or ax.name != "rectilinear":
         raise TypeError(f"ax=a {type(ax).__name__}: must be the axes to draw on, one of plots.figure(...), or None")
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
@@ -349,8 +349,10 @@ def prediction(recordings, ax=None, *, layer=None, c="measured"):
     `measure.predicted`.
     """
     kinds = [c] if isinstance(c, str) or not _lists(c) else list(c)
-    if bad := [kind for kind in kinds if kind not in ("measured", "constant", "correlated")]:
-        raise ValueError(f"c={bad[0]!r}: must be 'measured', 'constant' or 'correlated', or a list of these")
+    bad = [kind for kind in kinds if not isinstance(kind, str) or kind not in ("measured", "constant", "correlated")]
+    if bad or not kinds:
+        shown = bad[0] if bad else kinds
+        raise ValueError(f"c={shown!r}: must be 'measured', 'constant' or 'correlated', or a list of these")
     if layer is not None and not isinstance(layer, str):
         raise ValueError(f"layer={layer!r}: must be the name of a layer, or None for all")
     seeds, ax = _pick(_seeds(recordings), layer), _dress(ax)
@@ -429,7 +431,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
 
     starts: |w_0|² relative to its equilibrium at the highest λ. Where the curves meet, the start is forgotten.
     """
-    if not _lists(starts) or not all(isinstance(start, numbers.Real) and start > 0 for start in starts):
+    if not _lists(starts) or not len(starts := list(starts)) or not all(_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = _seeds(recordings), _dress(ax)
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
@@ -458,13 +460,20 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
 
     Args:
         accuracy: [other, lr] of a table of `sweep`.
-        found: the tops of its rows, by `peaks.tops`: dots with their intervals.
+        found: the tops of its rows, by `peaks.tops`, in any order: dots with their intervals.
         slope: draw a line of this slope in log2-log2, through the middle of the dots: where a flat direction would be.
         span: what is worse than the best by more than this is all one color; runs that diverged are white.
+
+    Both axes rise, whatever order they had.
     """
-    _checked_table(accuracy, "lr")
-    ax = _dress(ax)
+    accuracy = _checked_table(accuracy, "lr")
     other = next(d for d in accuracy.dims if d != "lr")
+    if not _number(span) or span <= 0:
+        raise ValueError(f"span={span!r}: must be a number > 0, a difference of accuracies")
+    if slope is not None and (not _number(slope) or found is None):
+        raise ValueError(f"slope={slope!r}: must be a number, with `found`, through whose middle the line goes, or None")
+    found = _rows(found, accuracy[other]) if found is not None else None
+    ax = _dress(ax)
     z = 100 * accuracy.transpose(other, "lr")
     x, y = (np.log2(z[d].values.astype(float)) for d in ("lr", other))
     best = float(z.max())
@@ -490,7 +499,22 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
     return ax
 
 
+def _number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and np.isfinite(value)
+
+
+def _rows(found, rows):
+    """Return the tops of these rows, in their order."""
+    if not isinstance(found, xr.Dataset) or not {"at", "low", "high"} <= {*found.data_vars}:
+        raise ValueError(f"found=a {type(found).__name__}: must be the tops of the rows, as peaks.tops returns them")
+    if found["at"].dims != rows.dims or {*found[rows.name].values.tolist()} != {*rows.values.tolist()}:
+        has = " and ".join(f"{name}={found[name].values.tolist()}" for name in found["at"].dims) or "a single one"
+        raise ValueError(f"found of {has}: must be the tops of the rows, {rows.name}={rows.values.tolist()}")
+    return found.sel({rows.name: rows.values})
+
+
 def _checked_table(accuracy, *dims):
+    """Return a table with axes that rise."""
     if not isinstance(accuracy, xr.DataArray) or accuracy.ndim != 2 or not {*dims} <= {*accuracy.dims}:
         has = f"of {', '.join(map(str, accuracy.dims))}" if isinstance(accuracy, xr.DataArray) else ""
         raise ValueError(f"accuracy=a {type(accuracy).__name__} {has}".rstrip() + ": must be a DataArray of two "
@@ -501,6 +525,11 @@ def _checked_table(accuracy, *dims):
         values = accuracy[name].values
         if name != "model" and not (values.dtype.kind in "iuf" and (values > 0).all()):
             raise ValueError(f"{name}={values.tolist()}: must be positive numbers, the axis is logarithmic")
+        if len({*values.tolist()}) < len(values):
+            raise ValueError(f"{name}={values.tolist()}: must be different values, each once")
+        if name != "model" and (np.diff(values.astype(float)) < 0).any():
+            accuracy = accuracy.isel({name: np.argsort(values)})
+    return accuracy
 
 
 def _octaves(axis, values, every=1):
@@ -514,11 +543,15 @@ def tuning(accuracy, ax=None, *, looks=None):
     Args:
         accuracy: [model, lr] of a table of `sweep`, the mean over seeds; smoothed (`peaks.smooth`, figure 8) or not
             (figure 9). A gap is a run that diverged.
-        looks: model → how to draw its curve; what is missing is drawn as the house has it.
+        looks: model → arguments of `plot` for its curve; what is missing is drawn as the house has it.
     """
-    _checked_table(accuracy, "model", "lr")
-    ax = _dress(ax)
+    accuracy = _checked_table(accuracy, "model", "lr")
     names = [str(name) for name in accuracy.model.values]
+    if not isinstance(looks, (dict, type(None))) or not all(isinstance(look, dict) for look in (looks or {}).values()):
+        raise ValueError(f"looks={looks!r}: must be model → how to draw its curve, as {{{names[0]!r}: {{'color': 'red'}}}}")
+    if unknown := [name for name in looks or {} if name not in names]:
+        raise ValueError(f"looks[{unknown[0]!r}]: must be of a model of the table: {', '.join(names)}")
+    ax = _dress(ax)
     shades = plt.get_cmap("viridis")(np.linspace(_DARK, _LIGHT, len(names)))
     for i, name in enumerate(names):
         look = {"color": tuple(shades[i]), "linestyle": _DASHES[i % len(_DASHES)], "label": name}
