@@ -397,14 +397,14 @@ BAD = {
     "norms(ds, ax=polar)": "ax=a PolarAxes: must be the axes to draw on",
     "landscape(grid, span=-1)": "span=-1: must be a number > 0, a difference of accuracies",
     "landscape(grid, span='x')": "span='x': must be a number > 0",
-    "landscape(grid, grid_tops, slope='x')": "slope='x': must be a number, with `found`",
-    "landscape(grid, slope=1)": "slope=1: must be a number, with `found`, through whose middle the line goes, or None",
+    "landscape(grid, grid_tops, slope='x')": "slope='x': must be a number, with `found` through",
+    "landscape(grid, slope=1)": "slope=1: must be a number, with `found` through whose middle it goes, or None",
     "landscape(grid, grid)": "found=a DataArray: must be the tops of the rows, as peaks.tops returns them",
     "landscape(grid, grid_tops.assign_coords(batch_size=[64]))":
         r"found of batch_size=\[64\]: must be the tops of the rows, batch_size=\[32\]",
     "landscape(grid, grid_tops.isel(batch_size=0))": "found of a single one: must be the tops of the rows",
     "landscape(grid.assign_coords(lr=[0.1, 0.1]))": r"lr=\[0.1, 0.1\]: must be different values, each once",
-    "tuning(nets, looks=[1])": r"looks=\[1\]: must be model → how to draw its curve",
+    "tuning(nets, looks=[1])": r"looks=\[1\]: must be model → arguments of plot",
     "tuning(nets, looks={'a': 1})": r"looks=\{'a': 1\}: must be model → how to draw its curve",
     "tuning(nets, looks={'b': {}})": r"looks\['b'\]: must be of a model of the table: a",
     "landscape(grid.assign_coords(lr=[0.0, 1.0]))": r"lr=\[0.0, 1.0\]: must be positive numbers, the axis is log",
@@ -417,7 +417,7 @@ def test_a_bad_value_is_named_and_leaves_no_figure(call):
     grid = xr.DataArray([[0.5, 0.6]], {"batch_size": [32], "lr": [0.1, 0.2]}, ["batch_size", "lr"])
     values = dict(plots=plots, rd=rd, np=np, ds=ds, table=table, grid=grid, at_once=ds.assign_attrs(diverged_at=0),
                   nets=grid.rename(batch_size="model").assign_coords(model=["a"]),
-                  grid_tops=xr.Dataset(dict.fromkeys(("at", "low", "high"), ("batch_size", [-3.0])), {"batch_size": [32]}),
+                  grid_tops=xr.Dataset({name: ("batch_size", [-3.0]) for name in ("at", "low", "high")}, grid.coords),
                   polar=matplotlib.figure.Figure().add_subplot(projection="polar"))  # fmt: skip
     with pytest.raises((TypeError, ValueError), match=BAD[call]):
         eval(f"plots.{call}", values)
@@ -536,9 +536,8 @@ def test_tuning_draws_a_curve_for_each_network(accuracy):
 @pytest.mark.parametrize("order", [slice(None, None, -1), [0, 2, 4, 6, 7, 1, 3, 5]], ids=["falls", "refined"])
 def test_the_order_of_an_axis_changes_no_figure(accuracy, order):
     found = peaks.tops(accuracy, resamples=10)
-    ax, mixed = (plots.landscape(table, tops, slope=1) for table, tops in (
-        (accuracy, found), (accuracy.isel(lr=order, batch_size=[3, 0, 5, 1, 4, 2]), found.isel(batch_size=[1, 0, 2, 5, 4, 3]))
-    ))  # fmt: skip
+    table, tops = accuracy.isel(lr=order, batch_size=[3, 0, 5, 1, 4, 2]), found.isel(batch_size=[1, 0, 2, 5, 4, 3])
+    ax, mixed = plots.landscape(accuracy, found, slope=1), plots.landscape(table, tops, slope=1)
     same(ax, mixed)
     np.testing.assert_array_equal(ax.collections[0].get_array(), mixed.collections[0].get_array())
     table = accuracy.rename(batch_size="model").assign_coords(model=list("abcdef"))

@@ -151,7 +151,8 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
 def smooth(accuracy: xr.DataArray, along: str = "lr", *, octaves: float = OCTAVE) -> xr.DataArray:
     """Return the mean over neighbours along an axis, weighted by a Gaussian in log2 of its values. NaN is left out.
 
-    The axis comes back rising, whatever order it had.     octaves: standard deviation of the Gaussian (> 0); weights are divided by their sum, so at an end it is one-sided.
+    The axis comes back rising, whatever order it had. octaves: standard deviation of the Gaussian (> 0); weights are
+    divided by their sum, so at an end it is one-sided.
     """
     _table(accuracy)
     if along not in accuracy.dims:
@@ -180,8 +181,8 @@ def _rising(table, along):
     """Return a table sorted along an axis, which must have each value once."""
     octaves = _octaves(table, along)
     if twice := sorted({value for value in octaves if (octaves == value).sum() > 1}):
-        raise ValueError(f"{along}={table[along].values.tolist()}: must be different values, {2 ** twice[0]:g} is there "
-                         "twice")  # fmt: skip
+        values = table[along].values.tolist()
+        raise ValueError(f"{along}={values}: must be different values, {2 ** twice[0]:g} is there twice")
     return table if (np.diff(octaves) > 0).all() else table.isel({along: np.argsort(octaves)})
 
 

@@ -431,7 +431,8 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
 
     starts: |w_0|² relative to its equilibrium at the highest λ. Where the curves meet, the start is forgotten.
     """
-    if not _lists(starts) or not len(starts := list(starts)) or not all(_number(start) and start > 0 for start in starts):
+    starts = list(starts) if _lists(starts) else starts
+    if not isinstance(starts, list) or not starts or not all(_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = _seeds(recordings), _dress(ax)
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
@@ -471,7 +472,7 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
     if not _number(span) or span <= 0:
         raise ValueError(f"span={span!r}: must be a number > 0, a difference of accuracies")
     if slope is not None and (not _number(slope) or found is None):
-        raise ValueError(f"slope={slope!r}: must be a number, with `found`, through whose middle the line goes, or None")
+        raise ValueError(f"slope={slope!r}: must be a number, with `found` through whose middle it goes, or None")
     found = _rows(found, accuracy[other]) if found is not None else None
     ax = _dress(ax)
     z = 100 * accuracy.transpose(other, "lr")
@@ -548,7 +549,7 @@ def tuning(accuracy, ax=None, *, looks=None):
     accuracy = _checked_table(accuracy, "model", "lr")
     names = [str(name) for name in accuracy.model.values]
     if not isinstance(looks, (dict, type(None))) or not all(isinstance(look, dict) for look in (looks or {}).values()):
-        raise ValueError(f"looks={looks!r}: must be model → how to draw its curve, as {{{names[0]!r}: {{'color': 'red'}}}}")
+        raise ValueError(f"looks={looks!r}: must be model → arguments of plot, as {{{names[0]!r}: {{'color': 'red'}}}}")
     if unknown := [name for name in looks or {} if name not in names]:
         raise ValueError(f"looks[{unknown[0]!r}]: must be of a model of the table: {', '.join(names)}")
     ax = _dress(ax)
