@@ -405,7 +405,7 @@ BAD = {
     "landscape(grid, grid_tops.isel(batch_size=0))": "found of a single one: must be the tops of the rows",
     "landscape(grid.assign_coords(lr=[0.1, 0.1]))": r"lr=\[0.1, 0.1\]: must be different values, each once",
     "tuning(nets, looks=[1])": r"looks=\[1\]: must be model → arguments of plot",
-    "tuning(nets, looks={'a': 1})": r"looks=\{'a': 1\}: must be model → how to draw its curve",
+    "tuning(nets, looks={'a': 1})": r"looks=\{'a': 1\}: must be model → arguments of plot",
     "tuning(nets, looks={'b': {}})": r"looks\['b'\]: must be of a model of the table: a",
     "landscape(grid.assign_coords(lr=[0.0, 1.0]))": r"lr=\[0.0, 1.0\]: must be positive numbers, the axis is log",
 }
@@ -472,6 +472,44 @@ def test_a_run_that_diverged_at_once_is_drawn(seeds, steps):
     for name in SEEDED:
         assert noted(SEEDED[name](seeds[0].assign_attrs(diverged_at=steps)))
         plt.close("all")
+
+
+def limits(ax):
+    return tuple(map(float, ax.get_xlim()))
+
+
+@pytest.mark.parametrize("zoom, across", [(slice(-30, None), (90, 120)), (slice(None, None, 10), (0, 111)),
+                                          (slice(20, 40), (20, 40)), (slice(None), (0, 120))])  # fmt: skip
+def test_a_part_of_a_recording_is_drawn_at_its_steps(seeds, zoom, across):
+    parts = [ds.isel(step=zoom) for ds in seeds]
+    for name in ("shrink", "growth", "balance", "norms", "ratio", "cosine", "memory"):
+        assert limits(SEEDED[name](parts)) == limits(SEEDED[name](parts[0])) == across, name
+        plt.close("all")
+    (line,) = plots.curves(parts[0], quantity="loss").lines
+    np.testing.assert_allclose(line.get_xdata(), (parts[0].step + 1) / 20)
+
+
+def test_seeds_are_drawn_at_the_steps_that_all_of_them_have(seeds):
+    parts = [seeds[0].isel(step=slice(20, None)), seeds[1].isel(step=slice(0, 60))]
+    ax = plots.rotation(parts)
+    assert limits(ax) == (20, 60)
+    np.testing.assert_array_equal(ax.lines[-1].get_xdata(), np.arange(20, 60))
+    with pytest.raises(ValueError, match="recordings: 2 without a step in common, must be of the same steps"):
+        plots.norms([seeds[0].isel(step=slice(60, None)), parts[1]])
+    ax = plots.ratio([seeds[0].assign_attrs(diverged_at=60), seeds[1]])
+    assert limits(ax) == (0, 120)
+
+
+def test_a_run_that_was_stopped_ends_at_its_share_of_the_axis(seeds):
+    part = seeds[0].isel(step=slice(0, 30)).assign_attrs(stopped_at=30, steps=120)
+    (line,) = plots.curves(part, quantity="loss").lines
+    assert line.get_xdata()[-1] == 6 * 30 / 120
+    lines = plots.verdict(part, seeds).lines
+    assert lines[1].get_xdata()[-1] == 100 * 29.5 / 120 and lines[0].get_xdata()[-1] == 100 * 119.5 / 120
+    said = "stopped after 30 of 120 steps"
+    assert [text.get_text() for text in plots.norms([part, seeds[1]]).texts] == [f"1 of 2: {said}"]
+    assert [text.get_text() for text in plots.verdict(seeds[0], [part]).texts] == [f"the book: {said}"]
+    assert plots.verdict(seeds[0], [part]).lines[0].get_xdata()[-1] == 100 * 29.5 / 120
 
 
 def test_a_run_that_took_no_step_is_named_beside_others(seeds):

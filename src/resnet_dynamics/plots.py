@@ -4,13 +4,15 @@
 the lowest to the highest. `ax` is where to draw; None makes a figure of the house size. The style is set on what is
 drawn, never in matplotlib's own parameters. Curves of layers: the darker, the earlier in the network; solid for the
 first convolution of a stage, dashed and dotted for those of its residual branch. So they can be told apart in grey.
-A run that diverged is drawn as far as it went; that it did, or that it does not learn, is said in the axes.
+A run that diverged or was stopped is drawn as far as it went; that it did, or that it does not learn, is said in the
+axes. A part of a recording is drawn at its own steps.
 
 No function here trains, reads files, or needs torch.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import numbers
 import textwrap
@@ -95,15 +97,15 @@ def _label(symbol, units):
 
 
 def _steps(ax, recordings, noted=None):
-    ds = recordings[0]
+    ds, steps = recordings[0], np.concatenate([ds.step.values for ds in recordings])
     ax.set_xlabel(ds.step.attrs.get("long_name", "training step"), size=TEXT, color=INK)
-    ax.set_xlim(0, ds.sizes["step"])
+    ax.set_xlim(steps.min(), steps.max() + 1)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _note(ax, _fates(noted or recordings))
 
 
 def _fates(recordings) -> list:
-    """Say which of the recordings diverged, and which do not learn."""
+    """Say which of the recordings diverged or were stopped, and which do not learn."""
     fates = [ds.attrs["fate"] for ds in recordings if ds.attrs["fate"]]
     if len(recordings) == 1:
         return fates
@@ -150,7 +152,7 @@ def _several(recordings) -> list:
     found = [recordings] if isinstance(recordings, xr.Dataset) or not _lists(recordings) else list(recordings)
     if not found:
         raise ValueError("recordings=[]: must be a recording or a list of them")
-    return [measure.alive(ds).assign_attrs({"all_steps": ds.sizes["step"], **ds.attrs, "fate": measure.fate(ds)})
+    return [measure.alive(ds).assign_attrs({"all_steps": measure.length(ds), **ds.attrs, "fate": measure.fate(ds)})
             for ds in found]  # fmt: skip
 
 
@@ -164,7 +166,7 @@ def _lists(value) -> bool:
 
 
 def _seeds(recordings) -> list:
-    """The same, of one length, for recordings that must be seeds of one run."""
+    """The same, of the same steps, for recordings that must be seeds of one run."""
     found = _several(recordings)
     configs = {recording.config(ds).replace(seed=0) for ds in found}
     if len(configs) > 1:
@@ -175,10 +177,12 @@ def _seeds(recordings) -> list:
     if len(meanings) > 1:
         said = ", ".join(map(str, meanings))
         warnings.warn(f"a band of recordings of {len(meanings)} training semantics: {said}", stacklevel=4)
-    steps = min(ds.sizes["step"] for ds in found)
-    if not steps:
+    if not all(ds.sizes["step"] for ds in found):
         raise _nothing(found)
-    return [ds.isel(step=slice(0, steps)) for ds in found]
+    steps = functools.reduce(np.intersect1d, [ds.step.values for ds in found])
+    if not len(steps):
+        raise ValueError(f"recordings: {len(found)} without a step in common, must be of the same steps")
+    return [ds.isel(step=np.isin(ds.step.values, steps)) for ds in found]
 
 
 def _draw(ax, x, values, **line):
@@ -602,7 +606,8 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         else:
             each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
             x = (seeds[0].step + 1) / each
-            values = [percent * measure.smooth(ds[quantity].astype(float), round(each)).values for ds in seeds]
+            gap = float(seeds[0].step.diff("step").mean()) if seeds[0].sizes["step"] > 1 else 1.0  # of a part: [::10]
+            values = [percent * measure.smooth(ds[quantity].astype(float), round(each / gap)).values for ds in seeds]
         _draw(ax, x, values, label=name, linewidth=1.8, **look)
     attrs = seeds[0][quantity].attrs
     _ylabel(ax, _label(attrs["symbol"] if percent == 100 else attrs["long_name"].split(",")[0].split(" after")[0],
@@ -627,12 +632,13 @@ def verdict(mine, seeds, ax=None):
     The runs may differ in length; the axis is the share of training.
     """
     own, theirs = measure.alive(mine), _seeds(seeds)
+    said = measure.verdict(mine, theirs)
     ax = _dress(ax)
-    share = 100 * (theirs[0].step + 0.5) / theirs[0].sizes["step"]
+    share = 100 * (theirs[0].step + 0.5) / theirs[0].attrs["all_steps"]
     name = f"the book, {len(theirs)} seeds" if len(theirs) > 1 else "the book"
     band = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in theirs]
     _draw(ax, share, band, color="#3c78a8", linewidth=1.4, linestyle=(0, (4, 1.5)), label=name)
-    ax.plot(100 * (own.step + 0.5) / mine.sizes["step"], _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
+    ax.plot(100 * (own.step + 0.5) / measure.length(mine), _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
             linewidth=1.8, label="this run")  # fmt: skip
     ax.axhline(1, color="#8c8c8c", linewidth=1, zorder=1)
     _ylabel(ax, "√z, dots over line")
@@ -641,5 +647,5 @@ def verdict(mine, seeds, ax=None):
     ax.set_ylim(bottom=0)
     _legend(ax, loc="lower center")
     _note(ax, [f"{name}: {line}" for line in _fates(theirs)])
-    ax.set_title("\n".join(textwrap.wrap(measure.verdict(mine, theirs), 56)), size=TEXT, color=INK, loc="left")
+    ax.set_title("\n".join(textwrap.wrap(said, 56)), size=TEXT, color=INK, loc="left")
     return ax
