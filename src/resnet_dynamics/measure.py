@@ -78,7 +78,7 @@ def length(ds) -> int:
 
     A recording of a run that was stopped says it, attrs["steps"]. Else it is read from λ: its last step t has the rate
     of the schedule at (t + ½)/S epochs, S steps each; with a constant λ, from the number of images, if the
-    configuration has it. Where nothing tells (an edited λ) what is there counts as all: the number of the last step + 1.
+    configuration has it. Where nothing tells (an edited λ) what is there counts as all: the last step + 1.
     """
     if "steps" in ds.attrs:
         return int(ds.attrs["steps"])
