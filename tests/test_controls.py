@@ -9,6 +9,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
 import resnet_dynamics as rd
 
@@ -88,13 +90,16 @@ BAD = {
     "Controls(lambda lr: 0, ALT, lr=[0.4])": "lr: must have a default in <lambda>",
     "Controls(draw, None, lr=[0.4], momentum=[0.9])": "alt=None: must say in words what there is to see",
     "Controls(draw, ' ', lr=[0.4], momentum=[0.9])": "alt=' ': must say in words what there is to see",
+    "Controls(draw, ALT, lr=np.array(0.4), momentum=[0.9])": r"lr=array\(0.4\): must be a list of values, with the",
+    "Controls(draw, ALT, lr=np.ones((2, 2)), momentum=[0.9])": r"lr=array\(\[1., 1.\]\): must be single values",
+    "Controls(lambda lr=np.ones(2): 0, ALT, lr=[0.4])": r"lr=array\(\[1., 1.\]\): must be single values to choose from",
     "Controls(None, ALT, lr=[0.4])": "draw=None: must be a function that draws",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("call", BAD)
 def test_a_bad_value_is_named_with_what_is_allowed(call):
-    values = dict(draw=draw, needs=needs, takes=takes, partial=functools.partial, ALT=ALT)
+    values = dict(np=np, draw=draw, needs=needs, takes=takes, partial=functools.partial, ALT=ALT)
     with pytest.raises(ValueError, match=f"^{BAD[call]}"):
         eval(f"rd.{call}", {"rd": rd, **values})
 
@@ -107,6 +112,30 @@ def test_values_may_be_words_and_come_from_anywhere():
     controls.choices["kind"].value, controls.choices["log"].value = "dashed", True
     controls.button.click()
     assert "dashed 1 True" in controls.shown.value
+
+
+@pytest.mark.parametrize("kind", [np.array, np.float32, torch.tensor, xr.DataArray, list,
+                                  lambda values: xr.DataArray(values, {"lr": values}, ["lr"])])  # fmt: skip
+def test_values_of_other_libraries_are_the_decimals_that_they_print(kind):
+    default = np.float32(0.4)
+    controls = rd.Controls(lambda lr=default: draw(lr), ALT, lr=kind([0.1, 0.4]))
+    assert controls.choices["lr"].options == (("0.1", 0.1), ("0.4", 0.4))
+    controls.button.click()
+    assert "0.4 &lt;0.9&gt;" in controls.shown.value
+
+
+def test_an_argument_may_have_any_name():
+    def named(draw=1, alt=2, self=3, values=4):
+        plt.figure()
+        print(draw, alt, self, values)
+
+    controls = rd.Controls(named, ALT, draw=[1, 2], alt=[2], self=[3], values=[4])
+    assert f'alt="{ALT}"' in controls.shown.value and "1 2 3 4" in controls.shown.value
+
+
+def test_a_program_that_ends_itself_ends_nothing_else():
+    controls = rd.Controls(lambda lr=1: sys.exit("no data"), ALT, lr=[1])
+    assert controls.shown.value == '<p role="alert">SystemExit: no data</p>' and not controls.button.disabled
 
 
 @pytest.mark.parametrize("drawing", [functools.partial(draw, momentum=0.0), lambda lr=0.4, momentum=0.0: draw(lr, 0.0)])

@@ -102,6 +102,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(given, said):
 @pytest.mark.parametrize("given", [
     dict(lr=0.0), dict(lr=float("inf")), dict(momentum=1.0), dict(weight_decay=-1.0), dict(plan="long"),
     dict(layer="layer4"), dict(panels=["speed"]), dict(lr="x"), dict(lr=None), dict(optimizer=1), dict(small="yes"),
+    dict(lr=10**400), dict(weight_decay=-(10**400)), dict(momentum=Fraction(10**400)), dict(lr=torch.ones(2)),
     dict(panels="norm"), dict(panels=[["norm"]]), dict(optimizer=np.array(["sgd"]))], ids=str)  # fmt: skip
 def test_a_bad_value_is_not_taken_later_either(given):
     one, ((name, value),) = Explorer(), given.items()

@@ -45,7 +45,8 @@ def test_what_is_no_recording_is_named(quantity, what):
 
 def test_a_quantity_that_a_recording_lacks_is_named():
     said = "without {}, the {}: must have it, as run"
-    for quantity, name, what in ((measure.cosine, "wg", "weight times gradient"), (measure.z, "g2", "squared gradient"),
+    for quantity, name, what in ((measure.dead, "accuracy", "training accuracy"),
+                                 (measure.cosine, "wg", "weight times gradient"), (measure.z, "g2", "squared gradient"),
                                  (measure.overall, "w2", "squared weight norm")):  # fmt: skip
         with pytest.raises(ValueError, match=said.format(name, what).split("norm")[0].split(":")[0]):
             quantity(made_up().drop_vars(name))
@@ -69,6 +70,18 @@ BAD = {
     "smooth(ds.w2, 'ten')": "steps='ten': must be a whole number, or None",
     "predicted(ds, 7)": "c=7: must be 'constant', 'measured' or 'correlated'",
     "predicted(ds, ['measured'])": r"c=\['measured'\]: must be 'constant'",
+    "window(ds, '01')": f"share='01': {SHARE}",
+    "window(ds, ('0', '1'))": SHARE,
+    "smooth(np.ones(3))": "series=a ndarray: must be a DataArray with steps, a series of a recording",
+    "smooth(ds)": "series=a Dataset: must be a DataArray with steps",
+    "smooth(ds.test_loss)": "series=a DataArray: must be a DataArray with steps",
+    "acceptance(ds, (0.998, 1))": r"share=\(0.998, 1\): must hold a step that another follows, of 480 steps",
+    "drift(ds[dict(step=slice(None, None, 2))])": "must hold a step that another follows, of 240 ",
+    "telescoping(ds[dict(step=slice(4, None, 10))])": "telescoping of a recording whose step 14 follows 4: must",
+    "predicted(ds[dict(step=[0, 1, 3])])": "predicted of a recording whose step 3 follows 1: must be steps with",
+    "verdict(ds, 5)": "recording=5: must be an xarray.Dataset",
+    "verdict(ds, [ds, ds, ds])": "seed=0: must be of one recording, and 3 have it",
+    "verdict(ds, [ds, still])": "seeds of 2 different runs: must be seeds of one run",
     "verdict(ds, [])": r"seeds=\[\]: must be a recording or a list of them",
     "verdict(ds, None)": "recording=None: must be an xarray.Dataset",
     "drift(still)": "drift of a run with weight_decay=0.0: must be > 0, drift is relative to the decay",
@@ -86,7 +99,7 @@ BAD = {
 def test_a_bad_value_is_named_with_what_is_allowed(call):
     runs = {"ds": made_up(), "still": made_up(PLAIN.replace(weight_decay=0)), "stays": made_up(PLAIN.replace(lr=0))}
     with pytest.raises((TypeError, ValueError), match=BAD[call]):
-        eval(f"measure.{call}", {"measure": measure, "nan": np.nan, **runs})
+        eval(f"measure.{call}", {"measure": measure, "np": np, "nan": np.nan, **runs})
 
 
 def test_a_window_is_of_something_with_steps():
@@ -116,6 +129,102 @@ def test_of_a_run_that_is_hardly_there_series_are_short_and_numbers_are_refused(
                 number(ds)
     if diverged:
         assert measure.verdict(ds, [made_up()]).startswith(f"This run diverged at step {steps} of 480")
+
+
+# A part of a recording
+ZOOMS = {"end": slice(-300, None), "start": slice(0, 100), "middle": slice(100, 300), "every tenth": slice(3, None, 10)}
+SERIES = (measure.shrink, measure.growth, measure.applied_norm, measure.radial, measure.rate, measure.line, measure.z,
+          measure.cosine, measure.correlation, measure.rotation, measure.gradient_size, measure.drive)  # fmt: skip
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+def test_a_series_of_a_part_is_the_part_of_the_series_or_not_a_number(zoom):
+    whole = made_up(rd.Config(), noise=0.2, wg=1e-6)
+    part = whole.isel(step=ZOOMS[zoom])
+    for quantity in SERIES:
+        found = quantity(part)
+        there = np.isfinite(found)
+        expected = quantity(whole).sel(step=found.step)
+        np.testing.assert_allclose(found.where(there), expected.where(there), rtol=1e-12)
+        neighbors = quantity in (measure.applied_norm, measure.correlation, measure.rotation)
+        assert there.all() if not neighbors else there.any() != (zoom == "every tenth")
+    assert (measure.drift(part) if zoom != "every tenth" else measure.kappa(part)).sizes == {"layer": 2}
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+@pytest.mark.parametrize("config", [rd.Config(), rd.Config(warmup=0.0), rd.Config(warmup=24.0)], ids=str)
+def test_the_rates_of_a_part_say_how_long_the_whole_is(config, zoom):
+    whole = made_up(config)
+    assert measure.length(whole) == measure.length(whole.isel(step=ZOOMS[zoom])) == whole.sizes["step"]
+
+
+def test_where_nothing_says_how_long_a_run_is_it_is_what_is_there():
+    ds = made_up(rd.Config(schedule="constant")).isel(step=slice(10, 30))
+    assert measure.length(ds) == 30 and measure.length(ds.isel(step=slice(0, 0))) == 0
+    assert measure.length(made_up().isel(step=[3, 4]).assign(lr=("step", [9.0, 8.0]))) == 5
+    known = rd.Config(schedule="constant", train_images=650, batch_size=32)
+    assert measure.length(made_up(known).isel(step=slice(10, 30))) == 480
+
+
+@pytest.mark.parametrize("name", recording.bundled())
+def test_the_recordings_of_the_book_are_of_whole_runs(name):
+    ds = rd.run(recording.planned()[name])
+    assert measure.length(ds) == measure.length(ds.isel(step=slice(50, -100, 7))) == ds.sizes["step"]
+
+
+def test_a_part_is_alive_by_the_numbers_of_its_steps():
+    ds = made_up().assign_attrs(diverged_at=60)
+    for zoom in (slice(40, None), slice(None, None, 10), slice(None, None, -1), slice(100, None)):
+        part = ds.isel(step=zoom)
+        np.testing.assert_array_equal(measure.alive(part).step, [t for t in part.step.values if t < 60])
+
+
+def test_a_mean_of_small_values_behind_a_large_one_keeps_its_digits():
+    x = xr.DataArray([[1e20, 1.0], *[[1e-3, 1.0]] * 9], dims=("step", "layer"))
+    np.testing.assert_allclose(measure.smooth(x, 3)[2:, 0], 1e-3, rtol=1e-12)
+    np.testing.assert_array_equal(measure.smooth(x, 3)[:, 1], 1)
+    big = xr.DataArray([1e308, 1e308, np.nan, 1.0, 2.0, 3.0], dims="step")
+    np.testing.assert_allclose(measure.smooth(big, 2)[3:], [1, 1.5, 2.5])
+
+
+def test_means_of_the_recordings_are_differences_of_sums():
+    for name in ("sgd-0", "momentum-0", "ringing"):
+        series = measure.growth(rd.run(recording.planned()[name]))
+        sums = np.concatenate([np.zeros((1, series.sizes["layer"])), np.cumsum(series.values, axis=0)])
+        t = np.arange(series.sizes["step"])
+        first, last = np.maximum(t - 25, 0), np.minimum(t + 25, len(t))
+        np.testing.assert_array_equal(measure.smooth(series), (sums[last] - sums[first]) / (last - first)[:, None])
+
+
+# A run that was stopped
+def stopped(ds, at=8):
+    return ds.isel(step=slice(0, at)).assign_attrs(stopped_at=at, steps=ds.sizes["step"])
+
+
+def test_a_run_that_was_stopped_is_not_taken_for_a_whole_one():
+    whole, part = made_up(), stopped(made_up())
+    assert measure.fate(part) == "stopped after 8 of 480 steps" and measure.length(part) == 480
+    assert measure.verdict(part, whole) == "This run was stopped after step 8 of 480: there is no whole run to compare."
+    said = "stopped after 8 of 480 steps; there is no whole run to compare with."
+    assert measure.verdict(whole, part) == f"The book's run: {said}"
+    other = made_up(PLAIN.replace(seed=1))
+    assert measure.verdict(whole, [other, part]) == f"Of 2 seeds of the book 1: {said}"
+    zoom = whole.isel(step=slice(-300, None))
+    said = "is here with 300 of its 480 steps"
+    assert measure.verdict(zoom, whole) == f"This run {said}: there is no whole run to compare."
+    assert measure.verdict(whole, zoom) == f"The book's run: {said}; there is no whole run to compare with."
+    ended = whole.assign_attrs(diverged_at=7)
+    assert measure.verdict(whole, ended).startswith("The book's run: diverged at step 7; there is no whole run")
+
+
+def test_what_is_not_a_number_is_said_in_words():
+    ds, lost = made_up(), made_up().assign(g2=made_up().g2 * np.nan)
+    said = "is not a finite number: there is nothing to compare."
+    assert measure.verdict(lost, ds) == f"Dots over line of this run {said}"
+    assert measure.verdict(ds, lost) == f"Dots over line of the book's run {said}"
+    assert measure.verdict(ds.assign(w2=0 * ds.w2), ds) == f"Dots over line of this run {said}"
+    other = made_up(PLAIN.replace(seed=1))
+    assert measure.verdict(ds, [other, lost]) == f"Dots over line of the book's runs {said}"
 
 
 # Whom a run is compared with

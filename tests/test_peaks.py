@@ -70,6 +70,32 @@ def test_smoothing_keeps_a_straight_line_in_the_middle_and_leaves_out_what_is_no
     assert float(peaks.smooth(step)[1]) == pytest.approx(w / (1 + 2 * w))
 
 
+ORDERS = {"falls": slice(None, None, -1), "refined": [0, 2, 4, 6, 7, 1, 3, 5]}
+
+
+@pytest.mark.parametrize("seeds", [None, 3])
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_order_of_an_axis_changes_nothing(order, seeds):
+    table, _ = surface(0.5, noise=0.004, seeds=seeds)
+    mixed = table.isel(lr=ORDERS[order])
+    xr.testing.assert_identical(peaks.tops(mixed, resamples=5), peaks.tops(table, resamples=5))
+    xr.testing.assert_identical(peaks.smooth(mixed), peaks.smooth(table))
+    found = peaks.tops(table, resamples=5)
+    ridge = peaks.ridge(found.isel(batch_size=[3, 0, 5, 1, 4, 2]), "batch_size")
+    xr.testing.assert_identical(ridge, peaks.ridge(found, "batch_size"))
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_a_seed_that_diverged_is_left_out(seeds):
+    table, top = surface(0.0, noise=1e-4, seeds=seeds)
+    table = table.where(table.lr < 1)  # 7 values of some rows, and of others
+    table[0, :4] = np.nan
+    table[1, 2, 0] = np.nan
+    found = peaks.tops(table, resamples=5)
+    assert np.isnan(found["at"][0]) and 0 < found.attrs["sd"] < 1e-3
+    np.testing.assert_allclose(found["at"][1:], top[1:], atol=0.1)
+
+
 AXIS = r"must be an axis with at least 4 values, of batch_size \(6\), lr \(8\)"
 LEVEL = "must be between 0 and 1"
 BAD = {
@@ -88,6 +114,10 @@ BAD = {
     "tops(table.assign_coords(lr=np.arange(8)))": r"lr=\[0, 1, 2, .*\]: must be positive numbers, of which log2",
     "tops(table.assign_coords(lr=np.arange(8) - 9.0))": r"lr=\[-9.0, .*\]: must be positive numbers",
     "tops(table.assign_coords(lr=list('abcdefgh')))": r"lr=\['a', .*\]: must be positive numbers",
+    "tops(table.assign_coords(lr=[1, 2, 4, 8, 4, 6, 7, 9]))": r"lr=\[1, .*\]: must be different values, 4 is there tw",
+    "smooth(table.assign_coords(lr=[1, 2, 4, 8, 4, 6, 7, 9]))": r"lr=\[1, .*\]: must be different values, 4 is there",
+    "tops(surface(1.0, seeds=4)[0], 'seed')": r"along='seed': must be an axis with at least 4 values",
+    "ridge(found.assign_coords(batch_size=[1, 2, 3, 4, 5, 1]), 'batch_size')": ".*: must be different values",
     "ridge(table, 'batch_size')": "found=a DataArray: must be what tops",
     "ridge(found, 'lr')": "against='lr': must be the only dimension of the tops, which have batch_size",
     "ridge(found, 'batch_size', level=0)": f"level=0: {LEVEL}",
@@ -102,7 +132,7 @@ BAD = {
 @pytest.mark.parametrize("call", BAD)
 def test_a_bad_value_is_named_with_what_is_allowed(call):
     table, _ = surface(1.0)
-    values = dict(peaks=peaks, np=np, nan=np.nan, table=table, found=peaks.tops(table, resamples=2))
+    values = dict(peaks=peaks, np=np, surface=surface, nan=np.nan, table=table, found=peaks.tops(table, resamples=2))
     with pytest.raises((TypeError, ValueError), match=f"^{BAD[call]}"):
         eval(f"peaks.{call}", values)
 

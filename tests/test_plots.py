@@ -391,6 +391,22 @@ BAD = {
     "landscape(None)": "accuracy=a NoneType: must be a DataArray of two dimensions",
     "tuning(ds.w2)": "accuracy=a DataArray of step, layer: must be a DataArray of two dimensions, model and lr",
     "landscape(grid * np.nan)": "accuracy: no value is a number, must have at least one",
+    "memory(ds, starts=[])": r"starts=\[\]: must be a list of numbers > 0",
+    "memory(ds, starts=[np.inf])": r"starts=\[inf\]: must be a list of numbers > 0",
+    "prediction(ds, c=[])": r"c=\[\]: must be 'measured', 'constant' or 'correlated', or a list",
+    "norms(ds, ax=polar)": "ax=a PolarAxes: must be the axes to draw on",
+    "landscape(grid, span=-1)": "span=-1: must be a number > 0, a difference of accuracies",
+    "landscape(grid, span='x')": "span='x': must be a number > 0",
+    "landscape(grid, grid_tops, slope='x')": "slope='x': must be a number, with `found` through",
+    "landscape(grid, slope=1)": "slope=1: must be a number, with `found` through whose middle it goes, or None",
+    "landscape(grid, grid)": "found=a DataArray: must be the tops of the rows, as peaks.tops returns them",
+    "landscape(grid, grid_tops.assign_coords(batch_size=[64]))":
+        r"found of batch_size=\[64\]: must be the tops of the rows, batch_size=\[32\]",
+    "landscape(grid, grid_tops.isel(batch_size=0))": "found of a single one: must be the tops of the rows",
+    "landscape(grid.assign_coords(lr=[0.1, 0.1]))": r"lr=\[0.1, 0.1\]: must be different values, each once",
+    "tuning(nets, looks=[1])": r"looks=\[1\]: must be model → arguments of plot",
+    "tuning(nets, looks={'a': 1})": r"looks=\{'a': 1\}: must be model → arguments of plot",
+    "tuning(nets, looks={'b': {}})": r"looks\['b'\]: must be of a model of the table: a",
     "landscape(grid.assign_coords(lr=[0.0, 1.0]))": r"lr=\[0.0, 1.0\]: must be positive numbers, the axis is log",
 }
 
@@ -399,7 +415,10 @@ BAD = {
 def test_a_bad_value_is_named_and_leaves_no_figure(call):
     ds, table = made_up(), xr.Dataset({"provenance": ("lr", ["{}"])}, {"lr": [0.1]}, {"config": "{}"})
     grid = xr.DataArray([[0.5, 0.6]], {"batch_size": [32], "lr": [0.1, 0.2]}, ["batch_size", "lr"])
-    values = dict(plots=plots, rd=rd, np=np, ds=ds, table=table, grid=grid, at_once=ds.assign_attrs(diverged_at=0))
+    values = dict(plots=plots, rd=rd, np=np, ds=ds, table=table, grid=grid, at_once=ds.assign_attrs(diverged_at=0),
+                  nets=grid.rename(batch_size="model").assign_coords(model=["a"]),
+                  grid_tops=xr.Dataset({name: ("batch_size", [-3.0]) for name in ("at", "low", "high")}, grid.coords),
+                  polar=matplotlib.figure.Figure().add_subplot(projection="polar"))  # fmt: skip
     with pytest.raises((TypeError, ValueError), match=BAD[call]):
         eval(f"plots.{call}", values)
     assert plt.get_fignums() == []
@@ -453,6 +472,44 @@ def test_a_run_that_diverged_at_once_is_drawn(seeds, steps):
     for name in SEEDED:
         assert noted(SEEDED[name](seeds[0].assign_attrs(diverged_at=steps)))
         plt.close("all")
+
+
+def limits(ax):
+    return tuple(map(float, ax.get_xlim()))
+
+
+@pytest.mark.parametrize("zoom, across", [(slice(-30, None), (90, 120)), (slice(None, None, 10), (0, 111)),
+                                          (slice(20, 40), (20, 40)), (slice(None), (0, 120))])  # fmt: skip
+def test_a_part_of_a_recording_is_drawn_at_its_steps(seeds, zoom, across):
+    parts = [ds.isel(step=zoom) for ds in seeds]
+    for name in ("shrink", "growth", "balance", "norms", "ratio", "cosine", "memory"):
+        assert limits(SEEDED[name](parts)) == limits(SEEDED[name](parts[0])) == across, name
+        plt.close("all")
+    (line,) = plots.curves(parts[0], quantity="loss").lines
+    np.testing.assert_allclose(line.get_xdata(), (parts[0].step + 1) / 20)
+
+
+def test_seeds_are_drawn_at_the_steps_that_all_of_them_have(seeds):
+    parts = [seeds[0].isel(step=slice(20, None)), seeds[1].isel(step=slice(0, 60))]
+    ax = plots.rotation(parts)
+    assert limits(ax) == (20, 60)
+    np.testing.assert_array_equal(ax.lines[-1].get_xdata(), np.arange(20, 60))
+    with pytest.raises(ValueError, match="recordings: 2 without a step in common, must be of the same steps"):
+        plots.norms([seeds[0].isel(step=slice(60, None)), parts[1]])
+    ax = plots.ratio([seeds[0].assign_attrs(diverged_at=60), seeds[1]])
+    assert limits(ax) == (0, 120)
+
+
+def test_a_run_that_was_stopped_ends_at_its_share_of_the_axis(seeds):
+    part = seeds[0].isel(step=slice(0, 30)).assign_attrs(stopped_at=30, steps=120)
+    (line,) = plots.curves(part, quantity="loss").lines
+    assert line.get_xdata()[-1] == 6 * 30 / 120
+    lines = plots.verdict(part, seeds).lines
+    assert lines[1].get_xdata()[-1] == 100 * 29.5 / 120 and lines[0].get_xdata()[-1] == 100 * 119.5 / 120
+    said = "stopped after 30 of 120 steps"
+    assert [text.get_text() for text in plots.norms([part, seeds[1]]).texts] == [f"1 of 2: {said}"]
+    assert [text.get_text() for text in plots.verdict(seeds[0], [part]).texts] == [f"the book: {said}"]
+    assert plots.verdict(seeds[0], [part]).lines[0].get_xdata()[-1] == 100 * 29.5 / 120
 
 
 def test_a_run_that_took_no_step_is_named_beside_others(seeds):
@@ -512,3 +569,19 @@ def test_tuning_draws_a_curve_for_each_network(accuracy):
     for line, name in zip(ax.lines, "abcdef"):
         np.testing.assert_allclose(line.get_ydata(), 100 * table.sel(model=name))
     assert ax.lines[0].get_color() == "black" and ax.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("order", [slice(None, None, -1), [0, 2, 4, 6, 7, 1, 3, 5]], ids=["falls", "refined"])
+def test_the_order_of_an_axis_changes_no_figure(accuracy, order):
+    found = peaks.tops(accuracy, resamples=10)
+    table, tops = accuracy.isel(lr=order, batch_size=[3, 0, 5, 1, 4, 2]), found.isel(batch_size=[1, 0, 2, 5, 4, 3])
+    ax, mixed = plots.landscape(accuracy, found, slope=1), plots.landscape(table, tops, slope=1)
+    same(ax, mixed)
+    np.testing.assert_array_equal(ax.collections[0].get_array(), mixed.collections[0].get_array())
+    table = accuracy.rename(batch_size="model").assign_coords(model=list("abcdef"))
+    same(plots.tuning(table), plots.tuning(table.isel(lr=order)))
+
+
+def same(ax, other):
+    for one, two in zip(ax.lines, other.lines, strict=True):
+        np.testing.assert_array_equal(one.get_xydata(), two.get_xydata())

@@ -1,10 +1,13 @@
 """theory.py against float64 simulations that know nothing of its formulas, and against itself."""
 
 import doctest
+import functools
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose
 
 from resnet_dynamics import theory
@@ -526,7 +529,6 @@ def test_layers_and_settings_broadcast():
 
 
 def test_labelled_arrays_keep_their_labels():
-    xr = pytest.importorskip("xarray")
     w2 = xr.DataArray(np.ones((5, 2)), dims=("step", "layer"))
     lr = xr.DataArray(np.linspace(0, 1, 5), dims="step")
     assert theory.shrink(w2, lr, 5e-4).dims == ("step", "layer")
@@ -586,7 +588,7 @@ BAD = {
     "master_ode([0, 0], 5e-4)": "=0: must be > 0 at some step, its equilibrium is the start",
     "master_ode([0.1], 5e-4, z0=0)": "z0=0: must be > 0",
     "master_ode([0.1], 5e-4, w2_0=-1)": "w2_0=-1: must be > 0",
-    "master_ode([0.1], 5e-4, w2_0=1, z0=1)": "z0=1: must be None where w2_0 is given",
+    "master_ode([0.1], 5e-4, w2_0=1, z0=1)": "z0=1.0: must be None where w2_0 is given",
     "drift([1, 2], [0.1], 5e-4)": r"w2 of shape \(2,\) and lr_t of \(1,\): must be series of the same steps",
     "drift([1], [0.1], 5e-4)": "must be series of the same steps, at least two",
     "drift([1, 2], [0.1, 0.1], 0)": "lr_t \\* weight_decay \\* w2=0: must be > 0 at some step",
@@ -599,6 +601,16 @@ BAD = {
     "update_rate(0.4, 5e-4, optimizer=['sgd'])": r"optimizer=\['sgd'\]: must be",
     "lars_rate(0.4, 5e-4, optimizer='lars')": "optimizer='lars': must be 'sgd', 'nesterov' or 'sgdw'$",
     "moments(1.0, 1.0, [0.1], 0.0, optimizer='adam')": "must be .*, 'sgdw' or 'lars'$",
+    "lars_rate(0.1, 5e-4, exact='no')": "exact='no': must be True or False",
+    "shrink(1, 1, 1, exact=None)": "exact=None: must be True or False",
+    "time_constant(1, 1, exact=np.array([True]))": r"exact=array\(\[ True\]\): must be True or False",
+    "ringing(1, 1, 0.9, exact=2)": "exact=2: must be True or False",
+    "lars_rate([1, 2], [1, 2, 3])":
+        r"lr of shape \(2,\), weight_decay of shape \(3,\): must be shapes that broadcast, as numpy's do",
+    "memory([0.1, 0.2], [1, 2, 3])": r"lr_t of shape \(2,\), weight_decay of shape \(3,\): must be shapes",
+    "lars_step([1, 2], [1, 2, 3], 1)": r"w of shape \(2,\), g of shape \(3,\): must be shapes",
+    "growth(1e300, 1e300)": r"g2=1e\+300, lr=1e\+300: must be smaller, growth is beyond 1.8e308",
+    "shrink(1.0, 1e200, 1)": r"w2=1, lr=1e\+200, weight_decay=1: must be smaller, shrink is beyond 1.8e308",
 }
 
 
@@ -639,6 +651,45 @@ def test_numbers_of_other_libraries_are_numbers():
     assert theory.lars_rate(torch.tensor([0.5, 1.0]), 0.25).shape == (2,)
     with pytest.raises(ValueError, match=r"lr=tensor\(0.5.* must be a real number"):
         theory.lars_rate(torch.tensor(0.5, requires_grad=True), 0.25)
+
+
+@pytest.mark.parametrize("call, said", [
+    (lambda: theory.lars_rate(0.1, alpha=1), "alpha=1: must be the arguments of lars_rate: lr, weight_decay, momentum"),
+    (lambda: theory.lars_rate(0.1), "lars_rate: missing a required argument: 'weight_decay': must be the arguments of"),
+    (lambda: theory.growth(1, 2, 3), "growth: too many positional arguments: must be the arguments of growth: g2, lr")])
+def test_an_argument_that_there_is_not_is_named_with_those_there_are(call, said):
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}"):
+        call()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.uint16, np.int32, "torch"])
+def test_narrow_integers_do_not_wrap_around(kind):
+    if kind == "torch":
+        torch = pytest.importorskip("torch")
+        kind = functools.partial(torch.tensor, dtype=torch.int8)
+    for values in (100, [100, 3], [[100], [3]]):
+        value, same = kind(values), np.array(values, float)
+        assert_allclose(theory.growth(value, value), theory.growth(same, same))
+        assert_allclose(theory.shrink(value, value, value), theory.shrink(same, same, same))
+        assert_allclose(theory.lars_rate(value, value), theory.lars_rate(same, same))
+
+
+def test_labelled_integers_keep_their_labels():
+    narrow = xr.DataArray(np.array([20, 200], np.uint8), {"step": [5, 6]}, ["step"], attrs={"units": "u²"})
+    found = theory.growth(narrow, np.uint8(20))
+    assert found.dims == ("step",) and found.dtype == float
+    np.testing.assert_array_equal(found, [8000, 80000])
+    np.testing.assert_array_equal(found.step, [5, 6])
+
+
+def test_labelled_series_of_different_steps_are_refused():
+    series = xr.DataArray(np.arange(4.0), {"step": np.arange(4)}, ["step"])
+    later, shorter = series.assign_coords(step=series.step + 1), series[:3]
+    for other in (later, shorter, shorter.drop_vars("step"), series[::-1]):
+        with pytest.raises(ValueError, match="^g2 and lr: must be of the same values of step, of which"):
+            theory.growth(series, other)
+    assert theory.growth(series, series.drop_vars("step")).sizes == {"step": 4}
+    assert theory.growth(series, series.rename(step="layer")).sizes == {"layer": 4, "step": 4}
 
 
 def test_gaps_of_a_recording_stay_gaps():

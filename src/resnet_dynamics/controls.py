@@ -15,6 +15,8 @@ from collections.abc import Iterable
 import ipywidgets
 import matplotlib.pyplot as plt
 
+from .config import plain
+
 
 class Twin:
     """What a widget mixes in to be seen where no kernel answers: its display carries `static_html()`, too."""
@@ -42,14 +44,14 @@ class Controls(Twin, ipywidgets.VBox):
     Args:
         draw: every argument has a default.
         alt: what there is to see, in words, for who cannot see the picture.
-        values: argument → list of the values to choose from, each once, the default among them: numbers, or whatever
-            else says what it is in words.
+        values: argument → list of the values to choose from, each once, the default among them: numbers, also of numpy,
+            torch or xarray, or whatever else says what it is in words.
 
     Raises:
         ValueError: names what is not so.
     """
 
-    def __init__(self, draw, alt: str, **values):
+    def __init__(self, draw, alt: str, /, **values):
         if not callable(draw):
             raise ValueError(f"draw={draw!r}: must be a function that draws")
         if not isinstance(alt, str) or not alt.strip():
@@ -64,7 +66,8 @@ class Controls(Twin, ipywidgets.VBox):
         self.draw, self.alt = draw, alt
         self.choices = {
             name: ipywidgets.SelectionSlider(description=name, options=[(shown(v), v) for v in options],
-                                             index=options.index(arguments[name].default), continuous_update=False)
+                                             index=options.index(plain(arguments[name].default)),
+                                             continuous_update=False)
             for name, options in values.items()
         }  # fmt: skip
         self.button = ipywidgets.Button(description="Run")
@@ -79,7 +82,7 @@ class Controls(Twin, ipywidgets.VBox):
         self.shown.value = f'<div style="opacity: 0.5" aria-busy="true">{self.shown.value}</div>'
         try:
             self.shown.value = picture(self.draw, self.alt, **{name: one.value for name, one in self.choices.items()})
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # draw may be a program that ends itself
             self.shown.value = f'<p role="alert">{html.escape(f"{type(error).__name__}: {error}")}</p>'
         finally:
             self.button.disabled, self.button.description = False, "Run"
@@ -106,12 +109,18 @@ def choices(name, options, argument, of) -> list:
     """Return the values of an argument to choose from, or say what is wrong with them."""
     if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
         raise ValueError(f"{argument}: must be an argument that is given by its name, of {of}")
-    default = argument.default
+    default = plain(argument.default)
     if default is argument.empty:
         raise ValueError(f"{name}: must have a default in {of}, with which it draws at first")
     if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
         raise ValueError(f"{name}={options!r}: must be a list of values, with the default {default!r} in it")
-    options = options.tolist() if hasattr(options, "tolist") else list(options)
+    if getattr(options, "ndim", 1) == 0:
+        raise ValueError(f"{name}={options!r:.60}: must be a list of values, with the default {default!r} in it")
+    options = [plain(option) for option in options]
+    for value in (default, *options):
+        if getattr(value, "ndim", 0):
+            said = " ".join(repr(value).split())
+            raise ValueError(f"{name}={said:.60}: must be single values to choose from, and the default one of them")
     if default not in options:
         raise ValueError(f"{name}={options}: must be a list of values with the default {default!r} in it")
     if len({*map(shown, options)}) < len(options):
@@ -119,7 +128,7 @@ def choices(name, options, argument, of) -> list:
     return options
 
 
-def picture(draw, alt, **values) -> str:
+def picture(draw, alt, /, **values) -> str:
     """Return the figure that draw(**values) makes, and what it prints, as HTML."""
     printed, file = io.StringIO(), io.BytesIO()
     before = plt.get_fignums()

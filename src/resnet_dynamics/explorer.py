@@ -282,7 +282,8 @@ def checked(name, value):
     if name in RANGES:
         words, low, high = RANGES[name]
         real = isinstance(own, numbers.Real) and not isinstance(own, (bool, np.bool_))
-        own, ok, allowed = float(own) if real else own, real and low <= own <= high, f"a number {words}"
+        ok, allowed = real and low <= own <= high, f"a number {words}"
+        own = float(own) if ok else own
     elif name in CHOICES:
         ok, allowed = isinstance(own, str) and own in CHOICES[name], f"one of {quoted(CHOICES[name])}"
         own = str(own) if ok else own

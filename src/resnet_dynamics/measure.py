@@ -5,6 +5,10 @@ name and unit. State is before step t, as recorded: w = w_t, v = v_{t-1}. λ, α
 diverged counts up to the last step at which its loss was finite. A step that a loss scaler left out (float16) moved
 nothing: it adds nothing to sums, and is not in means.
 
+A part of a recording, as ds.isel(step=slice(-300, None)), keeps the numbers of its steps in its coordinate `step`. What
+is of a step and its neighbor is not a number where that neighbor is not there, and sums need steps without gaps; |w_0|
+is that of the first step that is there.
+
 Two conventions serve all of it:
     SMOOTH  series are averaged over 50 steps, centered; an exponential mean would lag behind by its own length.
     WINDOW  numbers for a whole run are means over steps from 25 % to 75 % of it, after the warm-up has been
@@ -16,15 +20,17 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 
-from . import theory
+from . import schedules, theory
 from .recording import QUANTITIES, config
 
 SMOOTH = 50
 WINDOW = (0.25, 0.75)
+DIGITS = 1e-9  # a sum that is a smaller part of what was summed before has lost its digits
 
 
 # Tools
@@ -63,15 +69,43 @@ def _of_recording(function):
 def alive(ds):
     """Return the steps before a run diverged: all of them, mostly."""
     end = int(ds.attrs.get("diverged_at", -1))
-    return ds if end < 0 else ds.isel(step=slice(0, end))
+    return ds if end < 0 else ds.isel(step=(ds.step < end).values)
+
+
+@_of_recording
+def length(ds) -> int:
+    """Return of how many steps the whole run is, of which a recording may be a part.
+
+    A recording of a run that was stopped says it, attrs["steps"]. Else it is read from λ: its last step t has the rate
+    of the schedule at (t + ½)/S epochs, S steps each; with a constant λ, from the number of images, if the
+    configuration has it. Where nothing tells (an edited λ) what is there counts as all: the last step + 1.
+    """
+    if "steps" in ds.attrs:
+        return int(ds.attrs["steps"])
+    if not ds.sizes["step"]:
+        return 0
+    c, steps, lr = config(ds), ds.step.values, ds.lr.values.astype(float)
+    last = int(np.argmax(steps))
+    end = int(steps[last]) + 1
+    if c.schedule == "constant" or c.lr == 0:
+        guesses = [c.train_images // c.batch_size] if c.train_images else []
+    else:
+        share = lr[last] / c.lr
+        epochs = (c.epochs - (c.epochs - c.warmup) * share, c.warmup * share)  # as λ falls, as it rises
+        guesses = [round((end - 0.5) / epoch) for epoch in epochs if epoch > 0]
+    for each in guesses:
+        whole = schedules.rates(c, each) if 0 < c.epochs * each < 1e8 else []
+        if len(whole) >= end and np.allclose(whole[steps], lr, rtol=1e-5, atol=0):
+            return len(whole)
+    return end
 
 
 def window(ds, share=WINDOW):
-    """Return the steps from 25 % to 75 % of a recording or a series, or of any share of it."""
+    """Return the steps from 25 % to 75 % of a recording or a series, or of any share of it; of what is there."""
     if "step" not in getattr(ds, "dims", ()):
         raise TypeError(f"a {type(ds).__name__} without steps: must be a recording, or a series of one")
     try:
-        start, end = (float(part) for part in share)
+        start, end = (float(part) if isinstance(part, numbers.Real) else np.nan for part in share)
     except (TypeError, ValueError):
         start = end = np.nan
     if not 0 <= start < end <= 1:
@@ -85,8 +119,11 @@ def window(ds, share=WINDOW):
 def smooth(series, steps=SMOOTH):
     """Return the centered mean over `steps` steps, fewer at the ends. Dims and attributes stay; NaN is left out.
 
-    Means of growth and of shrink over the same steps still telescope. Cost: two cumulative sums.
+    Means of growth and of shrink over the same steps still telescope. Cost: three cumulative sums. Where their
+    difference would lose its digits, small values after large ones, a mean is taken by itself.
     """
+    if not isinstance(series, xr.DataArray) or "step" not in series.dims:
+        raise TypeError(f"series=a {type(series).__name__}: must be a DataArray with steps, a series of a recording")
     if steps is not None and (not isinstance(steps, numbers.Integral) or steps < 0):
         raise ValueError(f"steps={steps!r}: must be a whole number, or None to leave the series as it is")
     if steps is None or steps <= 1:
@@ -102,7 +139,12 @@ def smooth(series, steps=SMOOTH):
 
     there = np.isfinite(x)
     count = totals(there.astype(float))
-    mean = np.where(count > 0, totals(np.where(there, x, 0.0)) / np.maximum(count, 1), np.nan)
+    x = np.where(there, x, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(count > 0, totals(x) / np.maximum(count, 1), np.nan)
+        lost = ~(totals(np.abs(x)) >= DIGITS * np.cumsum(np.abs(x), axis=0)[last - 1]) & (count > 0)
+        for t in np.flatnonzero(lost.any(axis=tuple(range(1, x.ndim)))):
+            mean[t] = np.where(lost[t], x[first[t] : last[t]].sum(axis=0) / np.maximum(count[t], 1), mean[t])
     return series.copy(data=np.moveaxis(mean, 0, axis))
 
 
@@ -119,11 +161,12 @@ def dead(ds) -> bool:
     square over the steps), and the training accuracy is 1/K, to within four standard deviations of so many guesses. A
     run that diverged, or of which fewer than 16 steps are known, is not called dead.
     """
-    known = ds.isel(step=np.flatnonzero(np.isfinite(ds.loss)))
+    known = xr.Dataset({"loss": ds.loss, "accuracy": ds.accuracy, "lr": ds.lr})
+    known = known.isel(step=np.flatnonzero(np.isfinite(known.loss)))
     steps = known.sizes["step"]
     if int(ds.attrs.get("diverged_at", -1)) >= 0 or steps < 16:
         return False
-    end = known[["loss", "accuracy", "lr"]].isel(step=slice(steps - steps // 4, None)).astype(float)
+    end = known.isel(step=slice(steps - steps // 4, None)).astype(float)
     classes = max(2.0, float(np.round(np.exp(np.minimum(end.loss.mean(), 20)))))
     guesses = config(ds).batch_size * end.sizes["step"]
     chance, noise = 1 / classes, np.sqrt((1 - 1 / classes) / classes / guesses)
@@ -133,10 +176,12 @@ def dead(ds) -> bool:
 
 @_of_recording
 def fate(ds) -> str:
-    """Say that a run diverged, or does not learn, and at which step or loss; "" if it is well."""
+    """Say that a run diverged, was stopped, or does not learn, and at which step or loss; "" if it is well."""
     end = int(ds.attrs.get("diverged_at", -1))
     if end >= 0:
         return f"diverged at step {end}"
+    if "stopped_at" in ds.attrs:
+        return f"stopped after {int(ds.attrs['stopped_at'])} of {length(ds)} steps"
     if not {"loss", "accuracy", "lr"} <= {*ds} or not dead(ds):
         return ""
     steps = ds.sizes["step"]
@@ -197,8 +242,24 @@ def _overlap(c):
 
 
 def _before(v2):
-    """|v_{t-1}|², before step t, from |v_t|²: zero at the start."""
-    return v2.shift(step=1, fill_value=0.0)
+    """|v_{t-1}|², before step t, from |v_t|²: zero at the start, not a number where that step is not there."""
+    steps = v2.step.values
+    there = np.append(steps[:1] == 0, np.diff(steps) == 1)
+    return v2.shift(step=1, fill_value=0.0).where(xr.DataArray(there, dims="step"))
+
+
+def _after(series):
+    """A series one step later: not a number where that step is not there."""
+    there = np.append(np.diff(series.step.values) == 1, False)[: series.sizes["step"]]
+    return series.shift(step=-1).where(xr.DataArray(there, dims="step"))
+
+
+def _without_gaps(ds, what):
+    """Refuse a recording in which a step is missing between two others."""
+    if (gaps := np.flatnonzero(np.diff(ds.step.values) != 1)).size:
+        before, after = ds.step.values[gaps[0] :][:2].tolist()
+        raise ValueError(f"{what} of a recording whose step {after} follows {before}: must be steps without gaps")
+    return ds
 
 
 # The two motions of the norm: figures 1 to 4
@@ -332,7 +393,7 @@ def rotation(ds):
     digits left for small angles.
     """
     length = np.sqrt(ds.w2.astype(float))
-    after, length = length.shift(step=-1).isel(step=slice(0, -1)), length.isel(step=slice(0, -1))
+    after, length = _after(length).isel(step=slice(0, -1)), length.isel(step=slice(0, -1))
     half = (ds.u2.astype(float).isel(step=slice(0, -1)) - (after - length) ** 2) / (4 * length * after)
     return _named(2 * np.arcsin(np.sqrt(half.clip(0, 1))), "rotation", "θ", "rotation", "rad/step")
 
@@ -354,9 +415,13 @@ def drift(ds, share=WINDOW):
     _positive(c, "drift", "weight_decay", "lr")
     ds = _whole(ds, "drift", 2)
     lr = ds.lr.astype(float)
-    change = ds.w2.astype(float).shift(step=-1) - ds.w2
+    change = _after(ds.w2.astype(float)) - ds.w2
     value = moved((1 - c.momentum) * change / (2 * lr * c.weight_decay * ds.w2), ds)
-    value = window(value, share).mean("step")
+    value = window(value, share)
+    if value.sizes["step"] and not np.isfinite(change.sel(step=value.step)).any():
+        has = f"of {ds.sizes['step']} steps it holds none such"
+        raise ValueError(f"share={share!r}: must hold a step that another follows, {has}")
+    value = value.mean("step")
     return _named(value, "drift", "δ", "drift of |w|² relative to its decay", "1")
 
 
@@ -387,7 +452,7 @@ def telescoping(ds):
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = _whole(ds, "telescoping", 2), config(ds)
+    ds, c = _without_gaps(_whole(ds, "telescoping", 2), "telescoping"), config(ds)
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
@@ -496,7 +561,7 @@ def predicted(ds, c="measured", steps=SMOOTH):
         raise ValueError(f"c={c!r}: must be 'constant', 'measured' or 'correlated'")
     setting, _ = _sgd(ds, "predicted")
     _positive(setting, "predicted", "weight_decay", "lr")
-    ds = _whole(ds, "predicted")
+    ds = _without_gaps(_whole(ds, "predicted"), "predicted")
     if c == "constant":
         size = rms(gradient_size(ds)).expand_dims(step=ds.step)
     else:
@@ -528,15 +593,53 @@ def verdict(mine, seeds):
 
     Compared is `overall`. With n seeds of mean m and standard deviation s, one more seed falls within
     m ± t s √(1 + 1/n) 19 times in 20 (Student's t with n − 1 degrees of freedom); that is called inside. What else sets
-    the two apart is said as well: a run that does not learn, other images, another meaning of a configuration.
+    the two apart is said as well: a run that does not learn, other images, another meaning of a configuration. Where
+    one diverged, was stopped, or is a part of a recording, that is said and nothing compared.
+
+    Raises:
+        ValueError: the seeds are not those of one run, or one is there twice: the same seed, images and meaning.
     """
-    seeds = [checked(ds) for ds in ([seeds] if isinstance(seeds, (xr.Dataset, type(None))) else seeds)]
-    if not seeds:
+    one = isinstance(seeds, (xr.Dataset, str)) or not isinstance(seeds, Iterable)
+    seeds = seeds_of_one([seeds] if one else seeds)
+    if (end := int(mine.attrs.get("diverged_at", -1))) >= 0:
+        return f"This run diverged at step {end} of {length(mine)}: there is no equilibrium to compare."
+    if "stopped_at" in mine.attrs:
+        at = f"step {int(mine.attrs['stopped_at'])} of {length(mine)}"
+        return f"This run was stopped after {at}: there is no whole run to compare."
+    if part := _part(mine):
+        return f"This run {part}: there is no whole run to compare."
+    if parts := [said for said in map(_part, seeds) if said]:
+        which = "The book's run" if len(seeds) == 1 else f"Of {len(seeds)} seeds of the book {len(parts)}"
+        return f"{which}: {' and '.join(dict.fromkeys(parts))}; there is no whole run to compare with."
+    value, theirs = overall(mine), np.array([overall(ds) for ds in seeds])
+    if not np.isfinite([value, *theirs]).all():
+        whose = "this run" if not np.isfinite(value) else "the book's run" if len(seeds) == 1 else "the book's runs"
+        said = f"Dots over line of {whose} is not a finite number: there is nothing to compare."
+    else:
+        said = _compared(value, theirs)
+    return " ".join([said, *_apart(mine, seeds)])
+
+
+def _part(ds) -> str:
+    """Say why a recording is not that of a whole run; "" if it is."""
+    if "stopped_at" in ds.attrs or int(ds.attrs.get("diverged_at", -1)) >= 0:
+        return fate(ds)
+    there, whole = ds.sizes["step"], length(ds)
+    return f"is here with {there} of its {whole} steps" if there < whole else ""
+
+
+def seeds_of_one(recordings) -> list:
+    """Return a list of recordings, which must be different seeds of one run."""
+    found = [checked(ds) for ds in recordings]
+    if not found:
         raise ValueError("seeds=[]: must be a recording or a list of them")
-    end = int(mine.attrs.get("diverged_at", -1))
-    if end >= 0:
-        return f"This run diverged at step {end} of {mine.sizes['step']}: there is no equilibrium to compare."
-    return " ".join([_compared(overall(mine), np.array([overall(ds) for ds in seeds])), *_apart(mine, seeds)])
+    configs = [config(ds) for ds in found]
+    if (runs := len({c.replace(seed=0) for c in configs})) > 1:
+        raise ValueError(f"seeds of {runs} different runs: must be seeds of one run")
+    names = [(c.seed, ds.attrs.get("dataset_digest"), semantics(ds)) for c, ds in zip(configs, found, strict=True)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"seed={twice[0][0]}: must be of one recording, and {names.count(twice[0])} have it")
+    return found
 
 
 def _compared(value, theirs):

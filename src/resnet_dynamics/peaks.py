@@ -28,7 +28,7 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
 
     Args:
         accuracy: of a table of `sweep`, with a dimension `along`, perhaps `seed`, and others. NaN is left out.
-        along: the axis; positive values.
+        along: the axis; positive values, each once, in any order.
         points: at least 4.
         resamples: how often.
         level: share of the draws in the interval.
@@ -46,9 +46,10 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     _whole("points", points, 4)
     _whole("resamples", resamples, 1)
     _share(level)
-    if along not in accuracy.dims or accuracy.sizes[along] < 4:
+    if along == "seed" or along not in accuracy.dims or accuracy.sizes[along] < 4:
         has = ", ".join(f"{name} ({n})" for name, n in accuracy.sizes.items())
         raise ValueError(f"along={along!r}: must be an axis with at least 4 values, of {has}")
+    accuracy = _rising(accuracy, along)
     seeds = accuracy.sizes.get("seed", 1)
     mean = accuracy.mean("seed") if "seed" in accuracy.dims else accuracy
     others = [d for d in mean.dims if d != along]
@@ -59,7 +60,7 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     used = [fit[2] for fit in fits]
     if seeds > 1:
         each = accuracy.transpose(*others, along, "seed").values.astype(float).reshape(-1, len(x), seeds)
-        variances = [each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used) if len(use)]
+        variances = np.concatenate([each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used)])
         variance = np.nanmean(variances) if np.isfinite(variances).any() else np.nan
     else:
         left = np.concatenate([fit[3] for fit in fits])
@@ -116,7 +117,7 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
 
     Args:
         found: by `tops`; all its dimensions but `against` must be gone.
-        against: a dimension of it, of positive values. Rows without a top are left out.
+        against: a dimension of it, of positive values, each once. Rows without a top are left out.
         level: share of the draws in the interval.
 
     Returns:
@@ -132,6 +133,7 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
         has = ", ".join(found["at"].dims) or "none"
         raise ValueError(f"against={against!r}: must be the only dimension of the tops, which have {has}")
     _share(level)
+    found = _rising(found, against)
     u = _octaves(found, against)
 
     def line(at):
@@ -149,13 +151,15 @@ def ridge(found: xr.Dataset, against: str, level=0.95) -> xr.Dataset:
 def smooth(accuracy: xr.DataArray, along: str = "lr", *, octaves: float = OCTAVE) -> xr.DataArray:
     """Return the mean over neighbours along an axis, weighted by a Gaussian in log2 of its values. NaN is left out.
 
-    octaves: standard deviation of the Gaussian (> 0); weights are divided by their sum, so at an end it is one-sided.
+    The axis comes back rising, whatever order it had. octaves: standard deviation of the Gaussian (> 0); weights are
+    divided by their sum, so at an end it is one-sided.
     """
     _table(accuracy)
     if along not in accuracy.dims:
         raise ValueError(f"along={along!r}: must be a dimension of the accuracy, of {', '.join(accuracy.dims)}")
     if not isinstance(octaves, numbers.Real) or not 0 < octaves < np.inf:
         raise ValueError(f"octaves={octaves!r}: must be a number > 0")
+    accuracy = _rising(accuracy, along)
     x = _octaves(accuracy, along)
     weight = np.exp(-0.5 * ((x[:, None] - x) / octaves) ** 2)
     y = np.moveaxis(accuracy.values.astype(float), accuracy.get_axis_num(along), -1)
@@ -171,6 +175,15 @@ def _table(accuracy):
         what = f" of {accuracy.dtype}" if isinstance(accuracy, xr.DataArray) else ""
         raise TypeError(f"accuracy=a {type(accuracy).__name__}{what}: must be a DataArray of numbers, as "
                         "sweep(...).test_accuracy")  # fmt: skip
+
+
+def _rising(table, along):
+    """Return a table sorted along an axis, which must have each value once."""
+    octaves = _octaves(table, along)
+    if twice := sorted({value for value in octaves if (octaves == value).sum() > 1}):
+        values = table[along].values.tolist()
+        raise ValueError(f"{along}={values}: must be different values, {2 ** twice[0]:g} is there twice")
+    return table if (np.diff(octaves) > 0).all() else table.isel({along: np.argsort(octaves)})
 
 
 def _octaves(table, along):

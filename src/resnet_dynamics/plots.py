@@ -4,13 +4,15 @@
 the lowest to the highest. `ax` is where to draw; None makes a figure of the house size. The style is set on what is
 drawn, never in matplotlib's own parameters. Curves of layers: the darker, the earlier in the network; solid for the
 first convolution of a stage, dashed and dotted for those of its residual branch. So they can be told apart in grey.
-A run that diverged is drawn as far as it went; that it did, or that it does not learn, is said in the axes.
+A run that diverged or was stopped is drawn as far as it went; that it did, or that it does not learn, is said in the
+axes. A part of a recording is drawn at its own steps.
 
 No function here trains, reads files, or needs torch.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import numbers
 import textwrap
@@ -77,7 +79,7 @@ def _dress(ax):
     """Give axes the house style, whoever made them; None makes them."""
     if ax is None:
         ax = figure()[1]
-    if not isinstance(ax, plt.Axes):
+    if not isinstance(ax, plt.Axes) or ax.name != "rectilinear":
         raise TypeError(f"ax=a {type(ax).__name__}: must be the axes to draw on, one of plots.figure(...), or None")
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
@@ -95,15 +97,15 @@ def _label(symbol, units):
 
 
 def _steps(ax, recordings, noted=None):
-    ds = recordings[0]
+    ds, steps = recordings[0], np.concatenate([ds.step.values for ds in recordings])
     ax.set_xlabel(ds.step.attrs.get("long_name", "training step"), size=TEXT, color=INK)
-    ax.set_xlim(0, ds.sizes["step"])
+    ax.set_xlim(steps.min(), steps.max() + 1)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _note(ax, _fates(noted or recordings))
 
 
 def _fates(recordings) -> list:
-    """Say which of the recordings diverged, and which do not learn."""
+    """Say which of the recordings diverged or were stopped, and which do not learn."""
     fates = [ds.attrs["fate"] for ds in recordings if ds.attrs["fate"]]
     if len(recordings) == 1:
         return fates
@@ -150,7 +152,7 @@ def _several(recordings) -> list:
     found = [recordings] if isinstance(recordings, xr.Dataset) or not _lists(recordings) else list(recordings)
     if not found:
         raise ValueError("recordings=[]: must be a recording or a list of them")
-    return [measure.alive(ds).assign_attrs({"all_steps": ds.sizes["step"], **ds.attrs, "fate": measure.fate(ds)})
+    return [measure.alive(ds).assign_attrs({"all_steps": measure.length(ds), **ds.attrs, "fate": measure.fate(ds)})
             for ds in found]  # fmt: skip
 
 
@@ -164,7 +166,7 @@ def _lists(value) -> bool:
 
 
 def _seeds(recordings) -> list:
-    """The same, of one length, for recordings that must be seeds of one run."""
+    """The same, of the same steps, for recordings that must be seeds of one run."""
     found = _several(recordings)
     configs = {recording.config(ds).replace(seed=0) for ds in found}
     if len(configs) > 1:
@@ -175,10 +177,12 @@ def _seeds(recordings) -> list:
     if len(meanings) > 1:
         said = ", ".join(map(str, meanings))
         warnings.warn(f"a band of recordings of {len(meanings)} training semantics: {said}", stacklevel=4)
-    steps = min(ds.sizes["step"] for ds in found)
-    if not steps:
+    if not all(ds.sizes["step"] for ds in found):
         raise _nothing(found)
-    return [ds.isel(step=slice(0, steps)) for ds in found]
+    steps = functools.reduce(np.intersect1d, [ds.step.values for ds in found])
+    if not len(steps):
+        raise ValueError(f"recordings: {len(found)} without a step in common, must be of the same steps")
+    return [ds.isel(step=np.isin(ds.step.values, steps)) for ds in found]
 
 
 def _draw(ax, x, values, **line):
@@ -349,8 +353,10 @@ def prediction(recordings, ax=None, *, layer=None, c="measured"):
     `measure.predicted`.
     """
     kinds = [c] if isinstance(c, str) or not _lists(c) else list(c)
-    if bad := [kind for kind in kinds if kind not in ("measured", "constant", "correlated")]:
-        raise ValueError(f"c={bad[0]!r}: must be 'measured', 'constant' or 'correlated', or a list of these")
+    bad = [kind for kind in kinds if not isinstance(kind, str) or kind not in ("measured", "constant", "correlated")]
+    if bad or not kinds:
+        shown = bad[0] if bad else kinds
+        raise ValueError(f"c={shown!r}: must be 'measured', 'constant' or 'correlated', or a list of these")
     if layer is not None and not isinstance(layer, str):
         raise ValueError(f"layer={layer!r}: must be the name of a layer, or None for all")
     seeds, ax = _pick(_seeds(recordings), layer), _dress(ax)
@@ -429,7 +435,8 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
 
     starts: |w_0|² relative to its equilibrium at the highest λ. Where the curves meet, the start is forgotten.
     """
-    if not _lists(starts) or not all(isinstance(start, numbers.Real) and start > 0 for start in starts):
+    starts = list(starts) if _lists(starts) else starts
+    if not isinstance(starts, list) or not starts or not all(_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = _seeds(recordings), _dress(ax)
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
@@ -458,13 +465,20 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
 
     Args:
         accuracy: [other, lr] of a table of `sweep`.
-        found: the tops of its rows, by `peaks.tops`: dots with their intervals.
+        found: the tops of its rows, by `peaks.tops`, in any order: dots with their intervals.
         slope: draw a line of this slope in log2-log2, through the middle of the dots: where a flat direction would be.
         span: what is worse than the best by more than this is all one color; runs that diverged are white.
+
+    Both axes rise, whatever order they had.
     """
-    _checked_table(accuracy, "lr")
-    ax = _dress(ax)
+    accuracy = _checked_table(accuracy, "lr")
     other = next(d for d in accuracy.dims if d != "lr")
+    if not _number(span) or span <= 0:
+        raise ValueError(f"span={span!r}: must be a number > 0, a difference of accuracies")
+    if slope is not None and (not _number(slope) or found is None):
+        raise ValueError(f"slope={slope!r}: must be a number, with `found` through whose middle it goes, or None")
+    found = _rows(found, accuracy[other]) if found is not None else None
+    ax = _dress(ax)
     z = 100 * accuracy.transpose(other, "lr")
     x, y = (np.log2(z[d].values.astype(float)) for d in ("lr", other))
     best = float(z.max())
@@ -490,7 +504,22 @@ def landscape(accuracy, found=None, ax=None, *, slope=None, span=0.1):
     return ax
 
 
+def _number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and np.isfinite(value)
+
+
+def _rows(found, rows):
+    """Return the tops of these rows, in their order."""
+    if not isinstance(found, xr.Dataset) or not {"at", "low", "high"} <= {*found.data_vars}:
+        raise ValueError(f"found=a {type(found).__name__}: must be the tops of the rows, as peaks.tops returns them")
+    if found["at"].dims != rows.dims or {*found[rows.name].values.tolist()} != {*rows.values.tolist()}:
+        has = " and ".join(f"{name}={found[name].values.tolist()}" for name in found["at"].dims) or "a single one"
+        raise ValueError(f"found of {has}: must be the tops of the rows, {rows.name}={rows.values.tolist()}")
+    return found.sel({rows.name: rows.values})
+
+
 def _checked_table(accuracy, *dims):
+    """Return a table with axes that rise."""
     if not isinstance(accuracy, xr.DataArray) or accuracy.ndim != 2 or not {*dims} <= {*accuracy.dims}:
         has = f"of {', '.join(map(str, accuracy.dims))}" if isinstance(accuracy, xr.DataArray) else ""
         raise ValueError(f"accuracy=a {type(accuracy).__name__} {has}".rstrip() + ": must be a DataArray of two "
@@ -501,6 +530,11 @@ def _checked_table(accuracy, *dims):
         values = accuracy[name].values
         if name != "model" and not (values.dtype.kind in "iuf" and (values > 0).all()):
             raise ValueError(f"{name}={values.tolist()}: must be positive numbers, the axis is logarithmic")
+        if len({*values.tolist()}) < len(values):
+            raise ValueError(f"{name}={values.tolist()}: must be different values, each once")
+        if name != "model" and (np.diff(values.astype(float)) < 0).any():
+            accuracy = accuracy.isel({name: np.argsort(values)})
+    return accuracy
 
 
 def _octaves(axis, values, every=1):
@@ -514,11 +548,15 @@ def tuning(accuracy, ax=None, *, looks=None):
     Args:
         accuracy: [model, lr] of a table of `sweep`, the mean over seeds; smoothed (`peaks.smooth`, figure 8) or not
             (figure 9). A gap is a run that diverged.
-        looks: model → how to draw its curve; what is missing is drawn as the house has it.
+        looks: model → arguments of `plot` for its curve; what is missing is drawn as the house has it.
     """
-    _checked_table(accuracy, "model", "lr")
-    ax = _dress(ax)
+    accuracy = _checked_table(accuracy, "model", "lr")
     names = [str(name) for name in accuracy.model.values]
+    if not isinstance(looks, (dict, type(None))) or not all(isinstance(look, dict) for look in (looks or {}).values()):
+        raise ValueError(f"looks={looks!r}: must be model → arguments of plot, as {{{names[0]!r}: {{'color': 'red'}}}}")
+    if unknown := [name for name in looks or {} if name not in names]:
+        raise ValueError(f"looks[{unknown[0]!r}]: must be of a model of the table: {', '.join(names)}")
+    ax = _dress(ax)
     shades = plt.get_cmap("viridis")(np.linspace(_DARK, _LIGHT, len(names)))
     for i, name in enumerate(names):
         look = {"color": tuple(shades[i]), "linestyle": _DASHES[i % len(_DASHES)], "label": name}
@@ -568,7 +606,8 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         else:
             each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
             x = (seeds[0].step + 1) / each
-            values = [percent * measure.smooth(ds[quantity].astype(float), round(each)).values for ds in seeds]
+            gap = float(seeds[0].step.diff("step").mean()) if seeds[0].sizes["step"] > 1 else 1.0  # of a part: [::10]
+            values = [percent * measure.smooth(ds[quantity].astype(float), round(each / gap)).values for ds in seeds]
         _draw(ax, x, values, label=name, linewidth=1.8, **look)
     attrs = seeds[0][quantity].attrs
     _ylabel(ax, _label(attrs["symbol"] if percent == 100 else attrs["long_name"].split(",")[0].split(" after")[0],
@@ -593,12 +632,13 @@ def verdict(mine, seeds, ax=None):
     The runs may differ in length; the axis is the share of training.
     """
     own, theirs = measure.alive(mine), _seeds(seeds)
+    said = measure.verdict(mine, theirs)
     ax = _dress(ax)
-    share = 100 * (theirs[0].step + 0.5) / theirs[0].sizes["step"]
+    share = 100 * (theirs[0].step + 0.5) / theirs[0].attrs["all_steps"]
     name = f"the book, {len(theirs)} seeds" if len(theirs) > 1 else "the book"
     band = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in theirs]
     _draw(ax, share, band, color="#3c78a8", linewidth=1.4, linestyle=(0, (4, 1.5)), label=name)
-    ax.plot(100 * (own.step + 0.5) / mine.sizes["step"], _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
+    ax.plot(100 * (own.step + 0.5) / measure.length(mine), _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
             linewidth=1.8, label="this run")  # fmt: skip
     ax.axhline(1, color="#8c8c8c", linewidth=1, zorder=1)
     _ylabel(ax, "√z, dots over line")
@@ -607,5 +647,5 @@ def verdict(mine, seeds, ax=None):
     ax.set_ylim(bottom=0)
     _legend(ax, loc="lower center")
     _note(ax, [f"{name}: {line}" for line in _fates(theirs)])
-    ax.set_title("\n".join(textwrap.wrap(measure.verdict(mine, theirs), 56)), size=TEXT, color=INK, loc="left")
+    ax.set_title("\n".join(textwrap.wrap(said, 56)), size=TEXT, color=INK, loc="left")
     return ax

@@ -13,8 +13,8 @@ layer that batch norm follows: w·g = 0, and |g| = c/|w| with a c that does not 
                   "nesterov" w ← w − λ(d + ρv)
                   "sgdw"     w ← (1 − λα)w − λv with d = g: decoupled decay, not in the post
 
-Arguments are numbers or arrays (lists, and xarray's too) that broadcast; a value that an equation has
-no meaning for is a ValueError, which names it. λα is a pure number, called x below.
+Arguments are numbers or arrays (lists, and xarray's too) that broadcast, whole numbers as float64; a value
+that an equation has no meaning for is a ValueError, which names it. λα is a pure number, called x below.
 exact=False is the leading order in x, as the post prints; exact=True is what random orthogonal
 gradients do at any x, and the default for (1′) alone. Ratios are of root mean squares.
 """
@@ -28,16 +28,35 @@ import numpy as np
 
 
 def _checked(function):
-    """Let the function see numbers and arrays only, each as `_ARGUMENTS` below allows it."""
+    """Let the function see numbers and arrays only, each as `_ARGUMENTS` below allows it, and all of them together."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def called(*args, **kwargs):
-        given = signature.bind(*args, **kwargs)
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            allowed = ", ".join(signature.parameters)
+            unknown = [f"{name}={value!r}" for name, value in kwargs.items() if name not in signature.parameters]
+            said = unknown[0] if unknown else f"{function.__name__}: {error}"
+            raise TypeError(f"{said}: must be the arguments of {function.__name__}: {allowed}") from None
         for name, value in given.arguments.items():
             if name in _ARGUMENTS and not (value is None and signature.parameters[name].default is None):
                 given.arguments[name] = _read(name, value)
-        return function(*given.args, **given.kwargs)
+            elif name == "exact" and not (np.ndim(value) == 0 and isinstance(value, _TRUTH) and value in (0, 1)):
+                raise ValueError(f"exact={' '.join(reprlib.repr(value).split())}: must be True or False")
+        read = {name: value for name, value in given.arguments.items() if name in _ARGUMENTS}
+        _of_the_same(read)
+        try:
+            return function(*given.args, **given.kwargs)
+        except OverflowError:
+            numbers = ", ".join(f"{name}={value:g}" for name, value in read.items() if isinstance(value, float))
+            raise ValueError(f"{numbers}: must be smaller, {function.__name__} is beyond 1.8e308") from None
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise
+            shapes = ", ".join(f"{name} of shape {np.shape(value)}" for name, value in read.items() if np.ndim(value))
+            raise ValueError(f"{shapes}: must be shapes that broadcast, as numpy's do") from None
 
     return called
 
@@ -526,7 +545,23 @@ def _read(name, value):
         index = np.argwhere(~good)[0].tolist() if plain.ndim else ""
         raise ValueError(f"{name}{index}={_first(plain, ~good)}: must be {allowed}")
     labelled = hasattr(value, "__array_ufunc__")  # numpy's own, xarray's, pandas'
-    return value if labelled or isinstance(value, (int, float)) else plain[()]
+    if plain.dtype.kind in "iu":  # squares of narrow ones would wrap around
+        return value.astype(float) if labelled else float(value) if isinstance(value, int) else plain.astype(float)[()]
+    return value if labelled or isinstance(value, float) else plain[()]
+
+
+def _of_the_same(arguments):
+    """Refuse labelled series of different steps, of which xarray would silently keep those in common."""
+    seen = {}
+    for name, value in arguments.items():
+        for dim, size in getattr(value, "sizes", {}).items():
+            index = value.indexes.get(dim)
+            other, its_size, its_index = seen.setdefault(dim, (name, size, index))
+            if size != its_size or not (index is None or its_index is None or index.equals(its_index)):
+                raise ValueError(f"{other} and {name}: must be of the same values of {dim}, of which they have others")
+
+
+_TRUTH = (bool, np.bool_, int)
 
 
 def _first(values, bad):
