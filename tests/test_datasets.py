@@ -808,7 +808,7 @@ def test_what_is_available_needs_no_download(server, cache, tree, monkeypatch):
     for path in (tree, pack(tree), pack(tree, "tar"), pack(tree, "xztar")):
         monkeypatch.setenv(datasets.VARIABLE, str(path))
         assert datasets.available("cifar10")
-    for path in (Path(__file__), tree.parent / "nowhere", tree / "train"):
+    for path in (Path(__file__), tree.parent / "nowhere"):
         monkeypatch.setenv(datasets.VARIABLE, str(path))
         assert not datasets.available("cifar10")
     with pytest.raises(ValueError, match="data='images:0': must be 'cifar10' or 'synthetic' here"):

@@ -112,7 +112,8 @@ def expected(key: str) -> Source:
 def available(key: str) -> bool:
     """Whether `load(key)` would need no download, for "cifar10" or "synthetic".
 
-    A look at names and sizes, and at how a stand-in begins: what is damaged further on is not noticed.
+    A look at names and sizes, and at how an archive that stands in begins. A folder that does so counts whatever it
+    holds: what is wrong there, `load` says.
     """
     if key not in ("cifar10", "synthetic"):
         raise ValueError(f"data={key!r}: must be 'cifar10' or 'synthetic' here")
