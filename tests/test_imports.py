@@ -24,7 +24,7 @@ ALLOWED = {
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
-    "controls": {"matplotlib", "ipywidgets"},
+    "controls": {"matplotlib", "ipywidgets", "config"},
     "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "controls", "schedules", "theory",
                  "cache", "evidence", "measure", "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},
