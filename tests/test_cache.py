@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -175,7 +176,7 @@ def test_without_locks_it_goes_on_with_one_warning(folder, monkeypatch, number):
     assert rd.run(rd.bundled()[name]).sizes["step"] > 1000
     with pytest.warns(UserWarning) as warned:
         other = rd.run(small.config(seed=1), device="cpu", progress=False)
-    assert len(warned) == 1 and cache.VARIABLE in str(warned[0].message)
+    assert len(warned) == 1 and "has no locks: two processes may make the same" in str(warned[0].message)
     assert rd.run(small.config(seed=1), device="cpu").equals(other)  # it is remembered all the same
 
 
@@ -213,6 +214,68 @@ def test_what_is_not_to_be_remembered_touches_nothing(folder, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert run(remember=False).equals(there)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_without_a_home_in_the_password_file_there_is_no_cache(monkeypatch):
+    def nobody(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(cache.VARIABLE)
+    monkeypatch.setattr(cache.platformdirs, "user_cache_dir", nobody)
+    with pytest.warns(UserWarning, match=cache.VARIABLE):
+        assert run().sizes["step"] == 10
+
+
+def test_where_warnings_are_errors_the_recording_comes_back(folder, capsys):
+    folder.write_text("mine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run().sizes["step"] == 10
+    assert "is of no use" in capsys.readouterr().out
+
+
+def test_files_in_a_shared_cache_are_as_open_as_it_is(folder):
+    folder.mkdir()
+    folder.chmod(0o2777)
+    before = os.umask(0o077)
+    try:
+        run()
+    finally:
+        os.umask(before)
+    (file,) = (folder / "runs").glob("*.nc")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666
+
+
+# Files that are somebody's own
+def test_a_file_is_written_where_a_link_leads_and_keeps_its_mode(tmp_path):
+    real, link = tmp_path / "real.nc", tmp_path / "link.nc"
+    real.write_bytes(b"before")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    cache.write(link, b"content")
+    assert link.is_symlink() and cache.unseal(real.read_bytes()) == b"content"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+def test_a_device_a_pipe_or_a_folder_is_not_replaced(tmp_path):
+    pipe, to_device = tmp_path / "pipe.nc", tmp_path / "null.nc"
+    os.mkfifo(pipe)
+    to_device.symlink_to(os.devnull)
+    for path in (pipe, to_device):
+        with pytest.raises(OSError, match=f"{path.name}: must be a file; a device or pipe is there"):
+            cache.write(path, b"content")
+    with pytest.raises(IsADirectoryError, match="a folder is where a file should be"):
+        cache.write(tmp_path, b"content")
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and stat.S_ISCHR(to_device.stat().st_mode)
+
+
+def test_a_pipe_in_the_place_of_a_recording_is_not_waited_for(folder):
+    path = runs.place(small.config(), small.expected("synthetic"))
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.warns(UserWarning, match="neither a file nor a folder"):
+        assert run().sizes["step"] == 10
+    assert stat.S_ISFIFO(path.stat().st_mode)
 
 
 # Waiting

@@ -161,6 +161,14 @@ def test_ctrl_c_is_one_line_and_status_130(capsys, cache, monkeypatch, where):
     assert not list(cache.glob("*.nc"))
 
 
+@pytest.mark.parametrize("output", [".", "", "/", "nowhere/x.nc", os.devnull])
+def test_where_nothing_can_be_written_is_said_before_the_training(capsys, monkeypatch, output):
+    monkeypatch.setattr(runs, "_train", lambda *given: pytest.fail("it trains"))
+    assert call("train", *SMALL, f"--output={output}") == 2
+    assert "argument --output: " in capsys.readouterr().err
+    assert Path(os.devnull).is_char_device()
+
+
 def test_the_smoke_budget_runs_and_ctrl_c_ends_it(tmp_path):
     """As typed in a shell, on the real generated images; a signal, once it trains."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
@@ -217,12 +225,15 @@ def test_the_cache_can_be_seen_and_cleared(capsys, cache):
     assert capsys.readouterr().out.splitlines()[0].startswith(str(cache.parent))
     rd.run(small.config(), device="cpu", progress=False)
     (cache / "broken.nc").write_bytes(b"half")
+    odd = rd.run(small.config()).assign_attrs(config='{"dropout": 1}')
+    recording.save(odd, cache / "newer.nc")
     assert call("cache") == 0
     text = capsys.readouterr().out
     assert f"{small.config().digest}.nc" in text and "Config(data='synthetic'" in text and "test accuracy" in text
-    assert "broken.nc: truncated, damaged" in text and "images" in text and "downloads" in text
+    assert "broken.nc: truncated, damaged" in text
+    assert "does not read (unknown configuration fields dropout" in text and "images" in text and "downloads" in text
     assert call("cache", "--clear", "runs") == 0
-    assert "cleared runs: 3 files" in capsys.readouterr().out and list(cache.iterdir()) == []
+    assert "cleared runs: 4 files" in capsys.readouterr().out and list(cache.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------- record

@@ -175,6 +175,25 @@ def test_two_trainings_at_once_give_back_what_the_first_found():
         assert state() == before
 
 
+def test_a_setting_that_changes_meanwhile_is_said_and_left(monkeypatch, tmp_path):
+    """Press Train, run the next cell: what that sets is the reader's, and the run is not remembered."""
+    monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path))
+
+    def change(t, so_far):
+        torch.set_float32_matmul_precision("medium")
+
+    before = torch.backends.mkldnn.matmul.fp32_precision if hasattr(torch.backends, "fp32_precision") else None
+    try:
+        with pytest.warns(UserWarning, match="was changed while this run trained") as warned:
+            ds = rd.run(small.config(), device="cpu", progress=False, each=change)
+        assert len(warned) == 1 and ds.attrs["disturbed"] == 1 and not list(tmp_path.rglob("*.nc"))
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        if before is not None:
+            torch.backends.mkldnn.matmul.fp32_precision = before
+
+
 def test_weights_are_those_of_the_seed_whatever_another_thread_draws():
     """And they are those that torch's own generator would give, which is left alone."""
     config, over = rd.Config(width=8, seed=7), threading.Event()

@@ -87,7 +87,8 @@ def test_filters_are_added_to_what_is_remembered(trainings):
     plain = run(small.config())
     with_filters = run(small.config(), filters=True)
     assert "filter" not in plain.dims and "filter" in with_filters.dims and len(trainings) == 2
-    assert run(small.config()).identical(run(small.config(), filters=True)) and len(trainings) == 2
+    assert run(small.config()).equals(plain) and run(small.config(), filters=True).identical(with_filters)
+    assert len(trainings) == 2
     assert with_filters.w2.equals(plain.w2)
 
 
@@ -122,7 +123,7 @@ def test_a_file_that_cannot_be_trusted_is_named_and_the_run_done_again(cache, tr
 OTHERS = {
     "newer format": (dict(format_version=99), "format 99"),
     "another run": (dict(), "holds another run"),
-    "other images": (dict(dataset="cats", dataset_digest="1" * 16), r"is of other images \(cats\)"),
+    "other images": (dict(dataset="cats", dataset_digest="1" * 16), r"is of other images \(cats, 1{16}\)"),
     "another meaning": (dict(semantics=7), r"when training meant something else \(7, now 1\)"),
     "not sealed": (dict(), "has no checksum"),
 }

@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {names}")
     sub.add_argument("--minutes", type=_minutes, metavar="M", help="start no run that would not end within M minutes; "
                      "a sweep can be stopped at any time, and goes on where it was")  # fmt: skip
-    sub.add_argument("--folder", type=_file, default=recording.bundle_dir(), help="default: in the package")
+    sub.add_argument("--folder", type=_place, default=recording.bundle_dir(), help="default: in the package")
 
     sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
                   "float32 loop, and as a share of what matrix products reach.")  # fmt: skip
@@ -117,11 +117,22 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _file(text: str) -> Path:
+def _place(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise argparse.ArgumentTypeError(f"{text!r}: nobody has that home") from None
+
+
+def _file(text: str) -> Path:
+    """A file that can be written, as far as one can tell before the work."""
+    path = _place(text)
+    try:
+        if not text.strip() or not cache.regular(path).parent.is_dir():
+            raise OSError(f"{text!r}: must be a file in a folder that is there")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def _minutes(text: str) -> float:
@@ -180,7 +191,8 @@ def train(arguments) -> None:
     ds = runs.run(config, filters=arguments.filters, device=arguments.device, progress=not arguments.quiet)
     if arguments.output:
         recording.save(ds, arguments.output)
-    print(f"{config} {config.digest}: {_outcome(ds)}; {'was there' if there else 'now remembered'}, "
+    kept = "was there" if there else "now remembered" if runs.remembered(config) else "not remembered"
+    print(f"{config} {config.digest}: {_outcome(ds)}; {kept}, "
           f"{time.perf_counter() - begin:.1f} s")  # fmt: skip
 
 
@@ -273,8 +285,8 @@ def _what(path) -> str:
     try:
         ds = recording.read(path)
         return f"{recording.config(ds)}, {ds.attrs['dataset']}: {_outcome(ds)}"
-    except (recording.BrokenRecording, OSError, KeyError) as error:
-        return str(error)
+    except Exception as error:  # of another version, or not of this package: the list goes on
+        return f"does not read ({' '.join(str(error).split())})"
 
 
 def _outcome(ds) -> str:

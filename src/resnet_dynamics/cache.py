@@ -23,11 +23,12 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from .console import warn
+from .console import say, warn
 
 VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the system's place for caches
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
+LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO, 524)  # what such file systems say
 LEFT = 3600  # seconds after which an unfinished file is nobody's
 SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
 
@@ -38,12 +39,16 @@ class Damaged(ValueError):
 
 def cache_dir() -> Path:
     """Return where runs and data are remembered. The environment variable RESNET_DYNAMICS_CACHE moves it."""
-    given = os.environ.get(VARIABLE)
+    given = os.environ.get(VARIABLE, "").strip()
     try:
-        path = Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("resnet_dynamics"))
+        if given:
+            return Path(os.path.expandvars(given)).expanduser()
+        path = Path(platformdirs.user_cache_dir("resnet_dynamics"))
     except RuntimeError as error:
-        raise ValueError(f"{VARIABLE}={given!r}: must be a folder; nobody has that home") from error
-    return path if given or path.is_absolute() else NOWHERE  # a user without a home, as in containers
+        if given:
+            raise ValueError(f"{VARIABLE}={given!r}: must be a folder; nobody has that home") from error
+        return NOWHERE
+    return path if path.is_absolute() else NOWHERE  # a user without a home, as in containers
 
 
 # What a call does with the cache
@@ -85,14 +90,18 @@ def _now() -> _Call:
     return _CALL.get() or _Call()
 
 
-def unusable(path: Path, error: OSError) -> None:
-    """Warn that the cache is of no use at `path`; once a call for each reason."""
+def unusable(path: Path, error: OSError, text="is of no use: what is made comes back all the same, but is not "
+             "remembered") -> None:  # fmt: skip
+    """Warn that the cache is of no use at `path`; once a call for each reason. It ends nothing, even as an error."""
     said = _now().said
     if error.errno not in said:
         said.add(error.errno)
-        reason = f"{type(error).__name__}: {error.strerror or error}"
-        warn(f"the cache, {cache_dir()}, is of no use ({reason}, at {path}). What is made comes back all the same, but "
-             f"is not remembered; {VARIABLE}=<folder> moves the cache")  # fmt: skip
+        reason = f"{type(error).__name__}: {error.strerror or error}, at {path}"
+        text = f"the cache, {cache_dir()}, {text} ({reason}); {VARIABLE}=<folder> moves it"
+        try:
+            warn(text)
+        except Warning:  # somebody makes errors of warnings; a result of hours is worth more
+            say(f"warning: {text}")
 
 
 # Files
@@ -113,7 +122,7 @@ def unseal(content: bytes) -> bytes:
 
 def write(path: Path, content: bytes, sealed=True) -> None:
     """Write a file, with its seal unless it is known otherwise: under another name first, then renamed."""
-    path = Path(path)
+    path = regular(path)
     _make_folder(path.parent)
     for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):  # of processes that were killed
         with contextlib.suppress(OSError):
@@ -124,10 +133,29 @@ def write(path: Path, content: bytes, sealed=True) -> None:
         with open(part, "xb") as file:
             file.write(content)
             file.write(seal(content) if sealed else b"")
+        folder = path.parent.stat().st_mode
+        if path.is_file():
+            part.chmod(path.stat().st_mode & 0o777)
+        elif folder & 0o022:  # others share it
+            part.chmod(folder & 0o666 | 0o600)
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def regular(path: Path) -> Path:
+    """Return where a path leads, through links, if a file is there or can be; a device or a pipe is not replaced.
+
+    Raises:
+        OSError: a folder, device or pipe is there.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
+        raise IsADirectoryError(f"{path}: a folder is where a file should be")
+    if real.exists() and not real.is_file():
+        raise OSError(f"{path}: must be a file; a device or pipe is there, which is not replaced")
+    return real
 
 
 def remember(path: Path, content: bytes, sealed=True) -> bool:
@@ -151,6 +179,10 @@ def read(path: Path) -> bytes | None:
     Raises:
         IsADirectoryError: a folder is in its place.
     """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # a pipe would wait for ever
+        unusable(path, OSError(errno.EINVAL, "neither a file nor a folder"))
+        _now().unread.add(path)
+        return None
     if os.path.isdir(path):  # on Windows an error of permission
         raise IsADirectoryError(f"{path}: a folder is where a file of the cache should be; move it away")
     try:
@@ -207,7 +239,11 @@ def turn(path: Path):
                 stack.enter_context(_held(path))
             except (OSError, NotImplementedError) as error:
                 known = error if isinstance(error, OSError) else OSError(errno.ENOSYS, str(error))
-                unusable(path.with_name(f"{path.name}.lock"), known)
+                lock = path.with_name(f"{path.name}.lock")
+                if known.errno in LOCKLESS:
+                    unusable(lock, known, "has no locks: two processes may make the same at once")
+                else:
+                    unusable(lock, known)
             else:
                 for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):  # nobody else writes it now
                     part.unlink(missing_ok=True)
@@ -262,7 +298,7 @@ def clear(kind: str) -> dict[Path, int]:
     """Remove the files of a kind; return those that were removed, and their sizes. What is being made now stays."""
     removed = {}
     for lock in [path for path in files(kind) if path.suffix == ".lock"]:
-        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+        with contextlib.suppress(Timeout, OSError, NotImplementedError), FileLock(lock, timeout=0):
             removed[lock] = 0
     busy = [path.name.removesuffix(".lock") for path in files(kind) if path.suffix == ".lock" and path not in removed]
     for path, size in files(kind).items():

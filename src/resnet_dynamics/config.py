@@ -24,7 +24,7 @@ FOREIGN = ("resnet18", "vgg11")
 """Networks that are not of the ResNet-9 family."""
 
 _OTHER_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "alpha": "weight_decay", "rho": "momentum"}
-_WARMUP = 5.0
+_EPOCHS = 24.0
 _LARGEST = 1e30  # of λ, α and their like; the arithmetic is in float32
 
 _MODEL = re.compile(r"(resnet18|vgg11|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
@@ -106,11 +106,11 @@ class Config:
     no_norm: str | None = None
     init_scale: float = 1.0
     batch_size: int = 512
-    epochs: float = 24.0
+    epochs: float = _EPOCHS
     optimizer: str = "sgd"
     lr: float = 0.4
     schedule: str = "triangular"
-    warmup: float = _WARMUP
+    warmup: float = 5.0
     weight_decay: float = 5e-4
     momentum: float = 0.9
     rest_lr_scale: float = 1.0
@@ -162,8 +162,8 @@ class Config:
             product = scale * getattr(self, name)
             _check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
         _check("schedule", self.schedule, _among(self.schedule, _SCHEDULES), _one_of(_SCHEDULES))
-        if self.schedule == "triangular" and self.warmup == _WARMUP > self.epochs:
-            _check("epochs", self.epochs, False, f"at least warmup, which is {_WARMUP:g} unless it is given, too")
+        if self.schedule == "triangular" and self.warmup > self.epochs != _EPOCHS:
+            _check("epochs", self.epochs, False, f"at least warmup, which is {self.warmup:g}; give both")
         _check(
             "warmup",
             self.warmup,
@@ -290,7 +290,8 @@ def _canonical_model(model) -> str:
 
 def _check(name, value, ok, allowed):
     if not ok:
-        raise ValueError(f"{name}={value!r}: must be {allowed}")
+        shown = repr(value)
+        raise ValueError(f"{name}={shown if len(shown) < 100 else shown[:60] + '...'}: must be {allowed}")
 
 
 def _among(value, names) -> bool:
@@ -303,12 +304,12 @@ def _one_of(names) -> str:
 
 def _number(name, value) -> float:
     try:
-        number = math.nan if isinstance(value, (bool, str)) or getattr(value, "ndim", 0) else float(value)
-    except (TypeError, ValueError, OverflowError):
+        number = math.nan if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", 0) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     _check(name, value, math.isfinite(number), "a finite number")
     short = float(f"{number:.12g}")
-    if 0 < abs(short - number) <= 4 * math.ulp(number):  # as 0.1 + 0.2, or np.arange(0.1, 0.5, 0.1)
+    if 0 < abs(short - number) <= 4 * math.ulp(number) and short != 1:  # as 0.1 + 0.2, or np.arange(0.1, 0.5, 0.1)
         warnings.warn(f"{name}={number!r} is another run than {name}={short!r}; round it, if that is meant",
                       stacklevel=5)  # fmt: skip
     return number + 0.0  # -0.0 becomes 0.0: equal configurations have one digest
@@ -329,7 +330,12 @@ def plain(value):
         value = value.values
     if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
         return value
-    item = value.item()
+    if getattr(value, "mask", False) is not False and value.mask:  # numpy's masked values are none
+        return math.nan
+    try:
+        item = value.item()
+    except RuntimeError:  # of torch's "meta" device
+        return value
     if isinstance(item, float) and math.isfinite(item) and "64" not in str(value.dtype):
         narrow = value.new_tensor if hasattr(value, "new_tensor") else value.dtype.type
         decimals = (float(f"{item:.{digits}g}") for digits in range(1, 10))

@@ -232,7 +232,7 @@ class Explorer(Twin, anywidget.AnyWidget):
 
     def _hear(self, _widget, message, _buffers):
         """Answer a message of the front end."""
-        kind = message.get("type")
+        kind = message.get("type") if isinstance(message, dict) else None
         if kind == "ping":
             self.send({"type": "pong"})
             preload()
@@ -330,7 +330,9 @@ def result(ds) -> str:
     if measure.dead(ds):
         return f"the network does not learn, its loss stays at {loss:.3g}"
     exploded = f"the loss exploded, to {loss:.3g}".replace("e+", "e").replace("e0", "e") if loss > EXPLODED else ""
-    return ", ".join(filter(None, (f"test accuracy {100 * float(ds.test_accuracy[-1]):.1f} %", exploded)))
+    accuracy = float(ds.test_accuracy[-1])
+    tested = f"test accuracy {100 * accuracy:.1f} %" if math.isfinite(accuracy) else "its weights are no numbers"
+    return ", ".join(filter(None, (tested, exploded)))
 
 
 def words(error) -> str:

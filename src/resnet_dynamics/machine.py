@@ -84,10 +84,14 @@ class Settings(contextlib.AbstractContextManager):
 
     Gradients are on, inference mode and autocast are off, products of float32 are float32. Several threads may be
     inside at once: the first sets what they share, the last sets it back. Other threads compute by the same settings
-    meanwhile.
+    meanwhile; what they set themselves is left to them, and then `disturbed()` is true.
     """
 
     _lock, _inside, _undo = threading.Lock(), 0, None
+
+    def disturbed(self) -> bool:
+        """Return whether somebody has changed what all threads share, so that this may not be the run it should be."""
+        return _shared_values() != self._began
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -104,6 +108,7 @@ class Settings(contextlib.AbstractContextManager):
                 torch.set_flush_denormal(False)
                 stack.callback(torch.set_flush_denormal, True)
             self._own = stack.pop_all()
+        self._began = _shared_values()
         return self
 
     def __exit__(self, *error):
@@ -137,5 +142,23 @@ def _fresh():
             had = getattr(place, name)
             if had != value and {had, value} != {"none", "ieee"}:  # which are the same
                 setattr(place, name, value)
-                undo.callback(setattr, place, name, had)
+                undo.callback(_give_back, place, name, value, had)
     return undo.close
+
+
+def _give_back(place, name, ours, theirs):
+    """Set what somebody had set, unless it is no longer ours."""
+    with contextlib.suppress(AttributeError, RuntimeError):
+        if getattr(place, name) == ours:
+            setattr(place, name, theirs)
+
+
+def _shared_values() -> list:
+    """The settings of torch that all threads share and that enter a run; None where torch will not say."""
+    found = [torch.get_num_threads()]
+    for path, _ in _SETTINGS:
+        try:
+            found.append(functools.reduce(getattr, path.split("."), torch.backends))
+        except (AttributeError, RuntimeError):
+            found.append(None)
+    return found

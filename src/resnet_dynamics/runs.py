@@ -66,7 +66,8 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
             found = _remembered(path, config, filters, images, settle=True)  # another process may have been faster
             if found is None:
                 found = _train(config, filters, device, progress, each)
-                cache.remember(path, recording.content(found))
+                if "disturbed" not in found.attrs:
+                    cache.remember(path, recording.content(found))
     return found
 
 
@@ -141,7 +142,14 @@ def _save(thinned, path, ds, kept):
 
 def _bundled(config, filters=False):
     ds = _trusted(recording.bundle_dir() / f"{config.digest}.nc", config)
-    return ds if ds is not None and _enough(ds, filters) else None
+    return ds if ds is None else _asked(ds, filters)
+
+
+def _asked(ds, filters):
+    """What was asked for of a recording that may hold more; None if it lacks something."""
+    if filters:
+        return ds if "filter" in ds.dims else None
+    return ds.drop_dims("filter", errors="ignore")
 
 
 def _trusted(path, config):
@@ -167,7 +175,7 @@ def _remembered(path, config, filters, images, settle=False):
             return None
         ds = recording.checked(recording.parsed(file, path, sealed=True), path, config)
         if not _of(images, ds):
-            raise recording.OtherRecording(f"{path}: is of other images ({ds.attrs.get('dataset')}) than there are now "
+            raise recording.OtherRecording(f"{path}: is of other images ({_called(ds)}) than there are now "
                                            f"({images.name})")  # fmt: skip
         if ds.attrs.get("semantics", 1) != recording.SEMANTICS:
             raise recording.OtherRecording(f"{path}: was made when training meant something else "
@@ -183,7 +191,7 @@ def _remembered(path, config, filters, images, settle=False):
         if settle:
             warn(f"{error}. The run is done again.")
         return None
-    return ds if _enough(ds, filters) else None
+    return _asked(ds, filters)
 
 
 def _of(images, ds) -> bool:
@@ -193,8 +201,9 @@ def _of(images, ds) -> bool:
     return ds.attrs.get("dataset_digest") == images.digest
 
 
-def _enough(ds, filters) -> bool:
-    return not filters or "filter" in ds.dims
+def _called(ds) -> str:
+    digest = ds.attrs.get("dataset_digest", "of no digest")
+    return f"{ds.attrs.get('dataset', 'of no name')}, {digest}"
 
 
 def _announced(progress, waiting):

@@ -31,7 +31,7 @@ PROVENANCE = (
 )  # fmt: skip
 
 
-def sweep(base: Config, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
+def sweep(base: Config, /, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
     """Run every combination of some values, and return what came of it in one table.
 
     Each combination is `base.replace(lr=..., momentum=...)` and goes through `run`: what was run before is there at
@@ -102,7 +102,7 @@ def _sweep(grid, base, recordings, device, progress, axes):
     return table.merge(_stacked(table, kept)) if recordings else table
 
 
-def configs(base: Config, **axes) -> np.ndarray:
+def configs(base: Config, /, **axes) -> np.ndarray:
     """Return the configurations of a sweep, an array with one dimension for each axis."""
     if not isinstance(base, Config):
         raise TypeError(f"sweep({base!r}, ...): must be a Config, as in sweep(Config.smoke(), lr=[0.1, 0.2])")

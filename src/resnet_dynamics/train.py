@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from . import __version__, theory
 from .config import Config
-from .console import Bar, say
+from .console import Bar, say, warn
 from .data import Data
 from .machine import Settings, memory, name_of, pick_device, precision
 from .models import build, conv_layers, symmetries
@@ -41,9 +41,11 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     In float16 a step whose gradients overflow is left out, by all optimizers: `skipped` is 1 there, what has to do with
     g or d is NaN, and the weights stay.
 
-    Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. On one machine, with
-    one number of threads and one precision, the result is the same bit for bit. Elsewhere rounding differs, and
-    training amplifies it.
+    Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. If another thread
+    changes a setting of torch meanwhile, a warning says so, and `disturbed` is among the attributes.
+
+    On one machine, with one number of threads and one precision, the result is the same bit for bit. Elsewhere rounding
+    differs, and training amplifies it.
 
     Args:
         config: the run.
@@ -62,8 +64,13 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
         ValueError: names the value that does not fit the images, or this machine.
     """
     device = pick_device(device)
-    with Settings(device):
-        return _train(config, device, filters, progress, each or (lambda t, so_far: None))
+    with Settings(device) as settings:
+        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None))
+        if settings.disturbed():
+            warn("a setting of torch that all threads share was changed while this run trained, so it may not be the "
+                 "run of its configuration; it is not remembered")  # fmt: skip
+            ds.attrs["disturbed"] = 1
+    return model, ds
 
 
 def _train(config, device, filters, progress, each):
@@ -84,6 +91,7 @@ def _train(config, device, filters, progress, each):
 
     t = 0
     with watch:
+        watch.announce()
         for epoch in range(epochs):
             model.train()
             for x, y in data.epoch():
@@ -196,10 +204,12 @@ class Watch(contextlib.AbstractContextManager):
         self.diverged_at, self.start = -1, time.perf_counter()
 
     def __enter__(self):
-        if self.progress:
-            say(f"Training {self.what}.")  # how long it takes is the bar's to say: it is true of this machine alone
         self.bar = Bar(show=self.progress, total=self.steps, unit="step")
         return self
+
+    def announce(self):
+        if self.progress:
+            say(f"Training {self.what}.")  # how long it takes is the bar's to say: it is true of this machine alone
 
     def __call__(self, t, loss):
         """Look after step t (counted from 1); return whether the run has diverged."""
