@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,10 @@ def test_no_stream_ends_a_training(monkeypatch, tmp_path, stream):
     assert rd.run(small.config(epochs=3), device="cpu").sizes["step"] == 15
     assert rd.sweep(small.config(), seed=[0, 1]).sizes["seed"] == 2
     console.say("√(2λα)")
+    other = threading.Thread(target=lambda: list(console.following([1, 2])), daemon=True)
+    other.start()
+    other.join(30)
+    assert not other.is_alive(), "tqdm's lock was not given back"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell's way to close a stream")

@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 _HERE = str(Path(__file__).parent)
+_WIDGETS = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)  # what tqdm.auto has found
 
 
 def say(text: str) -> None:
@@ -30,6 +31,33 @@ def warn(text: str) -> None:
     warnings.warn(text, stacklevel=level + 2)
 
 
+class _Patient:
+    """A stream to which nothing is written any more once that fails.
+
+    tqdm holds a lock while it writes, and does not let go of it on an error: every bar of another thread would wait for
+    ever.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def __eq__(self, other):  # so that a line on stdout is put above the bar, as tqdm does for stderr itself
+        return other is self or other is self._stream
+
+    __hash__ = None
+
+    def write(self, text):
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self):
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 class Bar(contextlib.AbstractContextManager):
     """A progress bar of tqdm, or nothing where there is nowhere to draw it.
 
@@ -43,24 +71,20 @@ class Bar(contextlib.AbstractContextManager):
     def __init__(self, *, show=True, **given):
         self.n, self._bar = given.get("initial", 0), None
         if show and sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._bar = tqdm(dynamic_ncols=True, **given)
+            as_text = {} if _WIDGETS else {"file": _Patient(sys.stderr)}
+            self._bar = tqdm(dynamic_ncols=True, **as_text, **given)
 
     def update(self, n=1, says=None) -> None:
         """Go on by n, which may be 0, and say something behind the bar."""
         self.n += n
         if self._bar is not None:
-            try:
-                if says is not None:
-                    self._bar.set_postfix_str(says, refresh=n == 0)
-                self._bar.update(n)
-            except (OSError, ValueError):  # the pipe is closed: nobody looks any more
-                self._bar.disable, self._bar = True, None
+            if says is not None:
+                self._bar.set_postfix_str(says, refresh=n == 0)
+            self._bar.update(n)
 
     def close(self) -> None:
         if self._bar is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._bar.close()
+            self._bar.close()
 
     def __exit__(self, *error):
         self.close()
