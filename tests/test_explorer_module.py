@@ -48,7 +48,7 @@ def cases(number=200, seed=0):
         values = {"lr": log_uniform(lowest[0], 10), "weight_decay": log_uniform(lowest[1], 0.1), "momentum": rho}
         steps, per_epoch = int(rng.integers(20, 301)), int(rng.integers(3, 41))
         epochs = steps / per_epoch
-        warmup = epochs * float(rng.choice([0.0, 0.1, rng.uniform(), 1.0]))
+        warmup = epochs * float(rng.choice([0.0, 0.125, rng.uniform(), 1.0]))
         schedule = ("constant", "triangular")[i // 4 % 2]
         plan = {"epochs": epochs, "warmup": warmup, "schedule": schedule}
         lr_t = schedules.rates(rd.Config(lr=values["lr"], **plan), per_epoch)
