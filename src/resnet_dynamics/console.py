@@ -32,7 +32,7 @@ def warn(text: str) -> None:
 
 
 class _Patient:
-    """A stream to which nothing is written any more once that fails.
+    """A stream that does not complain when it cannot be written.
 
     tqdm holds a lock while it writes, and does not let go of it on an error: every bar of another thread would wait for
     ever.

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from . import cache
-from .cache import cache_dir as cache_dir
+from .cache import cache_dir as cache_dir  # its place before `cache` was one; readers' code has it
 from .config import Config
 
 FORMAT = 1

@@ -123,19 +123,19 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
             if progress:
                 say(f"{name}: {config}")
             with datasets.standing_in(data):
-                ds = _train(config, False, device, progress)
+                whole = _train(config, False, device, progress)
                 kept = place(config, datasets.expected(config.data))
-            _save(recording.thin(ds), path, ds, kept)
-            ds = recording.thin(ds)
+            ds = recording.thin(whole)
+            _save(ds, path, whole, kept)
         yield name, ds
 
 
-def _save(thinned, path, ds, kept):
+def _save(thinned, path, whole, kept):
     """Save a recording of hours; if that cannot be, keep it in the cache, where the next call finds it."""
     try:
         recording.save(thinned, path)
     except OSError as error:
-        there = cache.remember(kept, recording.content(ds))
+        there = cache.remember(kept, recording.content(whole))
         hint = f"the recording is kept at {kept}, and found by run(config)" if there else "the recording is lost"
         raise OSError(f"{path}: cannot be written ({error.strerror or error}); {hint}") from error
 
