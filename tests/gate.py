@@ -171,10 +171,10 @@ def complaints(notebook, name):
     elif "remove-cell" not in code[0].metadata.get("tags", []):
         wrong.append("the setup cell needs the tag remove-cell")
 
-    number = re.match(r"\d+", name)
+    number = re.match(r"\d+b?", name)
     first = cells[0].source if cells and cells[0].cell_type == "markdown" else ""
-    if number and not re.match(rf"# {int(number[0])}\. \S", first):
-        wrong.append(f"it must start with the heading '# {int(number[0])}. ...'")
+    if number and not re.match(rf"# {number[0].lstrip('0')}\. \S", first):
+        wrong.append(f"it must start with the heading '# {number[0].lstrip('0')}. ...'")
     if sum(len(re.findall(r"^# ", text_of(cell), re.M)) for cell in text) != 1:
         wrong.append("it needs exactly one heading of the first level")
 

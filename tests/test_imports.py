@@ -21,6 +21,8 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "cache", "config", "schedules"},
     "measure": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
     "peaks": {"numpy", "xarray"},
+    "compare": {"numpy"},
+    "tables": {"numpy", "config"},
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
@@ -47,6 +49,7 @@ ALLOWED = {
 # ... and inside a function, when it is called: what the module itself does without.
 LATE = {
     "datasets": {"torchvision"},
+    "compare": {"scipy"},
     "config": {"recording"},
     "recording": {"h5netcdf", "h5py"},
     "runs": {"train", "datasets"},
@@ -58,7 +61,7 @@ LATE = {
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "plots", "evidence",
+VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "compare", "tables", "plots", "evidence",
         "explorer", "check", "runs", "sweep", "synthetic", "archives", "folders", "cifar", "datasets"]
 
 

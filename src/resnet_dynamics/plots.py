@@ -28,6 +28,7 @@ from . import measure, recording, theory
 SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
 TEXT = 11  # points
 INK, FAINT = "#1a1a1a", "#d9d9d9"
+SHRINK, GROWTH, LINE = "#7b3fa0", "#00796b", INK  # what decay takes, what gradients add, where they balance
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 _DARK, _LIGHT = 0.0, 0.72  # the part of viridis that shows on white
 
