@@ -460,8 +460,8 @@ def adamw(weights, lr, weight_decay, momentum=0.9, *, exact=False) -> AdamW:
     exact=False is the leading order in x/(1 − β₁), not in x:
         |w|² = λK/(2α)   |Δw|/|w| = √(2x(1 − β₁)/(1 + β₁))   in all √(2x)   τ = 1/(2x)
     At x/(1 − β₁) = 0.1 and β₁ = 0.9 this |w|² is 9 % too large. Each step rotates as in Kosson et al. 2024 (arXiv
-    2305.17212). λ in u, α in 1/u: x is a pure number as before. For gradients that are alike in all weights, β₂ close to
-    1, and ε small.
+    2305.17212). λ in u, α in 1/u: x is a pure number as before. For gradients that are alike in all weights, β₂ close
+    to 1, and ε small.
 
     >>> [round(float(adamw(1000, 0.01, 1.0, exact=e).norm), 2) for e in (False, True)]
     [2.24, 2.14]
