@@ -405,7 +405,8 @@ def test_on_a_gpu():
 def test_decay_that_follows_the_rate(monkeypatch):
     """w − λ(g + αλ/λ_max w) step by step: growth and shrink with α(t) close, and with the constant α they do not."""
     small.use(monkeypatch)
-    config = small.config(lr=0.5, momentum=0.0, weight_decay=0.05, weight_decay_schedule="lr", rest_weight_decay_scale=0)
+    config = small.config(
+        lr=0.5, momentum=0.0, weight_decay=0.05, weight_decay_schedule="lr", rest_weight_decay_scale=0)  # fmt: skip
     _, ds = train(config, device="cpu", progress=False)
     alpha = measure.weight_decay(ds)
     assert alpha.values == pytest.approx(0.05 * ds.lr.values / 0.5)

@@ -79,8 +79,8 @@ class Config:
         optimizer: "sgd" (heavy ball where momentum > 0), "nesterov", "lars" (a norm per layer, equations (4) and
             (8)), "lars-filter" (a norm per output filter).
         lr: λ, the highest learning rate of the schedule; at most 1e30, as all that multiplies.
-        schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "cosine": the fall is half a cosine.
-            "wsd" (warm-up, stable, decay): the fall is linear and takes the last `cooldown` epochs. "constant": lr.
+        schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "cosine": the fall is half a
+            cosine. "wsd" (warm-up, stable, decay): it is linear and takes the last `cooldown` epochs. "constant": lr.
         warmup: length of the rise, in epochs.
         cooldown: length of the fall of "wsd", in epochs; of no effect otherwise.
         weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
@@ -184,7 +184,12 @@ class Config:
             f"from 0 to what warmup leaves of epochs ({max(self.epochs - self.warmup, 0):g})",
         )
         known = _DECAY_SCHEDULES
-        _check("weight_decay_schedule", self.weight_decay_schedule, _among(self.weight_decay_schedule, known), _one_of(known))
+        _check(
+            "weight_decay_schedule",
+            self.weight_decay_schedule,
+            _among(self.weight_decay_schedule, known),
+            _one_of(known),
+        )
         _check("lr", self.lr, self.lr > 0 or self.weight_decay_schedule == "constant", "above 0 where α follows λ")
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
         _check(

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from . import schedules, theory
+from . import compare, schedules, theory
 from .recording import QUANTITIES, config
 
 SMOOTH = 50
@@ -586,9 +586,6 @@ def predicted(ds, c="measured", steps=SMOOTH):
 
 
 # Yours against theirs
-_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided 95 %, 1 ... 9 degrees of freedom
-
-
 @_of_recording
 def overall(ds, share=WINDOW):
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
@@ -655,7 +652,7 @@ def _compared(value, theirs):
     said = f"Dots over line, middle half of training: {value:.3f}."
     if n == 1:
         return f"{said} The book's run: {mean:.3f}, a difference of {_signed(value / mean - 1)}."
-    t = _STUDENT[n - 2] if n - 2 < len(_STUDENT) else 2.0
+    t = compare.student(n - 1)
     width = t * theirs.std(ddof=1) * np.sqrt(1 + 1 / n)
     said += f" {n} seeds of the book: {mean:.3f} ± {width:.3f}."
     if abs(value - mean) <= width:

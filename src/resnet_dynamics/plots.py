@@ -421,7 +421,8 @@ def rotation(recordings, ax=None, *, layers=None):
     _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
     c = recording.config(seeds[0])
     if not c.optimizer.startswith("lars"):
-        line = theory.rotation_angle(seeds[0].lr.astype(float), measure.weight_decay(seeds[0]), c.momentum, optimizer=c.optimizer)
+        lr, alpha = seeds[0].lr.astype(float), measure.weight_decay(seeds[0])
+        line = theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer)
         ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
         said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
         ax.text(0.98, 0.92, f"black: {said}", transform=ax.transAxes, size=TEXT, color=INK, ha="right", va="top")
