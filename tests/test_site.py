@@ -105,6 +105,55 @@ def test_what_a_cell_prints_is_one_text(chapter, site):
     assert set(prints) == {0, 1}
 
 
+class Folds(HTMLParser):
+    """What each fold of a page says on its line, and the classes of the elements in it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.folds, self.open, self.summary = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "details":
+            self.open.append({"words": "", "inside": [], "label": None, "of": attributes.get("class", "")})
+            self.folds.append(self.open[-1])
+        elif tag == "summary":
+            self.summary, self.open[-1]["label"] = True, attributes.get("aria-label")
+        for fold in self.open:
+            fold["inside"].append(attributes.get("class", ""))
+
+    def handle_endtag(self, tag):
+        if tag == "details":
+            self.open.pop()
+        self.summary = self.summary and tag != "summary"
+
+    def handle_data(self, data):
+        if self.summary and self.open:
+            self.open[-1]["words"] += data
+
+
+@EACH_PAGE
+def test_a_fold_is_read_out_as_it_reads(page, site):
+    """Its line has words, and no label that hides them from who listens."""
+    folds = Folds((site / f"{page}.html").read_text()).folds
+    assert [fold for fold in folds if fold["label"] or not fold["words"].strip()] == []
+
+
+@pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+def test_an_answer_and_its_check_are_in_one_box(chapter, site):
+    cells = nbformat.read(chapter, as_version=4).cells
+    checks = sum("answer" in cell.metadata.get("tags", []) for cell in cells)
+    html = (site / chapter.relative_to(gate.ROOT)).with_suffix(".html").read_text()
+    boxes = [fold for fold in Folds(html).folds if fold["words"].strip() == "Answer"]
+    inside = [kind.split() for fold in boxes for kind in fold["inside"]]
+    assert sum("tag_answer" in kinds for kinds in inside) == checks == html.count("tag_answer")
+    for fold in boxes:
+        kinds = [kind.split() for kind in fold["inside"]]
+        if any("tag_answer" in kind for kind in kinds):
+            assert any("cell_output" in kind for kind in kinds), "the answer shows what its code gives"
+
+
 # ---------------------------------------------------------------------------------------------
 # in Chromium
 
@@ -214,13 +263,68 @@ def test_a_page_is_printed_on_white_and_no_line_is_cut_off(browser, address, sch
     assert len(cut) > 5 and max(cut) <= 0 < max(browser.execute_script(wide))  # on the screen they are scrolled
 
 
+@pytest.fixture
+def folded(browser, address, site):
+    """The addresses of two pages with folded code, and nothing remembered."""
+    pages = [page for page in PAGES if '<details class="fold code">' in (site / f"{page}.html").read_text()]
+    if len(pages) < 2:
+        pytest.skip("needs two pages with folded code")
+    open_page(browser, f"{address}{pages[0]}.html")
+    browser.execute_script("localStorage.clear()")
+    yield [f"{address}{page}.html" for page in pages[:2]]
+    browser.execute_script("localStorage.clear()")
+
+
+STATE = """return [document.querySelector('.show-code button').getAttribute('aria-pressed'), ...new Set(
+           [...document.querySelectorAll('details.fold.code')].map(box => String(box.open)))]"""
+
+
+def test_a_switch_shows_all_code_and_is_remembered(browser, folded):
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, folded[0])
+    assert browser.execute_script(STATE) == ["false", "false"]
+    switch = browser.find_element("css selector", ".show-code button")
+    assert switch.text.startswith("Show code") and switch.is_displayed()
+    switch.send_keys(Keys.SPACE)
+    assert browser.execute_script(STATE) == ["true", "true"]
+    open_page(browser, folded[1])
+    assert browser.execute_script(STATE) == ["true", "true"]
+    browser.find_element("css selector", ".show-code button").send_keys(Keys.ENTER)
+    open_page(browser, folded[0])
+    assert browser.execute_script(STATE) == ["false", "false"]
+    box = browser.find_element("css selector", "details.fold.code > summary")
+    assert box.text == "Show the code"
+    box.send_keys(Keys.ENTER)
+    assert box.text == "Hide the code"
+
+
+def test_folds_work_without_javascript(browser, folded):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(folded[0])
+        assert not browser.find_element("css selector", ".show-code").is_displayed()
+        browser.find_element("css selector", "details.fold.code > summary").click()
+        assert browser.find_element("css selector", "details.fold.code pre").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_formulas_are_read_but_are_no_stops_of_the_tab_key(browser, address):
+    open_page(browser, f"{address}book/05-equilibrium.html")
+    assert browser.execute_script("return document.querySelectorAll('mjx-container[tabindex]').length") == 0
+    spoken = browser.execute_script("return document.querySelectorAll('mjx-assistive-mml math').length")
+    assert spoken > 50
+
+
 def test_a_folded_answer_opens_by_keyboard(browser, address):
     from selenium.webdriver.common.keys import Keys
 
     opened = 0
     for page in PAGES:
         open_page(browser, f"{address}{page}.html")
-        for summary in browser.find_elements("css selector", "article details:not(.wd-explorer details) > summary")[:2]:
+        outer = "article details:not(.wd-explorer details):not(details details) > summary"
+        for summary in browser.find_elements("css selector", outer)[:2]:
             summary.send_keys(Keys.ENTER)
             assert summary.find_element("xpath", "..").get_attribute("open") is not None
             opened += 1
