@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from resnet_dynamics import theory
+from resnet_dynamics import Config, theory
+from resnet_dynamics.schedules import rates
 
 D = 1000  # weights of the simulated layer
 STEPS_PER_EPOCH, EPOCHS = 97, 24
@@ -712,3 +713,26 @@ def test_lars_without_a_gradient_stands_still():
 
 def test_examples_in_docstrings():
     assert doctest.testmod(theory).failed == 0
+
+
+def test_where_the_decay_follows_the_rate_the_target_stands_still():
+    lr = rates(Config(lr=4.0), 97)
+    alpha = 5e-4 * lr / 4.0
+    assert theory.master_ode(lr, alpha) == pytest.approx(np.ones(len(lr)), rel=1e-12)
+    start = theory.equilibrium_norm(1.0, 4.0, 5e-4) ** 2
+    w2 = theory.norm_recurrence(start, 1.0, lr, alpha)
+    assert w2 == pytest.approx(np.full(len(lr), start), rel=1e-3)  # up to the λα dropped
+    late = theory.master_ode(lr, 5e-4)
+    assert late[-20] < 0.1  # while with a constant α equilibrium is lost
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "sgdw", "lars"])
+def test_a_constant_series_of_decay_is_that_number(optimizer):
+    lr, c = np.linspace(0.1, 0.4, 30), np.linspace(1, 2, 8)[None]
+    for alpha in (np.full(30, 0.01), np.full((30, 8), 0.01)):
+        rate = lr if alpha.ndim == 1 else np.tile(lr[:, None], 8)
+        one = theory.moments(1.0, c, rate, 0.01, 0.9, optimizer=optimizer)
+        series = theory.moments(1.0, c, rate, alpha, 0.9, optimizer=optimizer)
+        for a, b in zip(one, series, strict=True):
+            assert np.array_equal(a, b)
+    assert np.array_equal(theory.master_ode(lr, 0.01), theory.master_ode(lr, np.full(30, 0.01)))
