@@ -220,7 +220,8 @@ CONTRAST = """
     document.querySelectorAll('article details').forEach(d => d.open = true);
     for (const e of document.querySelectorAll('article p, article li, article td, article th, ' +
             'article h1, article h2, article h3, article a, article summary, article code, ' +
-            'article pre, article pre span, article mjx-container, article dt')) {
+            'article pre, article pre span, article mjx-container, article mjx-mstyle, article dt, ' +
+            'article .xr-wrap :is(span, label, div, li)')) {
         if (!e.textContent.trim() || !e.getClientRects().length || e.matches('.headerlink'))
             continue;
         const both = [light(color(getComputedStyle(e).color)), light(behind(e))];
@@ -238,7 +239,7 @@ CONTRAST = """
 def test_page_can_be_read_in_the_light_and_in_the_dark(browser, address, page, scheme):
     open_page(browser, f"{address}{page}.html", scheme=scheme)
     assert browser.execute_script("return document.documentElement.dataset.theme") == scheme
-    assert browser.execute_script(CONTRAST, 3.5) == []
+    assert browser.execute_script(CONTRAST, 4.5) == []
     backs = browser.execute_script("""
         return [...document.querySelectorAll('article div.cell_output img')].map(
             i => getComputedStyle(i).backgroundColor)""")
