@@ -5,7 +5,9 @@ in headless Chromium and is skipped, with the reason, where there is none.
 """
 
 import functools
+import http.server
 import re
+import threading
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -14,12 +16,14 @@ import gate
 import nbformat
 import pytest
 import yaml
-from screen import open_page, requests
+from screen import Quiet, open_page, requests
 
 pytestmark = [pytest.mark.book, pytest.mark.site]
 
 CONTENTS = yaml.safe_load((gate.ROOT / "_toc.yml").read_text())
 PAGES = [CONTENTS["root"], *re.findall(r"'file': '([^']+)'", str(CONTENTS))]
+BASE = gate.repository.pages(gate.repository.read())
+ROOT = urlsplit(BASE).path
 EACH_PAGE = pytest.mark.parametrize("page", PAGES)
 
 
@@ -51,7 +55,10 @@ def test_every_link_inside_the_book_leads_somewhere(site):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            folder, inside = path.parent, unquote(parts.path)
+            if path.name == "404.html" and inside.startswith(ROOT):  # it is shown at any depth
+                folder, inside = site, inside.removeprefix(ROOT)
+            target = (folder / inside).resolve() if inside else path
             if not target.is_file():
                 broken.append(f"{path.relative_to(site)}: {link}")
             elif target.suffix == ".html" and parts.fragment:
@@ -61,7 +68,28 @@ def test_every_link_inside_the_book_leads_somewhere(site):
 
 
 def test_the_first_file_leads_to_the_book(site):
-    assert f"{CONTENTS['root']}.html" in (site / "index.html").read_text()
+    """For browsers, for search engines, and for who makes a preview of the link."""
+    text, page = (site / "index.html").read_text(), f"{CONTENTS['root']}.html"
+    assert f'<meta http-equiv="refresh" content="0; url={page}">' in text and f'<a href="{page}">' in text
+    assert "<title>Weight Decay in Motion</title>" in text and f'<link rel="canonical" href="{BASE}{page}">' in text
+    assert re.search(r'<meta property="og:description" content="[^"]{50,}', text)
+
+
+@EACH_PAGE
+def test_a_link_to_a_page_has_a_title_and_a_picture(page, site):
+    head = (site / f"{page}.html").read_text().split("</head>")[0]
+    title = unescape(re.search("<title>(.*?)</title>", head)[1])
+    assert title.count("Weight Decay in Motion") == 1
+    assert f'<link rel="canonical" href="{BASE}{page}.html" />' in head
+    picture = re.search(r'<meta property="og:image" content="([^"]*)" />', head)[1]
+    assert picture.startswith(BASE) and (site / picture.removeprefix(BASE)).is_file()
+    assert head.count('property="og:image:alt"') == head.count('name="twitter:card"') == 1
+
+
+def test_search_engines_find_every_page(site):
+    addresses = re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text())
+    assert sorted(addresses) == sorted(f"{BASE}{page}.html" for page in PAGES)
+    assert f"Sitemap: {BASE}sitemap.xml" in (site / "robots.txt").read_text()
 
 
 @pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
@@ -205,6 +233,35 @@ def test_page_fits_the_screen(browser, address, page, width):
             i => i.naturalWidth > 40 && Math.abs(
                 i.width / i.height - i.naturalWidth / i.naturalHeight) > 0.02).map(i => i.alt)""")
     assert squeezed == [], "pictures with a wrong shape"
+
+
+def test_an_address_that_does_not_exist_leads_back(browser, site):
+    """As GitHub Pages serves it: under the name of the repository, the same file at any depth."""
+    class Served(Quiet):
+        def do_GET(self):
+            path = unquote(urlsplit(self.path).path)
+            file = site / path.removeprefix(ROOT)
+            found = path.startswith(ROOT) and file.is_file()
+            self.send_response(200 if found else 404)
+            kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+            self.send_header("Content-Type", kinds.get(file.suffix, "text/html; charset=utf-8"))
+            self.end_headers()
+            self.wfile.write((file if found else site / "404.html").read_bytes())
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        try:
+            browser.get_log("browser")
+            open_page(browser, f"{here}{ROOT}book/deep/er/nothing.html")
+            wrong = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+            assert len(wrong) == 1 and "nothing.html" in wrong[0], "the page itself, and nothing on it"
+            assert browser.find_element("css selector", "article h1").text.startswith("There is no such page")
+            assert len(browser.find_elements("css selector", ".bd-sidebar-primary .toctree-l1")) >= len(PAGES) - 2
+            browser.find_element("css selector", "article p a").click()
+            assert browser.current_url == f"{here}{ROOT}{CONTENTS['root']}.html"
+        finally:
+            server.shutdown()
 
 
 # WCAG contrast of what is read with what is behind it, as the browser computed both colors.
