@@ -18,6 +18,8 @@ import pytest
 import yaml
 from screen import Quiet, open_page, requests
 
+import resnet_dynamics as rd
+
 pytestmark = [pytest.mark.book, pytest.mark.site]
 
 CONTENTS = yaml.safe_load((gate.ROOT / "_toc.yml").read_text())
@@ -319,6 +321,28 @@ def test_a_page_is_printed_on_white_and_no_line_is_cut_off(browser, address, sch
     cut = browser.execute_script(wide)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert len(cut) > 5 and max(cut) <= 0 < max(browser.execute_script(wide))  # on the screen they are scrolled
+
+
+def test_the_list_of_recordings_sorts_and_is_whole_without_javascript(browser, address):
+    column = "return [...document.querySelectorAll('table.sortable')[0].tBodies[0].rows].map(r => r.cells[2].innerText)"
+    page = f"{address}book/about/recordings.html"
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page)
+        rows = browser.find_elements("css selector", "table.sortable:first-of-type tbody tr[id^=recording-]")
+        assert len(rows) == len(rd.recording.planned())
+        rows[0].find_element("css selector", "summary").click()
+        assert "CIFAR-10" in rows[0].text and "rd.bundled()" in rows[0].text
+        assert "diverged at" not in browser.page_source and ": -1" not in browser.page_source
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    open_page(browser, page)
+    for press, sign in (1, 1), (2, -1):
+        browser.find_elements("css selector", "table.sortable thead button")[2].click()
+        shown = [float(text.split()[0]) for text in browser.execute_script(column) if "%" in text]
+        assert shown == sorted(shown, reverse=sign < 0) and len(shown) > 10, press
+        head = browser.find_elements("css selector", "table.sortable thead th")[2]
+        assert head.get_attribute("aria-sort") == ("ascending" if sign > 0 else "descending")
 
 
 @pytest.fixture

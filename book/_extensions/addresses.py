@@ -1,5 +1,5 @@
-"""For who arrives from outside: a first file that leads to the book and says what it is, a page for addresses that do not
-exist, and a list of all pages for search engines.
+"""For who arrives from outside: a first file that leads to the book and says what it is, a page for addresses that do
+not exist, and a list of all pages for search engines.
 """
 
 import re
