@@ -217,8 +217,22 @@ def test_page_is_whole_without_a_network(browser, address, page):
     assert errors == []
 
 
+# Boxes that are narrower than their content, without the shades at the edges that show that they scroll (book.css).
+# What is there for screen readers alone, and the strokes that MathJax stretches, are cut on purpose.
+CUT = """
+    const wide = e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1;
+    const marked = e => { const s = getComputedStyle(e);
+        return s.overflowX === 'auto' && s.backgroundAttachment.startsWith('local, local'); };
+    return [...document.querySelectorAll('article *:not(svg *)')].filter(e => e.getClientRects().length && wide(e)
+        && getComputedStyle(e).overflowX !== 'visible' && getComputedStyle(e).clipPath === 'none' && !marked(e)
+        && !e.closest('mjx-assistive-mml, mjx-ext, select, input')).map(
+        e => [e.tagName, e.className, e.scrollWidth, e.clientWidth, e.textContent.trim().slice(0, 60)].join(' '))
+        .slice(0, 10);
+"""
+
+
 @EACH_PAGE
-@pytest.mark.parametrize("width", [360, 768])
+@pytest.mark.parametrize("width", [360, 768, 1280])
 def test_page_fits_the_screen(browser, address, page, width):
     open_page(browser, f"{address}{page}.html", width=width)
     # Open what is folded: an answer must fit too.
@@ -235,6 +249,20 @@ def test_page_fits_the_screen(browser, address, page, width):
             i => i.naturalWidth > 40 && Math.abs(
                 i.width / i.height - i.naturalWidth / i.naturalHeight) > 0.02).map(i => i.alt)""")
     assert squeezed == [], "pictures with a wrong shape"
+    assert browser.execute_script(CUT) == [], "boxes that hide a part of what is in them, and do not show that they do"
+
+
+@pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
+def test_a_page_is_not_mostly_code(browser, address, chapter):
+    """What is open as the page is opened; what only prints or draws is folded."""
+    page = chapter.relative_to(gate.ROOT).with_suffix("").as_posix()
+    open_page(browser, f"{address}{page}.html", width=1280)
+    code, whole = browser.execute_script("""
+        const height = e => e.getBoundingClientRect().height;
+        return [[...document.querySelectorAll('article div.cell_input')].filter(
+                    e => e.checkVisibility()).map(height).reduce((a, b) => a + b, 0),
+                height(document.querySelector('article'))]""")
+    assert code <= 0.15 * whole, f"{code / whole:.0%} of {whole:.0f} px"
 
 
 def test_an_address_that_does_not_exist_leads_back(browser, site):
