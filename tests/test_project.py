@@ -289,6 +289,24 @@ def test_the_api_page_has_every_module():
     assert set(re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)) == modules
 
 
+def test_the_examples_of_the_api_page_run(tmp_path, monkeypatch):
+    """In one go, as the page says; and each name has a line and an example."""
+    from matplotlib import pyplot
+
+    page = (ROOT / "book" / "about" / "api.md").read_text().split("## Everything")[0]
+    names = re.findall(r"^`(rd\.[\w.]+)`: .+\n(?:.+\n)*\n```python\n((?:.+\n|\n)*?)```", page, re.M)
+    assert 20 <= len(names) <= 30 and page.count("```python") == len(names) + 1
+    for name, example in names:
+        assert name.replace("measure.rms", "") in example, name
+        assert len([line for line in example.splitlines() if line]) <= 3, name
+    monkeypatch.chdir(tmp_path)
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.S))
+    try:
+        exec(program, {})
+    finally:
+        pyplot.close("all")
+
+
 def test_nothing_of_one_machine_is_written_down():
     """No absolute path of a home or a mount, no package index."""
     machine = re.compile(r"(?<![\w.])/(?:home|root|Users|mnt|workspace|work)/\w"
