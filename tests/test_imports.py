@@ -19,7 +19,7 @@ ALLOWED = {
     "schedules": {"numpy", "config"},
     "theory": {"numpy", "schedules"},
     "recording": {"numpy", "xarray", "cache", "config", "schedules"},
-    "measure": {"numpy", "xarray", "config", "schedules", "theory", "recording"},
+    "measure": {"numpy", "xarray", "compare", "config", "schedules", "theory", "recording"},
     "peaks": {"numpy", "xarray"},
     "compare": {"numpy"},
     "tables": {"numpy", "config"},
@@ -61,8 +61,9 @@ LATE = {
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "compare", "tables", "plots", "evidence",
-        "explorer", "check", "runs", "sweep", "synthetic", "archives", "folders", "cifar", "datasets"]
+VIEW = ["config", "console", "cache", "schedules", "theory", "recording", "measure", "peaks", "compare", "tables",
+        "plots", "evidence", "explorer", "check", "runs", "sweep", "synthetic", "archives", "folders", "cifar",
+        "datasets"]
 
 
 def imported(path, late):

@@ -10,7 +10,7 @@ from resnet_dynamics import recording
 from resnet_dynamics.data import Data
 from resnet_dynamics.models import build, conv_layers
 from resnet_dynamics.recorder import Recorder
-from resnet_dynamics.train import learning_rates, make_optimizers, set_rate
+from resnet_dynamics.train import learning_rates, make_optimizers, set_rates
 
 STEPS = 6
 WAYS = {
@@ -44,7 +44,7 @@ def follow(config, filters=False, record=True, device="cpu", compiled=None):
         model.zero_grad()
         loss.backward()
         for optimizer in optimizers:
-            set_rate(optimizer, lr[t], lars_lr[t])
+            set_rates(optimizer, lr[t], lars_lr[t], config.weight_decay)
         before = {name: (w.detach().double(), w.grad.double()) for name, w in layers.items()}
         if record:
             recorder.before()
@@ -178,7 +178,7 @@ def test_a_step_does_not_wait_for_the_host(way):
             loss.backward()
             recorder.before()
             for optimizer in optimizers:
-                set_rate(optimizer, 0.1, 0.1)
+                set_rates(optimizer, 0.1, 0.1, config.weight_decay)
                 optimizer.step()
             recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
         finally:

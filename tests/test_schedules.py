@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resnet_dynamics import Config
-from resnet_dynamics.schedules import PiecewiseLinear, rates, schedule
+from resnet_dynamics.schedules import Cosine, PiecewiseLinear, decays, epochs_at, rates, schedule
 
 CASES = [
     (Config(), 0.5 * 24 * 0.4),
@@ -12,6 +12,9 @@ CASES = [
     (Config(warmup=24), 0.5 * 24 * 0.4),
     (Config(schedule="constant"), 24 * 0.4),
     (Config(lr=4.0, epochs=3, warmup=1), 0.5 * 3 * 4.0),
+    (Config(schedule="wsd"), (24 - 0.5 * 5 - 0.5 * 5) * 0.4),
+    (Config(schedule="wsd", warmup=0, cooldown=0), 24 * 0.4),
+    (Config(schedule="wsd", warmup=4, cooldown=20), 0.5 * 24 * 0.4),
 ]
 
 
@@ -26,6 +29,29 @@ def test_the_sum_of_the_rates_is_the_integral(config, integral):
 def test_the_triangle_goes_through_its_corners():
     assert schedule(Config())([0, 2.5, 5, 14.5, 24]) == pytest.approx([0, 0.2, 0.4, 0.2, 0])
     assert schedule(Config(warmup=0))([0, 12, 24]) == pytest.approx([0.4, 0.2, 0])
+
+
+def test_the_cosine_goes_through_its_points():
+    found = schedule(Config(schedule="cosine"))([0, 2.5, 5, 5 + 19 / 3, 14.5, 24])
+    assert found == pytest.approx([0, 0.2, 0.4, 0.3, 0.2, 0], abs=1e-15)
+    assert Cosine(0.4, 0, 24)([0, 12, 24]) == pytest.approx([0.4, 0.2, 0], abs=1e-15)
+    assert rates(Config(schedule="cosine"), 1000).sum() / 1000 == pytest.approx(0.5 * 24 * 0.4, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["triangular", "cosine", "wsd"])
+def test_the_epoch_is_read_from_the_rate(kind):
+    config = Config(schedule=kind)
+    for epoch in (0.5, 4.0, 20.0, 23.9):
+        found = epochs_at(config, float(schedule(config)(epoch)) / config.lr)
+        assert any(one == pytest.approx(epoch) for one in found)
+    assert epochs_at(config, 1.0) == []
+
+
+def test_decay_follows_the_rate():
+    config = Config(weight_decay_schedule="lr", lr=4.0)
+    lr = rates(config, 97)
+    assert decays(config, lr) == pytest.approx(lr / 8000)
+    assert decays(Config(), lr) == 5e-4
 
 
 def test_a_step_takes_the_middle_of_its_interval():

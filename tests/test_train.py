@@ -1,6 +1,7 @@
 """The loop trains as its docstring says, and its recordings keep the identities of the theory."""
 
 import functools
+import json
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ import small
 import torch
 import torch.nn.functional as F
 
+from resnet_dynamics import measure
 from resnet_dynamics import train as loop
 from resnet_dynamics.data import Data
 from resnet_dynamics.machine import duration, pick_device, precision
@@ -398,3 +400,19 @@ def test_on_a_gpu():
     model, ds = train(small.config(epochs=6, lr=2.0, momentum=0.0), device="cuda", progress=False)
     assert next(model.parameters()).is_cuda and ds.attrs["device"] == torch.cuda.get_device_name()
     assert (np.sqrt((ds.wg**2 / (ds.w2 * ds.g2)).mean("step")) <= 2e-2).all()
+
+
+def test_decay_that_follows_the_rate(monkeypatch):
+    """w − λ(g + αλ/λ_max w) step by step: growth and shrink with α(t) close, and with the constant α they do not."""
+    small.use(monkeypatch)
+    config = small.config(
+        lr=0.5, momentum=0.0, weight_decay=0.05, weight_decay_schedule="lr", rest_weight_decay_scale=0)  # fmt: skip
+    _, ds = train(config, device="cpu", progress=False)
+    alpha = measure.weight_decay(ds)
+    assert alpha.values == pytest.approx(0.05 * ds.lr.values / 0.5)
+    assert measure.telescoping(ds).closure.values == pytest.approx(0, abs=2e-4)
+    like = ds.assign_attrs(config=json.dumps(config.replace(weight_decay_schedule="constant").as_dict()))
+    assert abs(measure.telescoping(like).closure).max() > 0.05
+    assert measure.acceptance(ds).cosine.max() < 1e-3
+    w2 = measure.predicted(ds, steps=1).w2
+    assert w2.values == pytest.approx(ds.w2.values, rel=1e-3)

@@ -11,9 +11,9 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets", "evidence", "machine",
-    "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep", "table",
-    "theory", "train",
+    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets", "evidence",
+    "machine", "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep",
+    "table", "theory", "train",
 ]  # fmt: skip
 
 

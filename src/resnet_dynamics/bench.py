@@ -23,7 +23,7 @@ from .data import CUTOUT, PAD, Data
 from .machine import Settings, name_of, pick_device, precision
 from .models import build, conv_layers
 from .recorder import Recorder
-from .train import learning_rates, make_optimizers, overflown, set_rate
+from .train import learning_rates, make_optimizers, overflown, set_rates
 
 LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 
@@ -171,7 +171,7 @@ def training_step(config: Config, device: torch.device):
         scaler.scale(loss).backward()
         for optimizer in optimizers:
             scaler.unscale_(optimizer)
-            set_rate(optimizer, lr[t], lars_lr[t])
+            set_rates(optimizer, lr[t], lars_lr[t], config.weight_decay)
         skipped = scaler.is_enabled() and overflown(model)
         if record:
             recorder.before()

@@ -18,7 +18,8 @@ CONVS = (
 """The convolutions of ResNet-9, from the image to the classifier."""
 
 _OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter")
-_SCHEDULES = ("triangular", "constant")
+_SCHEDULES = ("triangular", "constant", "cosine", "wsd")
+_DECAY_SCHEDULES = ("constant", "lr")
 _LARS_RATES = ("equilibrium", "ode")
 FOREIGN = ("resnet18", "vgg11")
 """Networks that are not of the ResNet-9 family."""
@@ -78,9 +79,13 @@ class Config:
         optimizer: "sgd" (heavy ball where momentum > 0), "nesterov", "lars" (a norm per layer, equations (4) and
             (8)), "lars-filter" (a norm per output filter).
         lr: λ, the highest learning rate of the schedule; at most 1e30, as all that multiplies.
-        schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "constant": lr.
+        schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "cosine": the fall is half a
+            cosine. "wsd" (warm-up, stable, decay): it is linear and takes the last `cooldown` epochs. "constant": lr.
         warmup: length of the rise, in epochs.
+        cooldown: length of the fall of "wsd", in epochs; of no effect otherwise.
         weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
+        weight_decay_schedule: "constant", or "lr": α(t) = weight_decay · λ(t)/lr, so that α/λ stays (SGDC of Defazio
+            2025, arXiv 2506.02285).
         momentum: ρ, as in torch.optim.SGD: v ← ρv + d.
         rest_lr_scale: factor on λ for the rest: all parameters but the weights of convolutions with batch norm.
         rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
@@ -111,7 +116,9 @@ class Config:
     lr: float = 0.4
     schedule: str = "triangular"
     warmup: float = 5.0
+    cooldown: float = 5.0
     weight_decay: float = 5e-4
+    weight_decay_schedule: str = "constant"
     momentum: float = 0.9
     rest_lr_scale: float = 1.0
     rest_weight_decay_scale: float = 1.0
@@ -162,7 +169,7 @@ class Config:
             product = scale * getattr(self, name)
             _check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
         _check("schedule", self.schedule, _among(self.schedule, _SCHEDULES), _one_of(_SCHEDULES))
-        if self.schedule == "triangular" and self.warmup > self.epochs != _EPOCHS:
+        if self.schedule != "constant" and self.warmup > self.epochs != _EPOCHS:
             _check("epochs", self.epochs, False, f"at least warmup, which is {self.warmup:g}; give both")
         _check(
             "warmup",
@@ -170,6 +177,20 @@ class Config:
             0 <= self.warmup <= self.epochs or self.schedule == "constant",
             f"from 0 to epochs ({self.epochs:g})",
         )
+        _check(
+            "cooldown",
+            self.cooldown,
+            0 <= self.cooldown and (self.schedule != "wsd" or self.warmup + self.cooldown <= self.epochs),
+            f"from 0 to what warmup leaves of epochs ({max(self.epochs - self.warmup, 0):g})",
+        )
+        known = _DECAY_SCHEDULES
+        _check(
+            "weight_decay_schedule",
+            self.weight_decay_schedule,
+            _among(self.weight_decay_schedule, known),
+            _one_of(known),
+        )
+        _check("lr", self.lr, self.lr > 0 or self.weight_decay_schedule == "constant", "above 0 where α follows λ")
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
         _check(
             "momentum",

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from . import schedules, theory
+from . import compare, schedules, theory
 from .recording import QUANTITIES, config
 
 SMOOTH = 50
@@ -87,12 +87,9 @@ def length(ds) -> int:
     c, steps, lr = config(ds), ds.step.values, ds.lr.values.astype(float)
     last = int(np.argmax(steps))
     end = int(steps[last]) + 1
-    if c.schedule == "constant" or c.lr == 0:
-        guesses = [c.train_images // c.batch_size] if c.train_images else []
-    else:
-        share = lr[last] / c.lr
-        epochs = (c.epochs - (c.epochs - c.warmup) * share, c.warmup * share)  # as λ falls, as it rises
-        guesses = [round((end - 0.5) / epoch) for epoch in epochs if epoch > 0]
+    epochs = schedules.epochs_at(c, lr[last] / c.lr) if c.lr else []
+    guesses = [round((end - 0.5) / epoch) for epoch in epochs if epoch > 0]
+    guesses += [c.train_images // c.batch_size] if c.train_images else []
     for each in guesses:
         whole = schedules.rates(c, each) if 0 < c.epochs * each < 1e8 else []
         if len(whole) >= end and np.allclose(whole[steps], lr, rtol=1e-5, atol=0):
@@ -262,6 +259,15 @@ def _without_gaps(ds, what):
     return ds
 
 
+@_of_recording
+def weight_decay(ds):
+    """Return α, a number; of a run in which it follows λ, of every step [step]."""
+    c = config(ds)
+    if c.weight_decay_schedule == "constant":
+        return c.weight_decay
+    return _named(schedules.decays(c, ds.lr.astype(float)), "weight_decay", "α", "weight decay", "nat/u²")
+
+
 # The two motions of the norm: figures 1 to 4
 @_of_recording
 def shrink(ds):
@@ -276,9 +282,9 @@ def shrink(ds):
     """
     c, lr = _sgd(ds, "shrink")
     if c.momentum == 0:
-        symbol, amount = "(2λα − λ²α²)|w|²", theory.shrink(ds.w2.astype(float), lr, c.weight_decay)
+        symbol, amount = "(2λα − λ²α²)|w|²", theory.shrink(ds.w2.astype(float), lr, weight_decay(ds))
     else:
-        symbol, amount = "2λα|w|²/(1 − ρ)", 2 * lr * c.weight_decay / (1 - c.momentum) * ds.w2.astype(float)
+        symbol, amount = "2λα|w|²/(1 − ρ)", 2 * lr * weight_decay(ds) / (1 - c.momentum) * ds.w2.astype(float)
     return _named(moved(amount, ds, 0.0), "shrink", symbol, "shrink", "u²")
 
 
@@ -327,7 +333,7 @@ def applied_norm(ds):
 def radial(ds):
     """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
     c, lr = _sgd(ds, "radial")
-    amount = moved(-2 * lr * (1 - lr * c.weight_decay) * ds.wg, ds, 0.0)
+    amount = moved(-2 * lr * (1 - lr * weight_decay(ds)) * ds.wg, ds, 0.0)
     return _named(amount, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
 
 
@@ -349,7 +355,7 @@ def rate(ds):
 def line(ds):
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
     c = config(ds)
-    value = theory.lars_rate(ds.lr.astype(float), c.weight_decay, c.momentum)
+    value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return _named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
 
@@ -361,7 +367,7 @@ def z(ds, steps=None):
     """
     c, lr = _sgd(ds, "z")
     _positive(c, "z", "weight_decay", "lr")
-    top, bottom = (lr**2 * ds.g2), (2 * c.weight_decay * (1 - c.momentum) * lr * ds.w2)
+    top, bottom = (lr**2 * ds.g2), (2 * weight_decay(ds) * (1 - c.momentum) * lr * ds.w2)
     top, bottom = (smooth(moved(part.transpose(*ds.w2.dims), ds), steps) for part in (top, bottom))
     return _named(top / bottom, "z", "z", "(dots over line)²", "1")
 
@@ -416,7 +422,7 @@ def drift(ds, share=WINDOW):
     ds = _whole(ds, "drift", 2)
     lr = ds.lr.astype(float)
     change = _after(ds.w2.astype(float)) - ds.w2
-    value = moved((1 - c.momentum) * change / (2 * lr * c.weight_decay * ds.w2), ds)
+    value = moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds)
     value = window(value, share)
     if value.sizes["step"] and not np.isfinite(change.sel(step=value.step)).any():
         has = f"of {ds.sizes['step']} steps it holds none such"
@@ -456,7 +462,7 @@ def telescoping(ds):
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
-    lr, a, rho = rest.lr, c.weight_decay, c.momentum
+    lr, a, rho = rest.lr, weight_decay(rest), c.momentum
     if _is_lars(ds):
         add = rest.u2 - (2 * rest.lars_lr * rho * rest.wv if rho else 0)
         take = 0 * rest.w2
@@ -510,8 +516,8 @@ def acceptance(ds, share=WINDOW):
         corrected = raw / np.sqrt(balance.where(balance > 0))  # none of a network that no longer learns
     out["corrected"] = _named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
     if rho > 0 and c.optimizer == "sgd":
-        square = window(moved(lr * ds.v2 / ds.w2.astype(float), ds), share).mean("step")
-        update = np.sqrt(square * (1 + rho) / (2 * c.weight_decay) / (1 + delta).where(delta > -1))
+        square = window(moved(lr * ds.v2 / weight_decay(ds) / ds.w2.astype(float), ds), share).mean("step")
+        update = np.sqrt(square * (1 + rho) / 2 / (1 + delta).where(delta > -1))
         out["update"] = _named(update, "update", "λ|v|/|w|", "update over prediction", "1")
     out["cosine"] = _named(rms(cosine(ds)), "cosine", "rms cos(w, g)", "rms cosine of weights and gradient", "1")
     ranges = {"raw": (0.88, 1.12, 7) if rho == 0 else (0.8, 1.3, 7),
@@ -570,17 +576,16 @@ def predicted(ds, c="measured", steps=SMOOTH):
     push = np.sqrt(smooth(drive(ds), steps).transpose("step", "layer").clip(0)) if c == "correlated" else size
     went = moved(xr.ones_like(ds.lr, float), ds, 0.0).values  # 0 at a step that was left out: w is that of the next one
     steps_taken = np.append(np.flatnonzero(went), -1)
+    alpha = np.asarray(weight_decay(ds))
     w2 = theory.norm_recurrence(first(ds.w2).values, push.values[steps_taken], ds.lr.values.astype(float)[steps_taken],
-                                setting.weight_decay, setting.momentum, optimizer=setting.optimizer)  # fmt: skip
+                                alpha[steps_taken] if np.ndim(alpha) else alpha, setting.momentum,
+                                optimizer=setting.optimizer)  # fmt: skip
     w2 = size.copy(data=w2[(np.cumsum(went) - went).astype(int)])
     theirs = ds.assign(w2=w2, g2=size**2 / w2)
     return xr.Dataset({"w2": _named(w2, "w2", "|w|²", "squared weight norm, predicted", "u²"), "z": z(theirs, steps)})
 
 
 # Yours against theirs
-_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided 95 %, 1 ... 9 degrees of freedom
-
-
 @_of_recording
 def overall(ds, share=WINDOW):
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
@@ -647,7 +652,7 @@ def _compared(value, theirs):
     said = f"Dots over line, middle half of training: {value:.3f}."
     if n == 1:
         return f"{said} The book's run: {mean:.3f}, a difference of {_signed(value / mean - 1)}."
-    t = _STUDENT[n - 2] if n - 2 < len(_STUDENT) else 2.0
+    t = compare.student(n - 1)
     width = t * theirs.std(ddof=1) * np.sqrt(1 + 1 / n)
     said += f" {n} seeds of the book: {mean:.3f} ± {width:.3f}."
     if abs(value - mean) <= width:

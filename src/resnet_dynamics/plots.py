@@ -421,7 +421,8 @@ def rotation(recordings, ax=None, *, layers=None):
     _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
     c = recording.config(seeds[0])
     if not c.optimizer.startswith("lars"):
-        line = theory.rotation_angle(seeds[0].lr.astype(float), c.weight_decay, c.momentum, optimizer=c.optimizer)
+        lr, alpha = seeds[0].lr.astype(float), measure.weight_decay(seeds[0])
+        line = theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer)
         ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
         said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
         ax.text(0.98, 0.92, f"black: {said}", transform=ax.transAxes, size=TEXT, color=INK, ha="right", va="top")
@@ -443,9 +444,10 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
     measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
+    alpha = np.asarray(measure.weight_decay(seeds[0]))
     top = theory.equilibrium_norm(1.0, lr.max(), c.weight_decay, c.momentum) ** 2
     for start, dash, shade in zip(starts, _DASHES * len(starts), np.linspace(0, 0.5, len(starts))):
-        z = theory.master_ode(lr, c.weight_decay, c.momentum, w2_0=start * top)
+        z = theory.master_ode(lr, alpha, c.momentum, w2_0=start * top)
         ax.plot(seeds[0].step, np.sqrt(z), color=str(shade), linestyle=dash, linewidth=1.6, label=f"{start:g} ×")
     _ylabel(ax, "√z, dots over line")
     _steps(ax, seeds)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as values: called with epochs, they return λ."""
+"""Learning-rate schedules as values: called with epochs, they return λ. And α, where it follows λ."""
 
 from __future__ import annotations
 
@@ -35,15 +35,51 @@ class PiecewiseLinear:
         return np.interp(epoch, self.epochs, self.rates)
 
 
-def schedule(config) -> PiecewiseLinear:
+@dataclass(frozen=True)
+class Cosine:
+    """λ(e): a linear rise to `lr` at `warmup`, then half a cosine down to 0 at `epochs`; constant outside.
+
+    Example:
+        >>> Cosine(0.4, 5, 25)([2.5, 5, 15])
+        array([0.2, 0.4, 0.2])
+    """
+
+    lr: float
+    warmup: float
+    epochs: float
+
+    def __call__(self, epoch):
+        epoch = np.asarray(epoch, float)
+        fall = np.clip((epoch - self.warmup) / max(self.epochs - self.warmup, 1e-300), 0, 1)
+        rise = np.clip(epoch / self.warmup, 0, 1) if self.warmup else 1.0
+        return self.lr * rise * (1 + np.cos(np.pi * fall)) / 2
+
+
+def schedule(config) -> PiecewiseLinear | Cosine:
     """Return the schedule of a configuration."""
     if config.schedule == "constant":
         return PiecewiseLinear((0.0,), (config.lr,))
-    if config.warmup == 0:
-        return PiecewiseLinear((0.0, config.epochs), (config.lr, 0.0))
-    if config.warmup == config.epochs:
-        return PiecewiseLinear((0.0, config.epochs), (0.0, config.lr))
-    return PiecewiseLinear((0.0, config.warmup, config.epochs), (0.0, config.lr, 0.0))
+    if config.schedule == "cosine":
+        return Cosine(config.lr, config.warmup, config.epochs)
+    top = config.epochs - config.cooldown if config.schedule == "wsd" else config.warmup
+    knots = {0.0: 0.0, config.warmup: config.lr, top: config.lr}
+    if top < config.epochs:
+        knots[config.epochs] = 0.0
+    return PiecewiseLinear(tuple(knots), tuple(knots.values()))
+
+
+def decays(config, lr):
+    """Return α of steps with the learning rates `lr`: a number, or as many as there are rates where α follows λ."""
+    return config.weight_decay if config.weight_decay_schedule == "constant" else config.weight_decay * lr / config.lr
+
+
+def epochs_at(config, share: float) -> list[float]:
+    """Return the epochs at which λ is `share` of its highest value, as it falls and as it rises; [] while it stays."""
+    if config.schedule == "constant" or share >= 1:
+        return []
+    fall = config.cooldown if config.schedule == "wsd" else config.epochs - config.warmup
+    left = share if config.schedule != "cosine" else 1 - np.arccos(2 * share - 1) / np.pi  # of the fall
+    return [float(config.epochs - fall * left), config.warmup * share]
 
 
 def rates(config, steps_per_epoch: int) -> np.ndarray:

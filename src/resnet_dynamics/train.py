@@ -19,7 +19,7 @@ from .models import build, conv_layers, symmetries
 from .optim import LARS
 from .recorder import Recorder
 from .recording import SEMANTICS, from_products
-from .schedules import rates, steps_of
+from .schedules import decays, rates, steps_of
 
 CHECK = 50  # steps between looks at the loss from the host: progress bar, divergence
 
@@ -79,6 +79,7 @@ def _train(config, device, filters, progress, each):
     epochs = -(-steps // data.steps_per_epoch)
     model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
     lr, lars_lr = learning_rates(config, data.steps_per_epoch)
+    alpha = np.broadcast_to(decays(config, lr), lr.shape)
     optimizers = make_optimizers(config, model)
     recorder = Recorder(conv_layers(model), optimizers, steps, filters)
     test = torch.full((2, epochs), torch.nan, dtype=torch.float32, device=device)
@@ -104,7 +105,7 @@ def _train(config, device, filters, progress, each):
                 scaler.scale(loss).backward()
                 for optimizer in optimizers:
                     scaler.unscale_(optimizer)
-                    set_rate(optimizer, lr[t], lars_lr[t])
+                    set_rates(optimizer, lr[t], lars_lr[t], alpha[t])
                 skipped = scaler.is_enabled() and overflown(model)
                 recorder.before()
                 for optimizer in optimizers if not skipped else ():
@@ -166,6 +167,7 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
         "params": [p for name, p in model.named_parameters() if name not in invariant],
         "weight_decay": config.weight_decay * config.rest_weight_decay_scale,
         "lr_scale": config.rest_lr_scale,
+        "weight_decay_scale": config.rest_weight_decay_scale,
     }
     common = dict(lr=0.0, momentum=config.momentum)
     if not config.optimizer.startswith("lars"):
@@ -181,15 +183,18 @@ def learning_rates(config: Config, steps_per_epoch: int):
     schedule, from the master equation with a constant gradient scale and a start in equilibrium.
     """
     lr = rates(config, steps_per_epoch)
-    lars_lr = theory.lars_rate(lr, config.weight_decay, config.momentum)
+    alpha = decays(config, lr)
+    lars_lr = theory.lars_rate(lr, alpha, config.momentum)
     if config.lars_rate == "ode":
-        lars_lr = lars_lr * np.sqrt(theory.master_ode(lr, config.weight_decay, config.momentum))
+        lars_lr = lars_lr * np.sqrt(theory.master_ode(lr, alpha, config.momentum))
     return lr, lars_lr
 
 
-def set_rate(optimizer, lr, lars_lr):
+def set_rates(optimizer, lr, lars_lr, alpha):
     for group in optimizer.param_groups:
         group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr * group.get("lr_scale", 1))
+        if "weight_decay" in group:
+            group["weight_decay"] = float(alpha * group.get("weight_decay_scale", 1))
 
 
 class Watch(contextlib.AbstractContextManager):
