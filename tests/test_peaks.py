@@ -96,6 +96,30 @@ def test_a_seed_that_diverged_is_left_out(seeds):
     np.testing.assert_allclose(found["at"][1:], top[1:], atol=0.1)
 
 
+def test_noise_may_have_a_size_for_each_value():
+    clean, _ = surface(0.0, seeds=400)
+    sizes = np.array([4, 1, 1, 1, 1, 1, 1, 8]) * 1e-3
+    table = clean + sizes[:, None] * np.random.default_rng(3).normal(size=clean.shape)
+    found, pooled = peaks.tops(table, noise="each", resamples=300), peaks.tops(table, resamples=300)
+    np.testing.assert_allclose(found.attrs["sd"], sizes, rtol=0.1)
+    xr.testing.assert_identical(found["at"], pooled["at"])
+    # Of rows that are alike the scatter of the tops is that of new tables.
+    again = [peaks.tops(clean.isel(seed=[0, 1]) + sizes[:, None] * np.random.default_rng(s).normal(size=(6, 8, 2)),
+                        resamples=1)["at"] for s in range(60)]  # fmt: skip
+    few = peaks.tops(table.isel(seed=[0, 1]), noise="each", resamples=300)
+    assert float(few.draws.std()) == pytest.approx(np.std(again), rel=0.35)
+    same, _ = surface(0.0, noise=0.002, seeds=3)  # where the sizes are alike, so are the intervals
+    each, one = (peaks.tops(same, noise=noise, resamples=300) for noise in ("each", "pooled"))
+    assert float((each.high - each.low).mean()) == pytest.approx(float((one.high - one.low).mean()), rel=0.25)
+
+
+def test_a_value_with_one_run_left_has_the_noise_of_the_others():
+    table, _ = surface(0.0, noise=0.002, seeds=3)
+    table[:, 3, 1:] = np.nan
+    found = peaks.tops(table, noise="each", resamples=5)
+    assert np.isfinite(found.attrs["sd"]).all() and found.attrs["sd"][3] == peaks.tops(table, resamples=5).attrs["sd"]
+
+
 AXIS = r"must be an axis with at least 4 values, of batch_size \(6\), lr \(8\)"
 LEVEL = "must be between 0 and 1"
 BAD = {
@@ -108,6 +132,8 @@ BAD = {
     "tops(table, level=1)": f"level=1: {LEVEL}",
     "tops(table, level=95)": f"level=95: {LEVEL}",
     "tops(table, level=nan)": f"level=nan: {LEVEL}",
+    "tops(surface(1.0, seeds=3)[0], noise='own')": "noise='own': must be 'pooled' or 'each'",
+    "tops(table, noise='each')": "noise='each': must have a dimension seed with at least two",
     "tops(None)": "accuracy=a NoneType: must be a DataArray of numbers",
     "tops(table.to_dataset(name='test_accuracy'))": "accuracy=a Dataset: must be a DataArray of numbers",
     "tops(table.astype(str))": "accuracy=a DataArray of <U.*: must be a DataArray of numbers",

@@ -285,6 +285,45 @@ def test_adamw_forgets_a_norm_more_slowly_than_sgd():
     assert theory.adamw(1000, 1.0, 0.0).norm == theory.adamw(1000, 1.0, 0.0).time_constant == np.inf
 
 
+# λα, β₁, and how far |w|² is below its leading order there: λα/(1 − β₁) is .1, .3, .6 and 0.
+FAR = [(0.01, 0.9, 0.09), (0.03, 0.9, 0.27), (0.03, 0.95, 0.57), (0.05, 0.0, -0.025)]
+
+
+@pytest.mark.parametrize("x, momentum, off", FAR)
+def test_adamw_is_exact_at_any_decay(x, momentum, off, weight_decay=0.5, d=1000):
+    lr = x / weight_decay
+
+    def limit(w, state, g, t):  # β₂ → 1: √v is 1 for every weight
+        m = momentum * state[0] + (1 - momentum) * g
+        return (1 - x) * w - lr * m, (m, None)
+
+    leading, exact = (theory.adamw(d, lr, weight_decay, momentum, exact=e) for e in (False, True))
+    sim = random_walk(limit, exact.norm, 4000, seed=8, d=d, runs=4)
+    half = slice(1000, None)
+    assert_allclose(sim.w2[half].mean(), exact.norm**2, rtol=0.01)
+    assert_allclose((sim.update[half] ** 2).mean(), exact.update_rate**2, rtol=0.01)
+    assert_allclose(leading.norm**2 / exact.norm**2 - 1, off, atol=5e-3)
+    assert_allclose(exact.lifetime_rate, lr * np.sqrt(d) / exact.norm)
+    # The law it comes from: |w|² = λ²U²S/(1 − a²) with S = 1 + 2Σ aᵏβ₁ᵏ.
+    a, k = 1 - x, np.arange(1, 2000)
+    law = lr**2 * d * (1 - momentum) / (1 + momentum) * (1 + 2 * ((a * momentum) ** k).sum()) / (1 - a**2)
+    assert_allclose(exact.norm**2, law)
+    # m is SGD's momentum times 1 − β₁: the same balance.
+    twin = theory.lifetime_rate(lr, weight_decay, momentum, optimizer="sgdw", exact=True)
+    assert_allclose(exact.lifetime_rate, twin)
+
+
+def test_adamw_relaxes_exactly_as_fast_as_its_slowest_part():
+    def tau(x, momentum=0.9, exact=True):
+        return theory.adamw(1000, x, 1.0, momentum, exact=exact).time_constant
+
+    assert_allclose(tau(0.05), -1 / np.log(0.95**2))
+    assert_allclose(tau(0.3), -1 / np.log(0.9**2))  # the momentum forgets more slowly than the weights
+    assert_allclose(tau(1e-6), tau(1e-6, exact=False), rtol=1e-5)
+    assert tau(1.0, 0.0) == 0 and theory.adamw(1000, 1.0, 0.0, exact=True).norm == np.inf
+    assert theory.adamw(1000, 1.0, 0.0, exact=True).time_constant == np.inf
+
+
 def test_limits_are_infinite_not_errors():
     assert theory.equilibrium_ratio(0.0, 5e-4) == np.inf
     assert theory.trust_ratio(0.4, 0.0) == np.inf
@@ -598,6 +637,8 @@ BAD = {
     "corrected_rate(0.4, 5e-4, 0.9, drift=-2)": "drift=-2: must be ≥ −1",
     "corrected_rate(0.4, 5e-4, optimizer='sgdw')": "optimizer='sgdw': must be",
     "adamw(0, 0.4, 5e-4)": "weights=0: must be > 0",
+    "adamw(10, 3, 1, exact=True)": "=3: must be ≤ 2 with",
+    "adamw(10, 1, 1, exact=2)": "exact=2: must be True or False",
     "update_rate(0.4, 5e-4, optimizer='adam')": "optimizer='adam': must be",
     "update_rate(0.4, 5e-4, optimizer=['sgd'])": r"optimizer=\['sgd'\]: must be",
     "lars_rate(0.4, 5e-4, optimizer='lars')": "optimizer='lars': must be 'sgd', 'nesterov' or 'sgdw'$",
@@ -633,6 +674,7 @@ LISTS = [  # A is a list, a tuple or an array
     "moments(A([1, 2]), A([[1, 2]]), A([0.1, 0.2]), 5e-4)", "master_ode(A([0.1, 0.2]), A([1, 2]))",
     "drift(A([[1], [2]]), A([0.1, 0.2]), 5e-4)", "kappa_from_chi(A([0.1, 0.2]), 0.9)",
     "corrected_rate(1, 1, 0.9, A([0.1]), A([0.2]))", "adamw(A([10, 20]), 0.1, 0.1)",
+    "adamw(A([10, 20]), A([0.1, 0.2]), 0.1, exact=True)",
 ]  # fmt: skip
 
 

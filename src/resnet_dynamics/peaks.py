@@ -14,7 +14,8 @@ import xarray as xr
 OCTAVE = 0.5  # standard deviation of the kernel of `smooth`
 
 
-def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resamples: int = 500, level=0.95) -> xr.Dataset:
+def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resamples: int = 500, level=0.95,
+         noise: str = "pooled") -> xr.Dataset:
     """Return where accuracy has its top along an axis, by a parabola in log2, with an interval.
 
     The parabola is fitted to the mean over seeds, at those `points` neighboring values whose mean is highest: where
@@ -23,8 +24,9 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
 
     The interval is by resampling: noise of the size that was seen is added to the mean, and all is done again, the
     choice of points included. It does not contain the misfit of the parabola, and leaves out draws without a top. The
-    size is that of the scatter between seeds, or with a single seed that of the
-    residuals of the parabolas; pooled over all the points that went into fits.
+    size is that of the scatter between seeds, or with a single seed that of the residuals of the parabolas; pooled over
+    all the points that went into fits. Runs may scatter more at some values of the axis than at others: with
+    noise="each" every value has a size of its own, that of the scatter between seeds there, pooled over the rows alone.
 
     Args:
         accuracy: of a table of `sweep`, with a dimension `along`, perhaps `seed`, and others. NaN is left out.
@@ -32,11 +34,13 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
         points: at least 4.
         resamples: how often.
         level: share of the draws in the interval.
+        noise: "pooled" or "each" (needs at least two seeds).
 
     Returns:
         Dataset over the other dimensions: `at`, log2 of the place of the top (NaN: no top); `height`; `bend`, by how
         much the parabola falls at one octave from its top; `low` and `high`,
-        the ends of the interval of `at`; `draws` (with dimension draw), all of it. Attribute sd: the noise of one run.
+        the ends of the interval of `at`; `draws` (with dimension draw), all of it. Attribute sd: the noise of one run;
+        with noise="each" a list of it, one for each value of the axis, rising.
 
     Raises:
         ValueError: there is no such axis, it has fewer than 4 values or one that is not positive, or another argument
@@ -46,11 +50,15 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     _whole("points", points, 4)
     _whole("resamples", resamples, 1)
     _share(level)
+    if noise not in ("pooled", "each"):
+        raise ValueError(f"noise={noise!r}: must be 'pooled' or 'each'")
     if along == "seed" or along not in accuracy.dims or accuracy.sizes[along] < 4:
         has = ", ".join(f"{name} ({n})" for name, n in accuracy.sizes.items())
         raise ValueError(f"along={along!r}: must be an axis with at least 4 values, of {has}")
     accuracy = _rising(accuracy, along)
     seeds = accuracy.sizes.get("seed", 1)
+    if noise == "each" and seeds < 2:
+        raise ValueError("noise='each': must have a dimension seed with at least two, whose scatter it is")
     mean = accuracy.mean("seed") if "seed" in accuracy.dims else accuracy
     others = [d for d in mean.dims if d != along]
     x = _octaves(accuracy, along)
@@ -60,16 +68,20 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     used = [fit[2] for fit in fits]
     if seeds > 1:
         each = accuracy.transpose(*others, along, "seed").values.astype(float).reshape(-1, len(x), seeds)
-        variances = np.concatenate([each[i][use].var(axis=-1, ddof=1) for i, use in enumerate(used)])
-        variance = np.nanmean(variances) if np.isfinite(variances).any() else np.nan
+        variances = each.var(axis=-1, ddof=1)
+        fitted = np.concatenate([variances[i][use] for i, use in enumerate(used)])
+        variance = _mean(fitted)
     else:
         left = np.concatenate([fit[3] for fit in fits])
         freedom = sum(len(use) - 3 for use in used if len(use) > 3)
         variance = (left**2).sum() / freedom if freedom else np.nan
     sd = float(np.sqrt(variance))
+    if noise == "each":
+        own = np.sqrt([_mean(column) for column in variances.T])
+        sd = np.where(np.isnan(own), sd, own).tolist()  # a value with a single run left in each row
 
-    noise = np.random.default_rng(0).normal(size=(resamples, *rows.shape)) * sd / np.sqrt(seeds)
-    draws = np.array([[_top(x, row + e, points)[0] for row, e in zip(rows, noisy)] for noisy in noise])
+    added = np.random.default_rng(0).normal(size=(resamples, *rows.shape)) * sd / np.sqrt(seeds)
+    draws = np.array([[_top(x, row + e, points)[0] for row, e in zip(rows, noisy)] for noisy in added])
     tail = 100 * (1 - level) / 2
     low, high = (_percentile(draws, q) for q in (tail, 100 - tail))
     none = np.isnan([fit[0] for fit in fits])
@@ -89,6 +101,11 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
         "draws": labelled(draws, "draw"),
     }
     return xr.Dataset(out, attrs={"sd": sd, "along": along})
+
+
+def _mean(values):
+    """Mean of those that are there, NaN if none is."""
+    return np.nanmean(values) if np.isfinite(values).any() else np.nan
 
 
 def _percentile(draws, q):
