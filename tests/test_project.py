@@ -324,7 +324,7 @@ def test_nothing_is_left_to_do():
 
 
 def bibliography():
-    """Return (entry, its last names, its years): that of the entry, and that in its key, where it had another before."""
+    """Return (entry, its last names, its years): its own, and that in its key, if it was another."""
     from pybtex.database import parse_file
 
     entries = parse_file(str(ROOT / "book" / "about" / "references.bib")).entries.values()
@@ -334,7 +334,7 @@ def bibliography():
 
 
 def cited(texts, names, years):
-    """Whether one of the texts names these authors with one of these years: A (2020), A and B (2020), A et al., 2020."""
+    """Whether a text names these authors with one of these years: A (2020), A and B (2020), A et al., 2020."""
     if len(names) < 3:
         who = [" (?:and|&) ".join(map(re.escape, names))]
     else:
