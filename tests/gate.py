@@ -198,6 +198,11 @@ def complaints(notebook, name):
         if re.search(r"!\[\s*\]\(", cell.source):
             wrong.append(f"{at}: an image without alt text")
 
+    for before, cell in zip(cells, cells[1:]):
+        if "answer" in cell.metadata.get("tags", []) and not (
+                "answer" in before.metadata.get("tags", []) or before.source.rstrip().endswith("</details>")):
+            wrong.append(f"cell {cell.id}: a cell tagged answer must follow a cell that ends with </details>")
+
     names = []
     for cell in code:
         mystnb = cell.metadata.get("mystnb", {})

@@ -136,11 +136,16 @@ def small_book(project, tmp_path):
 @pytest.mark.book
 @pytest.mark.parametrize("fixture, said", [
     ("sound.ipynb", None), ("broken.ipynb", "ZeroDivisionError"), ("badlink.ipynb", "target not found"),
+    ("answer.ipynb", None), ("stray.ipynb", "a cell tagged answer must follow"),
     ("online.ipynb", "no network in the tests"), ("nopicture.ipynb", "its cell must show one picture")])
 def test_a_broken_chapter_fails_the_build(fixture, said, small_book, builder):
     shutil.copy(FIXTURES / fixture, small_book / "book" / "chapter.ipynb")
     status, output = gate.build(small_book, builder)
     assert (status != 0 and said in output) if said else status == 0, output[-2000:]
+    if fixture == "answer.ipynb":
+        page = (small_book / "_build" / "html" / "book" / "chapter.html").read_text()
+        box = page.split("<summary>Answer</summary>")[1].split("</details>")[0]
+        assert "in words" in box and "machine says 42" in box and "This is outside" not in box
 
 
 @pytest.mark.book
@@ -230,6 +235,7 @@ def test_a_sound_chapter_has_no_complaint():
     ("# Another title", "exactly one heading"),
     ("![](a.png)", "alt text"),
     (nbformat.v4.new_code_cell("1", execution_count=1), "outputs"),
+    (nbformat.v4.new_code_cell("1", metadata={"tags": ["answer"]}), "must follow a cell that ends"),
     (nbformat.v4.new_code_cell("1", metadata={"mystnb": {
         "figure": {"name": "fig-a", "caption": "A."}, "image": {"alt": "a.png"}}}), "alt must say"),
     (nbformat.v4.new_code_cell("1", metadata={"mystnb": {

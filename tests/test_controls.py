@@ -1,8 +1,11 @@
 """Controls: a slider for each argument, a picture at once, and the same picture where there is no kernel."""
 
 import functools
+import io
 import re
 import sys
+import threading
+import time
 import types
 
 import ipywidgets
@@ -29,13 +32,20 @@ def made(**changes):
     return rd.Controls(draw, ALT, **{"lr": [0.1, 0.4], "momentum": [0.0, 0.9, 0.99], **changes})
 
 
+def press(controls):
+    """Press Run, and wait until the picture is there."""
+    controls.button.click()
+    controls.thread.join(60)
+    assert not controls.thread.is_alive()
+
+
 def test_it_draws_at_once_with_the_defaults_and_again_when_told():
     controls = made()
     first = controls.shown.value
     assert f'alt="{ALT}"' in first and "0.4 &lt;0.9&gt;" in first and plt.get_fignums() == []
     controls.choices["lr"].value = 0.1
     assert controls.shown.value == first, "only the button runs it"
-    controls.button.click()
+    press(controls)
     assert "0.1 &lt;0.9&gt;" in controls.shown.value and not controls.button.disabled
     png = re.compile("base64,([^\"]+)")
     assert png.search(first)[1] != png.search(controls.shown.value)[1]
@@ -44,10 +54,10 @@ def test_it_draws_at_once_with_the_defaults_and_again_when_told():
 def test_an_exception_is_shown_and_the_next_run_works():
     controls = made()
     controls.choices["momentum"].value = 0.99
-    controls.button.click()
+    press(controls)
     assert controls.shown.value == '<p role="alert">ZeroDivisionError: 1 − ρ</p>'
     controls.choices["momentum"].value = 0.0
-    controls.button.click()
+    press(controls)
     assert "0.4 &lt;0.0&gt;" in controls.shown.value
 
 
@@ -110,7 +120,7 @@ def test_values_may_be_words_and_come_from_anywhere():
     assert shown == {"kind": ["solid", "dashed"], "n": ["1", "2", "3"], "log": ["True", "False"]}
     assert "solid 1 False" in controls.shown.value
     controls.choices["kind"].value, controls.choices["log"].value = "dashed", True
-    controls.button.click()
+    press(controls)
     assert "dashed 1 True" in controls.shown.value
 
 
@@ -120,7 +130,7 @@ def test_values_of_other_libraries_are_the_decimals_that_they_print(kind):
     default = np.float32(0.4)
     controls = rd.Controls(lambda lr=default: draw(lr), ALT, lr=kind([0.1, 0.4]))
     assert controls.choices["lr"].options == (("0.1", 0.1), ("0.4", 0.4))
-    controls.button.click()
+    press(controls)
     assert "0.4 &lt;0.9&gt;" in controls.shown.value
 
 
@@ -144,3 +154,91 @@ def test_a_part_of_a_function_draws_and_so_does_one_without_a_name(drawing):
     assert "0.4 &lt;0.0&gt;" in controls.shown.value
     made = rd.Controls(lambda lr=1: None, ALT, lr=[1])
     assert made.shown.value == '<p role="alert">ValueError: &lt;lambda&gt; made no figure, or has shown it already</p>'
+
+
+def test_sliders_and_the_picture_say_lambda_alpha_and_rho():
+    def one(lr=0.4, weight_decay=5e-4, momentum=0.9, batch_size=512, init_scale=1):
+        plt.figure()
+
+    controls = rd.Controls(one, ALT, lr=[0.4], weight_decay=[5e-4], momentum=[0.9], batch_size=[512], init_scale=[1])
+    assert [slider.description for slider in controls.choices.values()] == ["λ", "α", "ρ", "N", "init scale"]
+    for html in (controls.shown.value, controls.static_html()):
+        assert "<p>Drawn with λ = 0.4, α = 0.0005, ρ = 0.9, N = 512, init scale = 1.</p>" in html
+
+
+@pytest.fixture
+def training():
+    """Controls over a training that lasts until it is stopped, after a picture that took none."""
+    def train(lr=0.1):
+        if lr > 0.1:
+            rd.run(rd.Config.smoke(lr=lr, epochs=1000), progress=False)
+        draw(lr, 0.0)
+
+    controls = rd.Controls(train, ALT, lr=[0.1, 0.2])
+    controls.choices["lr"].value = 0.2
+    yield controls
+    controls.stop()
+    if controls.thread:
+        controls.thread.join(60)
+
+
+def until(what):
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_it_says_how_far_a_training_is_and_stop_keeps_what_was_drawn(training):
+    before = training.shown.value
+    training.button.click()
+    until(lambda: re.search(r"training: step \d+ of 16000, \d+ s left", training.status.value))
+    assert 'aria-busy="true"' in training.shown.value and before in training.shown.value
+    assert training.button.disabled and not training.stop_button.disabled
+    assert training.start() is training.thread, "one at a time"
+    training.stop_button.click()
+    training.thread.join(60)
+    assert training.shown.value == before and "stopped" in training.status.value
+    assert not training.button.disabled and training.stop_button.disabled
+    training.choices["lr"].value = 0.1
+    press(training)
+    assert training.status.value == '<span role="status"></span>' and "Drawn with λ = 0.1" in training.shown.value
+
+
+def test_an_interrupt_leaves_the_picture_as_it_was(training):
+    def interrupted(lr=0.1):
+        if controls:
+            raise KeyboardInterrupt
+        draw(lr, 0.0)
+
+    controls = None
+    controls = rd.Controls(interrupted, ALT, lr=[0.1])
+    before = controls.shown.value
+    with pytest.raises(KeyboardInterrupt):
+        controls.run()
+    assert controls.shown.value == before and "interrupted" in controls.status.value and not controls.button.disabled
+
+
+def test_what_others_draw_and_print_meanwhile_is_theirs(monkeypatch):
+    here, go, first = threading.Event(), threading.Event(), []
+
+    def slow(lr=0.1):
+        fig = plt.figure(figsize=(1, 1))
+        if first:
+            here.set()
+            assert go.wait(60)
+        print("ours")
+        first.append(fig)
+
+    controls = rd.Controls(slow, ALT, lr=[0.1])
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    controls.button.click()
+    assert here.wait(60)
+    theirs = plt.figure()
+    print("theirs")
+    plt.close("all")  # as the end of a cell does
+    go.set()
+    controls.thread.join(60)
+    assert "<pre>ours\n</pre>" in controls.shown.value and "<img" in controls.shown.value
+    assert sys.stdout.getvalue() == "theirs\n" and theirs not in first
+    assert not [hook for hook in plt.rcParams["figure.hooks"] if "controls" in hook] and plt.get_fignums() == []

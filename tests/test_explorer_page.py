@@ -318,3 +318,31 @@ def test_it_can_be_moved_to_another_place(page):
     put(browser, lr=1.6)
     assert seen(browser)[0] != before[0]
     assert len(browser.find_elements("css selector", ".wd-explorer")) == 1
+
+
+PRINTED = """
+    const seen = window.printed = [];
+    addEventListener('beforeprint', () => document.querySelectorAll('.wd-explorer').forEach(one => seen.push([
+        one.querySelector('.printed').textContent, one.querySelector('.verdict').textContent,
+        one.querySelectorAll('figure:not([hidden]) .curve').length, one.querySelectorAll('tbody tr').length,
+        one.querySelector('details:not(.choices)').open])));"""
+
+
+@EACH_PAGE
+def test_on_paper_an_explorer_has_its_values_and_its_curves(page, name):
+    """Nobody can move a slider there, or press a button: no guess is waited for, and every box is open."""
+    browser = page(name)
+    hidden = browser.execute_script("return document.body.innerText.includes('The answer is hidden')")
+    browser.execute_script(PRINTED)
+    browser.execute_cdp_cmd("Page.printToPDF", {})
+    seen = browser.execute_script("return window.printed")
+    assert seen
+    for values, verdict, curves, rows, opened in seen:
+        assert re.fullmatch(r"λ = [\d.,e-]+, α = [\d.,e-]+, ρ = [\d.]+, .+; .+\.", values)
+        assert "hidden" not in verdict and curves and rows and opened
+    settled(browser)
+    assert browser.execute_script("return document.body.innerText.includes('The answer is hidden')") == hidden
+    assert not find(browser, ".printed").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert find(browser, ".printed").is_displayed() and not find(browser, ".controls").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

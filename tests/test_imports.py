@@ -26,7 +26,7 @@ ALLOWED = {
     "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
               "measure"},
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
-    "controls": {"matplotlib", "ipywidgets", "config"},
+    "controls": {"matplotlib", "ipywidgets", "config", "runs"},
     "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "controls", "schedules", "theory",
                  "cache", "evidence", "measure", "plots"},
     "check": {"numpy", "xarray", "config", "schedules", "theory", "recording", "measure"},

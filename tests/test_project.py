@@ -289,6 +289,24 @@ def test_the_api_page_has_every_module():
     assert set(re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)) == modules
 
 
+def test_the_examples_of_the_api_page_run(tmp_path, monkeypatch):
+    """In one go, as the page says; and each name has a line and an example."""
+    from matplotlib import pyplot
+
+    page = (ROOT / "book" / "about" / "api.md").read_text().split("## Everything")[0]
+    names = re.findall(r"^`(rd\.[\w.]+)`: .+\n(?:.+\n)*\n```python\n((?:.+\n|\n)*?)```", page, re.M)
+    assert 20 <= len(names) <= 30 and page.count("```python") == len(names) + 1
+    for name, example in names:
+        assert name.replace("measure.rms", "") in example, name
+        assert len([line for line in example.splitlines() if line]) <= 3, name
+    monkeypatch.chdir(tmp_path)
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.S))
+    try:
+        exec(program, {})
+    finally:
+        pyplot.close("all")
+
+
 def test_nothing_of_one_machine_is_written_down():
     """No absolute path of a home or a mount, no package index."""
     machine = re.compile(r"(?<![\w.])/(?:home|root|Users|mnt|workspace|work)/\w"
@@ -306,7 +324,7 @@ def test_nothing_is_left_to_do():
 
 
 def bibliography():
-    """Return (entry, last names, years): its year, and that in its key, where it had another one before."""
+    """Return (entry, its last names, its years): its own, and that in its key, if it was another."""
     from pybtex.database import parse_file
 
     entries = parse_file(str(ROOT / "book" / "about" / "references.bib")).entries.values()
@@ -316,7 +334,7 @@ def bibliography():
 
 
 def cited(texts, names, years):
-    """Whether the texts name these authors with one of these years: A (2020), A and B (2020), A et al., 2020."""
+    """Whether a text names these authors with one of these years: A (2020), A and B (2020), A et al., 2020."""
     if len(names) < 3:
         who = [" (?:and|&) ".join(map(re.escape, names))]
     else:

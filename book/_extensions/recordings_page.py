@@ -1,4 +1,8 @@
-"""The directive ``{recordings}``: what is bundled and its provenance, read from the files."""
+"""The directive ``{recordings}``: what is bundled and its provenance, read from the files.
+
+One table of runs and one of tables of runs. What a reader rarely needs is folded in the first cell of a row. The heads
+of the columns sort, with sort.js; without JavaScript the order is that of the manifest.
+"""
 
 import json
 
@@ -10,59 +14,80 @@ from resnet_dynamics.sweep import planned as planned_sweeps
 
 # Of each recording, in this order; what a file lacks is left out.
 PROVENANCE = ("digest", "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version",
-              "semantics", "date", "seconds", "images_per_second", "diverged_at", "format_version")
+              "semantics", "date", "seconds", "images_per_second", "format_version")
+SYMBOLS = {"lr": "λ", "weight_decay": "α", "momentum": "ρ", "batch_size": "N"}
 
 
 def table(head, rows):
-    """Return a table; a cell is a node or a plain value."""
+    """Return a table; a cell is a list of nodes or a plain value, a row has the id of its place."""
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=1) for _ in head]
-    for part, lines in ((nodes.thead(), [head]), (nodes.tbody(), rows)):
-        for line in lines:
-            row = nodes.row()
-            row += [nodes.entry("", nodes.paragraph("", "", inline(cell))) for cell in line]
+    for part, lines in ((nodes.thead(), [(None, head)]), (nodes.tbody(), rows)):
+        for place, line in lines:
+            row = nodes.row(ids=[place] if place else [])
+            for cell in line:
+                inside = cell if isinstance(cell, list) else [nodes.paragraph("", text(cell))]
+                row += nodes.entry("", *inside, classes=[] if isinstance(cell, list | str) else ["number"])
             part += row
         group += part
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["sortable"])
 
 
-def inline(value):
-    if isinstance(value, nodes.Node):
-        return value
-    return nodes.Text(f"{value:.4g}" if isinstance(value, float) else str(value))
+def text(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def code(fields):
+def fold(name, *inside):
+    """Return a cell that shows a name, and the rest when it is opened."""
+    start = nodes.raw("", f"<details><summary>{name}</summary>", format="html")
+    return [start, *inside, nodes.raw("", "</details>", format="html")]
+
+
+def listed(pairs):
+    """Return a list of what: value."""
+    points = nodes.bullet_list(classes=["plain"])
+    points += [nodes.list_item("", nodes.paragraph("", f"{what}: {text(value)}")) for what, value in pairs]
+    return points
+
+
+def code(written):
+    return nodes.paragraph("", "", nodes.literal(written, written))
+
+
+def python(fields):
     """Return a config's fields as they are written in Python."""
-    written = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-    return nodes.literal(written, written)
+    return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+
+
+def words(fields):
+    """Return the same as it is read."""
+    return ", ".join(f"{SYMBOLS.get(name, name.replace('_', ' '))} {text(value)}" for name, value in fields.items())
 
 
 class Recordings(Directive):
-    """The baseline, one table of all runs, the provenance of each; then the same for tables of many runs."""
+    """The baseline, one table of all runs; then one of the tables of many runs."""
 
     def run(self):
-        baseline = rd.Config.book().as_dict()
-        runs, sections = [], []
+        baseline, rows = rd.Config.book().as_dict(), []
         for name, config in rd.recording.planned().items():
             changed = {field: value for field, value in config.as_dict().items() if value != baseline[field]}
-            what = code(changed) if changed else "the baseline"
+            differs, place = words(changed) or "the baseline", nodes.make_id(f"recording-{name}")
             path = rd.recording.bundle_dir() / f"{config.digest}.nc"
             if not path.is_file():
-                runs.append([name, what, "not recorded yet"])
+                rows.append((place, [name, differs, "not yet"]))
                 continue
-            recording = rd.recording.load(path, config)
-            place = nodes.make_id(f"recording-{name}")
-            link = nodes.reference("", name, internal=True, refid=place)
-            runs.append([link, what, f"{100 * float(recording.test_accuracy[-1]):.1f} %"])
-            section = nodes.section(ids=[place], names=[place])
-            section += nodes.title("", name)
-            section += table(["what", "value"], [[key.replace("_", " "), recording.attrs[key]]
-                                                 for key in PROVENANCE if key in recording.attrs])
-            sections.append(section)
-        said = nodes.Text("The baseline, at the scale of the recordings, is ")
-        return [nodes.paragraph("", "", said, code(baseline), nodes.Text(".")),
-                table(["recording", "what differs from it", "test accuracy"], runs), *sections, *sweeps()]
+            run = rd.recording.load(path, config)
+            pairs = [("steps", run.sizes["step"])]
+            pairs += [(key.replace("_", " "), run.attrs[key]) for key in PROVENANCE if key in run.attrs]
+            if run.attrs["diverged_at"] >= 0:
+                pairs.append(("the loss is no longer finite from step", int(run.attrs["diverged_at"])))
+            inside = fold(name, code(f'rd.run(rd.bundled()["{name}"])'), code(f"rd.Config.book({python(changed)})"),
+                          listed(pairs))  # fmt: skip
+            accuracy = 100 * float(run.test_accuracy[-1])
+            rows.append((place, [inside, differs, f"{accuracy:.1f} %"]))
+        said = nodes.paragraph("", "The baseline, at the scale of the recordings, is ")
+        said += [nodes.literal("", python(baseline)), nodes.Text(".")]
+        return [said, table(["recording", "what differs from the baseline", "test accuracy"], rows), *sweeps()]
 
 
 def sweeps():
@@ -70,40 +95,37 @@ def sweeps():
     planned, here = planned_sweeps(), rd.bundled_sweeps()
     if not planned:
         return []
-    rows, sections = [], []
+    rows = []
     for name, (base, axes) in planned.items():
-        varied = "; ".join(f"{axis}: {', '.join(f'{v}' for v in values)}" for axis, values in axes.items())
+        varied = "; ".join(f"{SYMBOLS.get(axis, axis.replace('_', ' '))}: {', '.join(map(text, values))}"
+                           for axis, values in axes.items())  # fmt: skip
+        place = nodes.make_id(f"table-{name}")
         if name not in here:
-            rows.append([name, varied, "not recorded yet"])
+            rows.append((place, [name, varied, "not yet"]))
             continue
         runs = rd.sweep(base, progress=False, **axes)
-        place = nodes.make_id(f"table-{name}")
-        rows.append([nodes.reference("", name, internal=True, refid=place), varied, runs.digest.size])
-        section = nodes.section(ids=[place], names=[place])
-        section += nodes.title("", name)
-        section += nodes.paragraph("", "", nodes.Text("In common: "), code(base.changes), nodes.Text("."))
-        section += table(["what", "value"], provenance(runs))
-        sections.append(section)
+        inside = fold(name, code(f"In common: {python(base.changes)}"), listed(provenance(runs)))
+        rows.append((place, [inside, varied, runs.digest.size]))
     section = nodes.section(ids=["tables-of-many-runs"], names=["tables-of-many-runs"])
     section += nodes.title("", "Tables of many runs")
-    section += nodes.paragraph("", "", nodes.Text(
+    section += nodes.paragraph("", (
         "Of these runs the package keeps the accuracies and losses after each epoch, not every step; of those of the "
         "explorer also means over parts of the run."))
     section += table(["table", "what is varied", "runs"], rows)
-    section += sections
     return [section]
 
 
 def provenance(runs):
-    """Return rows (what, value) for a table of runs: each value that occurs."""
-    made = [json.loads(text) for text in runs.provenance.values.ravel()]
+    """Return pairs (what, value) for a table of runs: each value that occurs."""
+    made = [json.loads(one) for one in runs.provenance.values.ravel()]
     keys = dict.fromkeys(key for one in made for key in one)
-    rows = [[key.replace("_", " "), ", ".join(sorted({str(one[key]) for one in made if key in one}))] for key in keys]
+    pairs = [(key.replace("_", " "), ", ".join(sorted({str(one[key]) for one in made if key in one}))) for key in keys]
     seconds, diverged = runs.seconds.values.ravel(), int((runs.diverged_at >= 0).sum())
-    rows.append(["seconds of one run", f"{seconds.min():.0f} to {seconds.max():.0f}"])
-    return [*rows, ["runs that diverged", diverged]]
+    pairs.append(("seconds of one run", f"{seconds.min():.0f} to {seconds.max():.0f}"))
+    return [*pairs, *([("runs that diverged", diverged)] if diverged else [])]
 
 
 def setup(app):
     app.add_directive("recordings", Recordings)
+    app.add_js_file("sort.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -68,7 +68,7 @@ export function mount(host, given, evidence, link = null) {
   const state = {
     lr: 0.4, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball", plan: "short", layer: "all", gradient: "recorded",
     panels: ["norm", "rate"], small: false, predict: false, ...given,
-    share: 0.75, curves: [], kernel: false, busy: false, guess: null, held: null, revealed: !given.predict, guesses: link?.guesses ?? [],
+    share: 0.75, curves: [], kernel: false, busy: false, paper: false, guess: null, held: null, revealed: !given.predict, guesses: link?.guesses ?? [],
   };
   if (state.optimizer === "sgd") state.momentum = 0;
   if (state.gradient === "mine") state.gradient = "recorded"; // none there yet
@@ -190,7 +190,8 @@ export function mount(host, given, evidence, link = null) {
   const reading = element("details", { open: !state.small }, element("summary", {}, "Numbers under the cursor"),
     element("div", { class: "scroll", role: "region", "aria-label": "numbers under the cursor", tabindex: 0 }, numbers));
   const cursorRow = element("div", { class: "slider cursor-row" }, cursorLabel, cursor, cursorOut);
-  root.append(controls, says, aloud, predicting, legend, boxes, source, cursorRow, reading);
+  const printed = element("p", { class: "printed" }); // what the sliders say, where there are none
+  root.append(controls, printed, says, aloud, predicting, legend, boxes, source, cursorRow, reading);
   host.append(root);
 
   // --- what happens
@@ -245,6 +246,7 @@ export function mount(host, given, evidence, link = null) {
     link?.guessed(state.guesses);
     schedule();
   }
+  const seen = () => state.revealed || state.paper;
   const asked = () => (state.layer === "all" ? "layer2" : state.layer);
   const settling = () => plan().schedule === "constant" && state.optimizer !== "lars" && state.weight_decay > 0 &&
     Number.isFinite(settledAfter(state, plan()));
@@ -343,7 +345,7 @@ export function mount(host, given, evidence, link = null) {
 
   function panelSeries(panel) {
     const { found, plan: chosen, lr, limits } = computed, series = [];
-    const hidden = !state.revealed;
+    const hidden = !seen();
     const runs = own().map((run) => [run, run === mine() ? "mine" : "faint"]);
     if (found) runs.unshift([found.run, "dots"]);
     if (panel === "accuracy" || panel === "loss") {
@@ -360,7 +362,7 @@ export function mount(host, given, evidence, link = null) {
     const both = panel === "balance" && shownLayers().length === 1;
     for (const part of both ? ["shrink", "growth"] : [panel]) {
       for (const l of shownLayers()) {
-        const look = both ? { color: part === "shrink" ? "var(--c0)" : "var(--c2)", dash: part === "shrink" ? null : "6 2.5" } : looks[l];
+        const look = both ? { color: part === "shrink" ? "var(--shrink)" : "var(--growth)", dash: part === "shrink" ? null : "6 2.5" } : looks[l];
         if (!hidden) {
           series.push({ kind: "line", ys: predicted(part, l), color: look.color, dash: look.dash });
           if (panel === "norm" && Number.isFinite(limits[l]) && chosen.schedule === "constant") {
@@ -389,10 +391,10 @@ export function mount(host, given, evidence, link = null) {
   function captions() {
     const one = shownLayers().length === 1;
     return {
-      norm: "|w|² (u²)" + (computed.plan.schedule === "constant" && state.revealed && computed.limits.some(Number.isFinite) ? "; bars at the right: equilibrium" : ""),
+      norm: "|w|² (u²)" + (computed.plan.schedule === "constant" && seen() && computed.limits.some(Number.isFinite) ? "; bars at the right: equilibrium" : ""),
       balance: state.optimizer === "lars" ? "growth of |w|² a step (u²): LARS has no decay" : one && state.weight_decay > 0 ? "shrink (solid) and growth (dashed) of |w|² a step (u²)"
         : state.weight_decay === 0 ? "growth of |w|² a step (u²): there is no decay" : "growth / shrink of |w|²; bold: balance",
-      rate: state.optimizer === "lars" ? "λ_LARS (prescribed)" : state.weight_decay > 0 && state.revealed ? "λ|g|/|w|; bold: √(2λα(1−ρ))" : "λ|g|/|w|",
+      rate: state.optimizer === "lars" ? "λ_LARS (prescribed)" : state.weight_decay > 0 && seen() ? "λ|g|/|w|; bold: √(2λα(1−ρ))" : "λ|g|/|w|",
       accuracy: "accuracy: training (dotted), test (solid)",
       loss: "loss (nat): training (dotted), test (solid)",
     };
@@ -424,11 +426,12 @@ export function mount(host, given, evidence, link = null) {
     answer.hidden = !state.predict;
     say(question, `|w|² of ${asked()} starts at ${written(computed.paths[layers.indexOf(asked())].w2[0])}. ` +
       `Where will it ${settling() ? "settle" : "be at the end"}? Type it, or tap the first chart:`);
-    say(says, state.revealed ? verdict(state, chosen) : "The answer is hidden until you have made your guess.");
-    announce(says.textContent);
+    say(printed, `${setting(state)}; ${chosen.label}.`);
+    say(says, seen() ? verdict(state, chosen) : "The answer is hidden until you have made your guess.");
+    if (!state.paper) announce(says.textContent);
 
     const { found } = computed;
-    const result = found && state.revealed ? outcome(found.run) : "";
+    const result = found && seen() ? outcome(found.run) : "";
     say(sourceText, found
       ? `Dots: ${found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`}; ${found.run.what}${result && `; ${result}`}. Lines: theory, from the norms at the start and the size of the gradients${found.exact || state.gradient === "constant" ? "" : " in that run"}${state.gradient === "constant" ? `, held at what it is, late, in the run with ${setting(computed.sizes)}` : ""}.`
       : `No recorded run of ${name(state)} in this training: lines are theory, with the gradients of ${computed.last ? "your last run" : `another run (${setting(computed.sizes)})`}.`);
@@ -450,7 +453,7 @@ export function mount(host, given, evidence, link = null) {
       const series = panelSeries(panel === "balance" && flat ? "growth" : panel);
       one.draw({
         steps: Math.max(chosen.steps, ...own().map((run) => run.steps)), series, log: panel !== "accuracy" && !(panel === "rate" && chosen.schedule !== "constant"),
-        ...range(panel), nothing: state.revealed ? "no recorded run" : "hidden", label: spoken(panel, caption[panel], series),
+        ...range(panel), nothing: seen() ? "no recorded run" : "hidden", label: spoken(panel, caption[panel], series),
       });
     }
     cursor.max = chosen.steps - 1;
@@ -461,7 +464,7 @@ export function mount(host, given, evidence, link = null) {
   function range(panel) {
     const start = computed.paths[layers.indexOf(asked())].w2[0];
     if (panel === "accuracy") return { low: 0, high: 1 };
-    if (panel === "norm" && !state.revealed) return { low: start / 10, high: 50 * start };
+    if (panel === "norm" && !seen()) return { low: start / 10, high: 50 * start };
     if (panel === "balance") return { decades: 4 };
     if (panel !== "rate") return {};
     // A run that explodes must not flatten the rest: what is healthy is the line, and the first step at the full λ.
@@ -487,7 +490,7 @@ export function mount(host, given, evidence, link = null) {
     cursor.setAttribute("aria-valuetext", where);
     cursorOut.textContent = written(t);
     for (const { chart: one } of Object.values(charts)) one.at(t);
-    if (!reading.open || !state.revealed) {
+    if (!(reading.open || state.paper) || !seen()) {
       numbers.replaceChildren();
       return;
     }
@@ -499,7 +502,7 @@ export function mount(host, given, evidence, link = null) {
       const rate = state.optimizer === "lars" ? computed.used[t] : (lr[t] * Math.sqrt(c2s[l][t])) / w2[t];
       const limit = chosen.schedule === "constant" ? limits[l] : equilibrium(Math.sqrt(pushes[l][t]), { ...state, lr: lr[t] });
       const cells = [w2[t], found ? found.run.w2[l][i] : null, limit, shrink(w2[t], lr[t], state), growth[t], rate];
-      return element("tr", {}, element("th", { scope: "row" }, layers[l]), ...cells.map((v) => element("td", {}, v === null ? "" : v > 1e19 ? "over 1e19" : written(v))));
+      return element("tr", {}, element("th", { scope: "row" }, layers[l]), ...cells.map((v, i) => element("td", {}, v === null ? "" : i === 2 && v === Infinity ? "none" : v > 1e19 ? "over 1e19" : written(v))));
     });
     const now = chosen.schedule === "constant" ? "equilibrium" : "equilibrium at this λ";
     const head = ["layer", "|w|² theory", "|w|² dots", now, "shrink", "growth", "λ|g|/|w|"];
@@ -518,6 +521,10 @@ export function mount(host, given, evidence, link = null) {
   let width = boxes.clientWidth;
   const sizes = new ResizeObserver(() => { look(); if (boxes.clientWidth !== width) { width = boxes.clientWidth; schedule(); } });
   sizes.observe(boxes);
+  const paper = (on) => () => { Object.assign(state, { paper: on }); look(); update(); }; // on paper nobody can press a button
+  const [printing, done] = [paper(true), paper(false)];
+  addEventListener("beforeprint", printing);
+  addEventListener("afterprint", done);
   look();
   update();
 
@@ -536,7 +543,7 @@ export function mount(host, given, evidence, link = null) {
       news.classList.toggle("error", ["failed", "diverged"].includes(what));
       expect();
     },
-    dispose() { cancelAnimationFrame(frame); clearTimeout(waiting); clearTimeout(speaking); sizes.disconnect(); themes.disconnect(); root.remove(); },
+    dispose() { removeEventListener("beforeprint", printing); removeEventListener("afterprint", done); cancelAnimationFrame(frame); clearTimeout(waiting); clearTimeout(speaking); sizes.disconnect(); themes.disconnect(); root.remove(); },
   };
 }
 

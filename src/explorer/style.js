@@ -1,7 +1,9 @@
 export const STYLE = `
 .wd-explorer { font: inherit; color: inherit; max-width: 60rem; margin: 1rem 0; line-height: 1.45;
-  --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --accent: #1f6fb2; --alert: #b3261e; }
-.wd-explorer.dark { --c0: #e8e337; --c1: #6ccd5a; --c2: #35b0a8; --c3: #8aa5f0; --accent: #6db3f2; --alert: #ff8a80; }
+  --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --shrink: #7b3fa0; --growth: #00796b; --accent: #1f6fb2;
+  --alert: #b3261e; }
+.wd-explorer.dark { --c0: #c58ee0; --c1: #8fabf5; --c2: #3fbdb3; --c3: #8fd060; --shrink: #c9a0e8; --growth: #4fc3b0; --accent: #6db3f2;
+  --alert: #ff8a80; }
 .wd-explorer [hidden] { display: none !important; }
 .wd-explorer button, .wd-explorer select, .wd-explorer input { font: inherit; font-size: .9rem; color: inherit; }
 .wd-explorer button, .wd-explorer select, .wd-explorer .typed { background: transparent; border: 1px solid currentColor;
@@ -33,7 +35,7 @@ export const STYLE = `
 .wd-explorer .axes path.domain { stroke: currentColor; opacity: .5; fill: none; }
 .wd-explorer .curve { fill: none; stroke-width: 1.7; }
 .wd-explorer .curve.level { stroke-width: 3; }
-.wd-explorer .curve.line { stroke-width: 2.2; }
+.wd-explorer .curve.line { stroke-width: 2.6; }
 .wd-explorer .curve.guess { stroke-dasharray: 3 3; stroke-width: 2; }
 .wd-explorer .dots.dots { stroke: none; }
 .wd-explorer .dots.mine { stroke-width: 1.3; }
@@ -56,5 +58,9 @@ export const STYLE = `
 }
 .wd-explorer .aloud { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (pointer: coarse) { .wd-explorer :is(input, select, button) { font-size: 16px; } }
-@media print { .wd-explorer :is(.controls, .cursor-row) { display: none; } }
+.wd-explorer .printed { display: none; }
+@media print {
+  .wd-explorer :is(.controls, .cursor-row, .go) { display: none; }
+  .wd-explorer .printed { display: block; font-weight: 600; }
+}
 `;

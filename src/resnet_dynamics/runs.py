@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 from pathlib import Path
 
 from . import cache, recording
 from .config import Config
 from .console import say, warn
+
+# What is called after every step of trainings in a context, where the call of `run` names nothing itself: so a function
+# that trains can be followed, and stopped, from outside.
+watcher = contextvars.ContextVar("watcher", default=None)
 
 
 def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None, waiting=None):
@@ -225,4 +230,4 @@ def _announced(progress, waiting):
 def _train(config, filters, device, progress, each=None):
     from .train import train
 
-    return train(config, filters=filters, device=device, progress=progress, each=each)[1]
+    return train(config, filters=filters, device=device, progress=progress, each=each or watcher.get())[1]
