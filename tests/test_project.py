@@ -321,3 +321,48 @@ def test_nothing_is_left_to_do():
     here = "tests/test_project.py"
     assert [(name, found[0]) for name, text in texts()
             if name != here and (found := marks.search(text))] == []
+
+
+def bibliography():
+    """Return (entry, its last names, its years): that of the entry, and that in its key, where it had another before."""
+    from pybtex.database import parse_file
+
+    entries = parse_file(str(ROOT / "book" / "about" / "references.bib")).entries.values()
+    plain = [(entry, [" ".join((*who.prelast_names, *who.last_names)).strip("{}") for who in entry.persons["author"]])
+             for entry in entries]
+    return [(entry, names, {entry.fields["year"], re.search(r"\d{4}", entry.key)[0]}) for entry, names in plain]
+
+
+def cited(texts, names, years):
+    """Whether one of the texts names these authors with one of these years: A (2020), A and B (2020), A et al., 2020."""
+    if len(names) < 3:
+        who = [" (?:and|&) ".join(map(re.escape, names))]
+    else:
+        who = [f"{re.escape(names[0])} et al[.]",
+               f"{', '.join(map(re.escape, names[:-1]))},? (?:and|&) {re.escape(names[-1])}"]
+    return re.search(rf"\b(?:{'|'.join(who)}),? \(?(?:{'|'.join(years)})\b", texts) is not None
+
+
+def test_every_reference_is_named_on_a_page():
+    """By author and year, in a page or a docstring; and who is named is in the bibliography."""
+    named = []
+    for name, text in texts():
+        if name.startswith("book/") and name.endswith(".ipynb"):
+            text = "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+        elif not (name.startswith(("book/", "src/resnet_dynamics/")) and name.endswith((".md", ".py"))):
+            continue
+        named.append(re.sub(r"\s+", " ", text.replace("’", "'")))
+    named = "\n".join(named)
+    entries = bibliography()
+    assert len(entries) > 30
+    assert [entry.key for entry, names, years in entries if not cited(named, names, years)] == []
+    known = {(names[0].split()[-1], year) for _, names, years in entries for year in years}
+    found = re.findall(r"([A-Z][\w'-]+)(?:(?:,| and| &) [A-Z][\w'-]+)*(?: et al[.]),? \(?((?:19|20)\d\d)\b", named)
+    assert [one for one in found if one not in known] == []
+
+
+@pytest.mark.parametrize("text, found", [
+    ("Li, Wang and Yu (2022)", True), ("as in Li, Wang & Yu, 2022", True), ("Li et al. (2022)", True),
+    ("Li (2022)", False), ("Li, Wang and Yu (2021)", False), ("Li and Wang (2022)", False)])
+def test_a_reference_is_found_by_author_and_year(text, found):
+    assert cited(text, ["Li", "Wang", "Yu"], {"2022"}) is found

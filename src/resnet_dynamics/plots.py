@@ -278,12 +278,12 @@ def balance(recordings, ax=None, *, layers=None):
     add, take = _percent(ds, measure.growth), _percent(ds, measure.shrink)
     one = len(looks) == 1
     for layer, look in looks.items():
-        color = "#5b8db8" if one else look["color"]
-        ax.plot(ds.step, add.sel(layer=layer), color=color, linewidth=0.5, alpha=0.8 if one else 0.35,
+        color = GROWTH if one else look["color"]
+        ax.plot(ds.step, add.sel(layer=layer), color=color, linewidth=0.5, alpha=0.6 if one else 0.35,
                 label="growth (noisy)" if one else None)  # fmt: skip
     for layer, look in looks.items():
         ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3,
-                **({"color": INK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
+                **({"color": SHRINK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
     _legend(ax, above=True, ncols=2 if one else _columns(len(looks)))
     _ylabel(ax, _label("growth and shrink", "% of |w₀|²"))
     _steps(ax, [ds])
