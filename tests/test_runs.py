@@ -1,5 +1,6 @@
 """run(config) is bundled, remembered or trained; whatever happens in between, the next call is right."""
 
+import contextvars
 import dataclasses
 import json
 import os
@@ -310,3 +311,18 @@ def test_what_stands_in_for_the_data_does_so_while_it_records(tmp_path, plan, mo
     _, ds = next(runs.record(data=tmp_path, only=["one"], folder=tmp_path, progress=False))
     assert inside == [True] and not datasets.available("cifar10")
     assert os.environ[datasets.VARIABLE] == "before" and ds.attrs["dataset"] == "small"
+
+
+def test_trainings_of_a_context_can_be_followed_from_outside():
+    seen, config = [], small.config()
+    here = contextvars.copy_context()
+    here.run(runs.watcher.set, lambda t, so_far: seen.append(t))
+    ds = here.run(run, config)
+    steps = ds.sizes["step"]
+    assert sorted(set(seen)) == list(range(1, steps + 1))
+    seen.clear()
+    run(config.replace(seed=7))
+    assert seen == [], "and those of others are not"
+    own = []
+    here.run(run, config.replace(seed=8), each=lambda t, so_far: own.append(t))
+    assert own and seen == [], "who says something of their own is heard"

@@ -132,7 +132,7 @@ def test_what_a_cell_prints_is_one_text(chapter, site):
     """Not one box for every flush of the kernel."""
     executed = nbformat.read(site.parent / "jupyter_execute" / chapter.relative_to(gate.ROOT), as_version=4)
     prints = [sum(output.get("name") == "stdout" for output in cell.get("outputs", [])) for cell in executed.cells]
-    assert set(prints) == {0, 1}
+    assert max(prints) <= 1
 
 
 class Folds(HTMLParser):
@@ -231,7 +231,7 @@ CUT = """
 """
 
 
-@EACH_PAGE
+@pytest.mark.parametrize("page", [*PAGES, "genindex", "py-modindex", "search"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_page_fits_the_screen(browser, address, page, width):
     open_page(browser, f"{address}{page}.html", width=width)
@@ -336,11 +336,14 @@ def test_page_can_be_read_in_the_light_and_in_the_dark(browser, address, page, s
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_is_printed_on_white_and_no_line_is_cut_off(browser, address, scheme):
-    open_page(browser, f"{address}book/explorer.html", scheme=scheme)
-    browser.execute_script(
-        "addEventListener('beforeprint', () => { window.printed = document.documentElement.dataset.theme; })")
+    open_page(browser, f"{address}book/04-norms-in-motion.html", scheme=scheme)
+    closed = "document.querySelectorAll('article details:not([open], .fold.code)').length"
+    before = browser.execute_script(f"return {closed}")
+    browser.execute_script("addEventListener('beforeprint', () => { window.printed = "
+                           f"[document.documentElement.dataset.theme, {closed}]; }})")
     browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-    assert browser.execute_script("return window.printed") == "light"
+    assert browser.execute_script("return window.printed") == ["light", 0], "answers are printed open"
+    assert browser.execute_script(f"return {closed}") == before > 0
     assert browser.execute_script("return document.documentElement.dataset.theme") == scheme  # and back again
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     wide = """return [...document.querySelectorAll("article pre")].map(e => e.scrollWidth - e.clientWidth)"""
