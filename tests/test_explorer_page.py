@@ -251,7 +251,7 @@ COLORS = """
     while (behind && /, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
     const page = light(getComputedStyle(behind ?? document.body).backgroundColor), probe = document.createElement('i');
     document.querySelector('.wd-explorer').append(probe);
-    return ['--c0', '--c1', '--c2', '--c3', '--accent', '--alert'].filter(name => {
+    return ['--c0', '--c1', '--c2', '--c3', '--shrink', '--growth', '--accent', '--alert'].filter(name => {
         probe.style.color = `var(${name})`;
         const [a, b] = [light(getComputedStyle(probe).color), page].sort((x, y) => y - x);
         return (a + 0.05) / (b + 0.05) < 3; });
@@ -346,3 +346,18 @@ def test_on_paper_an_explorer_has_its_values_and_its_curves(page, name):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert find(browser, ".printed").is_displayed() and not find(browser, ".controls").is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_layer_has_the_same_hue_in_the_light_and_in_the_dark(page):
+    def hues(scheme):
+        browser = page("book/index", scheme=scheme)
+        return browser.execute_script("""
+            const style = getComputedStyle(document.querySelector('.wd-explorer'));
+            return ['--c0', '--c1', '--c2', '--c3', '--shrink', '--growth'].map(name => {
+                const [r, g, b] = style.getPropertyValue(name).match(/[\\da-f]{2}/g).map(part => parseInt(part, 16));
+                const [high, low] = [Math.max(r, g, b), Math.min(r, g, b)], c = high - low;
+                const turn = high === r ? ((g - b) / c + 6) % 6 : high === g ? (b - r) / c + 2 : (r - g) / c + 4;
+                return 60 * turn; });""")
+
+    for light, dark in zip(hues("light"), hues("dark")):
+        assert abs((light - dark + 180) % 360 - 180) < 15

@@ -367,3 +367,38 @@ def test_where_widgets_are_saved_the_explorer_lives_without_a_kernel(notebook, l
     one.put("lr", 0.8)
     one.wait(lambda: one.verdict() != verdict)
     assert not one.find("button.train").is_displayed()
+
+
+def test_controls_train_in_the_background_and_can_be_stopped(notebook):
+    one = notebook(first="""import resnet_dynamics as rd
+
+
+def draw(lr=0.1):
+    if lr > 0.1:
+        rd.run(rd.Config.smoke(lr=lr, epochs=1000), progress=False)
+    rd.plots.figure()
+
+
+rd.Controls(draw, "Axes without anything on them.", lr=[0.1, 0.2])""")
+    one.run()
+    from selenium.webdriver.common.keys import Keys
+
+    cell = one.all(".jp-Notebook .jp-CodeCell")[0]
+
+    def button(word):
+        return next(each for each in cell.find_elements("css selector", "button.jupyter-button") if each.text == word)
+
+    def status():
+        return cell.find_element("css selector", "[role=status]").text
+
+    picture = cell.find_element("css selector", "img").get_attribute("src")
+    assert "λ" in cell.find_element("css selector", ".widget-label").text and not button("Stop").is_enabled()
+    cell.find_element("css selector", ".noUi-handle").send_keys(Keys.ARROW_RIGHT)
+    one.wait(lambda: cell.find_element("css selector", ".widget-readout").text == "0.2")
+    button("Run").click()
+    one.wait(lambda: re.match(r"training: step \d+ of \d+", status()), 90)
+    assert one.prints().startswith("runs: "), "the kernel hears other cells meanwhile"
+    button("Stop").click()
+    one.wait(lambda: status().startswith("stopped"), 30)
+    assert cell.find_element("css selector", "img").get_attribute("src") == picture
+    assert button("Run").is_enabled() and not cell.find_elements("css selector", "[aria-busy]")
