@@ -202,6 +202,10 @@ def test_page_is_whole_without_a_network(browser, address, page):
         return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(
             e => e.getAttribute('data-mjx-error') || e.textContent)""")
     assert wrong == [], "formulas with an error"
+    unknown = browser.execute_script(r'''
+        return [...document.querySelectorAll('mjx-assistive-mml mtext')].map(e => e.textContent)
+            .filter(text => text.startsWith('\\'))''')
+    assert unknown == [], "commands that MathJax does not know"
 
     images = browser.execute_script("""
         return [...document.querySelectorAll('img')].map(
