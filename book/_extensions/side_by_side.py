@@ -1,5 +1,5 @@
-"""Chapters are executed side by side, one for each processor, at most four. Most of what they do uses one processor. Their
-small trainings then have one thread each.
+"""Chapters are executed side by side, one for each processor, at most four. Most of what they do uses one processor.
+Their small trainings then have one thread each.
 
 Sphinx can read documents in parallel; Jupyter Book has no option for it, and Sphinx would deal out the documents in so
 few portions that all chapters were in one. They are written one after the other, as ever.
