@@ -108,7 +108,8 @@ def test_page_shows_no_markup(page, site):
     html = (site / f"{page}.html").read_text()
     article = html.split("<article", 1)[1].split("</article", 1)[0]
     assert "importlib.util.find_spec" not in article
-    apart = r'<script.*?</script>|<div class="math.*?</div>|<span class="math.*?</span>|<pre>.*?</pre>|<code.*?</code>'
+    apart = (r'<script.*?</script>|<div class="(?:amsmath )?math.*?</div>|<span class="math.*?</span>'
+             r"|<pre>.*?</pre>|<code.*?</code>")
     text = re.sub(apart, "", article, flags=re.S)
     for left in ("$$", "\\tag", "\\(", ":::", "```", "{eq}", "{ref}"):
         assert left not in re.sub(r"<[^>]*>", "", text), left
@@ -201,6 +202,10 @@ def test_page_is_whole_without_a_network(browser, address, page):
         return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(
             e => e.getAttribute('data-mjx-error') || e.textContent)""")
     assert wrong == [], "formulas with an error"
+    unknown = browser.execute_script(r'''
+        return [...document.querySelectorAll('mjx-assistive-mml mtext')].map(e => e.textContent)
+            .filter(text => text.startsWith('\\'))''')
+    assert unknown == [], "commands that MathJax does not know"
 
     images = browser.execute_script("""
         return [...document.querySelectorAll('img')].map(

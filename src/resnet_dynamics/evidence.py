@@ -55,8 +55,8 @@ def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
     """Return the `SERIES` of a recording, float64 [window, layer], [window], [epoch]; NaN after a divergence.
 
     edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
-    coordinate `window` is the first step. For LARS growth is λ'²(|d|² + 2ρ d·v), λ' = λ_LARS/(1 − ρ), as of momentum,
-    with its own rate and its own d.
+    coordinate `window` is the first step. For LARS growth is λ_eff²(|d|² + 2ρ d·v), λ_eff = λ_LARS/(1 − ρ), as of
+    momentum, with its own rate and its own d.
     """
     steps = measure.checked(ds).sizes["step"]
     edges = np.asarray(windows(steps) if edges is None else edges)

@@ -274,11 +274,11 @@ def shrink(ds):
     """Return what decay takes from the squared norm in each step, u² [step, layer]. Equation (1′), exact.
 
         ρ = 0   (2λα − λ²α²)|w|²
-        ρ > 0   2λ'α|w|² with λ' = λ/(1 − ρ)
+        ρ > 0   2λ_eff α|w|² with λ_eff = λ/(1 − ρ)
 
-    With momentum the balance is that of z = w − λ'ρv (Nesterov: λ'ρ²v), the weights as they will be when every
-    gradient so far has had its whole effect: z ← z − λ'd at constant λ. Hence |z|² changes by growth − shrink − 2λ'w·g,
-    with `growth` as below. z is not recorded but follows: see `applied_norm`.
+    With momentum the balance is that of ω = w − λ_eff ρv (Nesterov: λ_eff ρ²v), the weights as they will be when every
+    gradient so far has had its whole effect: ω ← ω − λ_eff d at constant λ. Hence |ω|² changes by growth − shrink −
+    2λ_eff w·g, with `growth` as below. ω is not recorded but its length follows: see `applied_norm`.
     """
     c, lr = _sgd(ds, "shrink")
     if c.momentum == 0:
@@ -293,7 +293,7 @@ def growth(ds):
     """Return what the gradient adds to the squared norm in each step, u² [step, layer]. Equation (2′), exact.
 
     ρ = 0   λ²|g|²
-    ρ > 0   λ'²(|d|² + 2ρ d·v) with λ' = λ/(1 − ρ); Nesterov: ρ² for ρ in the bracket
+    ρ > 0   λ_eff²(|d|² + 2ρ d·v) with λ_eff = λ/(1 − ρ); Nesterov: ρ² for ρ in the bracket
     """
     c, lr = _sgd(ds, "growth")
     if c.momentum == 0:
@@ -320,13 +320,13 @@ def first(series):
 
 @_of_recording
 def applied_norm(ds):
-    """Return |z|², z = w − λ'ρv, λ' = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
+    """Return |ω|², ω = w − λ_eff ρv, λ_eff = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
     c, lr = _sgd(ds, "applied_norm")
     a = lr * _overlap(c) / (1 - c.momentum)
     z2 = ds.w2.astype(float)
     if c.momentum:
         z2 = z2 - 2 * a * ds.wv + a**2 * _before(ds.v2)
-    return _named(z2, "applied_norm", "|z|²", "squared norm with every gradient fully applied", "u²")
+    return _named(z2, "applied_norm", "|ω|²", "squared norm with every gradient fully applied", "u²")
 
 
 @_of_recording
