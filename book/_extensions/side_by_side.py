@@ -15,7 +15,8 @@ def begin(app, env, docnames):
     app.parallel = min(available, 4)
     if app.parallel > 1:
         os.environ["OMP_NUM_THREADS"] = "1"
-    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it only copies files; it does not say so
+    for name in ("sphinx-mathjax-offline", "sphinx_multitoc_numbering"):  # they keep nothing of a document, and do not say
+        app.extensions[name].parallel_read_safe = True
 
 
 def end(app, env):
