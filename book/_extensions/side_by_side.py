@@ -13,10 +13,11 @@ import sphinx.builders
 def begin(app, env, docnames):
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     app.parallel = min(available, 4)
-    if app.parallel > 1:
+    for extension in app.extensions.values():  # three do not say; none of them keeps anything of a document
+        if extension.parallel_read_safe is None:
+            extension.parallel_read_safe = True
+    if app.parallel > 1 and len(docnames) > 5:  # else Sphinx reads them one after the other
         os.environ["OMP_NUM_THREADS"] = "1"
-    for name in ("sphinx-mathjax-offline", "sphinx_multitoc_numbering"):  # they keep nothing of a document, and do not say
-        app.extensions[name].parallel_read_safe = True
 
 
 def end(app, env):
