@@ -23,7 +23,7 @@ ALLOWED = {
     "peaks": {"numpy", "xarray"},
     "compare": {"numpy"},
     "tables": {"numpy", "config"},
-    "plots": {"numpy", "xarray", "matplotlib", "config", "schedules", "theory", "recording",
+    "plots": {"numpy", "xarray", "matplotlib", "config", "tables", "schedules", "theory", "recording",
               "measure"},
     "evidence": {"numpy", "xarray", "config", "recording", "measure"},
     "controls": {"matplotlib", "ipywidgets", "config", "runs"},

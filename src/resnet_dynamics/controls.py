@@ -119,7 +119,7 @@ class Controls(Twin, ipywidgets.VBox):
             self.button.disabled = True  # at once: the thread may take a moment
             here = contextvars.copy_context()  # what stands in for CIFAR-10 does so there, too
             self.thread = threading.Thread(target=here.run, args=(self.run,), daemon=True)
-            _RUNNING.add(self)
+            TRAINING.add(self)
             self.thread.start()
         return self.thread
 
@@ -177,17 +177,19 @@ class Controls(Twin, ipywidgets.VBox):
         return self.shown.value
 
 
-_RUNNING = weakref.WeakSet()
+# The end of the process
+TRAINING = weakref.WeakSet()  # widgets whose `thread` may train, until their `_end` is set
+LOADING = []  # threads that load images
 
 
 @atexit.register
 def _end_quietly():
     """Let trainings end after their present step when the process does: torch's threads do not survive its end."""
-    for controls in list(_RUNNING):
-        controls._end.set()
-    until = time.monotonic() + PATIENCE
-    for controls in list(_RUNNING):
-        controls.thread.join(max(0.0, until - time.monotonic()))
+    widgets, until = list(TRAINING), time.monotonic() + PATIENCE
+    for widget in widgets:
+        widget._end.set()
+    for thread in [widget.thread for widget in widgets] + LOADING:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def label(name) -> str:

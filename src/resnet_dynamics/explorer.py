@@ -7,7 +7,6 @@ there is no JavaScript. torch is loaded to train, or once a front end has said t
 
 from __future__ import annotations
 
-import atexit
 import base64
 import contextlib
 import contextvars
@@ -22,7 +21,6 @@ import reprlib
 import sys
 import threading
 import time
-import weakref
 from pathlib import Path
 
 import anywidget
@@ -33,7 +31,7 @@ from matplotlib.figure import Figure
 
 from . import cache, evidence, measure, plots, schedules, theory
 from .config import CONVS, Config, plain
-from .controls import Twin
+from .controls import LOADING, TRAINING, Twin
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),
@@ -51,7 +49,6 @@ VALUES = (*RANGES, *CHOICES, "panels", "small", "predict")
 PAUSE = 1 / 3  # seconds between two looks at a run
 BEAT = 5  # seconds between two signs of life
 KEPT = 6  # curves
-PATIENCE = 30  # seconds that the end of the process waits for the present step of a training
 EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
 
 
@@ -148,7 +145,7 @@ class Explorer(Twin, anywidget.AnyWidget):
         self._say("loading", 0.0, "loading", note)
         here = contextvars.copy_context()  # what stands in for CIFAR-10 does so there, too
         self.thread = threading.Thread(target=here.run, args=(self._work, config, note, self.plan), daemon=True)
-        _TRAINING.add(self)
+        TRAINING.add(self)
         self.thread.start()
         return self.thread
 
@@ -262,19 +259,6 @@ class Explorer(Twin, anywidget.AnyWidget):
         return f"<weight-decay-explorer>\n{inside}\n</weight-decay-explorer>\n{script}\n"
 
 
-_TRAINING, _PRELOADING = weakref.WeakSet(), []
-
-
-@atexit.register
-def _end_quietly():
-    """Let trainings end after their present step when the process does: torch's threads do not survive its end."""
-    for explorer in list(_TRAINING):
-        explorer.stop()
-    until = time.monotonic() + PATIENCE
-    for thread in [explorer.thread for explorer in list(_TRAINING)] + _PRELOADING:
-        thread.join(max(0.0, until - time.monotonic()))
-
-
 # Values
 def checked(name, value):
     """Return a value as its trait has it, or raise ValueError: the value, and what is allowed."""
@@ -353,7 +337,7 @@ def preload() -> threading.Thread:
 
     thread = threading.Thread(target=load, daemon=True)
     thread.start()
-    _PRELOADING.append(thread)
+    LOADING.append(thread)
     return thread
 
 

@@ -24,6 +24,7 @@ import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
 from . import measure, recording, theory
+from .tables import power
 
 SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
 TEXT = 11  # points
@@ -395,8 +396,8 @@ def cosine(recordings, ax=None, *, layers=None):
     said = "none, all gradients are 0"
     if len(total):
         low, high = (total.isel(layer=int(place)) for place in (total.argmin("layer"), total.argmax("layer")))
-        said = " to ".join(f"{_power(one)} ({one.layer.item()})" for one in (low, high))
-        said = said if len(total) > 1 else _power(low)
+        words = [(power(f"{float(one):.0e}"), one.layer.item()) for one in (low, high)]
+        said = " to ".join(f"{size} ({layer})" for size, layer in words) if len(total) > 1 else words[0][0]
     lines = np.concatenate([line.get_ydata() for line in ax.lines])
     if (seen := lines[lines > 0]).size:
         ax.set_ylim(seen.min() / 4, seen.max() * 2)
@@ -405,12 +406,6 @@ def cosine(recordings, ax=None, *, layers=None):
     _ylabel(ax, "|cos(w, g)|")
     _steps(ax, seeds)
     return ax
-
-
-def _power(x):
-    """2.3e-7 → "2·10⁻⁷"."""
-    digit, power = f"{float(x):.0e}".split("e")
-    return f"{digit}·10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def rotation(recordings, ax=None, *, layers=None):

@@ -95,10 +95,10 @@ def _text(name, value, form):
         text = form.format(value) if "{" in form else format(value, form)
     except (ValueError, IndexError, KeyError) as error:
         raise ValueError(f"{name}: format {form!r} of {value!r}: {error}") from None
-    return text.replace("-", "−") if "e" not in text else _power(text)
+    return text.replace("-", "−") if "e" not in text else power(text)
 
 
-def _power(text):
-    """1.2e-05 as 1.2·10⁻⁵."""
+def power(text):
+    """Return 1.2e-05 as 1.2·10⁻⁵."""
     factor, power = text.split("e")
     return f"{factor}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}".replace("-", "−")
