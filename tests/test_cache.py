@@ -17,7 +17,7 @@ import pytest
 import small
 
 import resnet_dynamics as rd
-from resnet_dynamics import cache, recording, runs
+from resnet_dynamics import cache, library, recording, runs
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_a_seal_sees_every_flipped_bit():
 
 
 def test_every_bundled_file_is_sealed_and_every_flip_in_one_is_named():
-    files = sorted(recording.bundle_dir().rglob("*.nc"))
+    files = sorted(library.bundle_dir().rglob("*.nc"))
     for path in files:
         assert cache.unseal(path.read_bytes()), path
     rng, file = random.Random(0), bytearray(files[0].read_bytes())

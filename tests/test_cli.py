@@ -14,7 +14,7 @@ import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
-from resnet_dynamics import bench, recording, runs
+from resnet_dynamics import bench, library, recording, runs
 from resnet_dynamics import train as loop
 
 FIELDS = [field.name for field in dataclasses.fields(rd.Config)]
@@ -242,7 +242,7 @@ def test_the_cache_can_be_seen_and_cleared(capsys, cache):
 @pytest.fixture
 def plan(monkeypatch):
     planned = {"one": small.config(), "two": small.config(seed=1)}
-    monkeypatch.setattr(recording, "planned", lambda: planned)
+    monkeypatch.setattr(library, "planned", lambda: planned)
     return planned
 
 

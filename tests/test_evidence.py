@@ -10,7 +10,8 @@ import small
 from test_plots import made_up
 
 import resnet_dynamics as rd
-from resnet_dynamics import evidence, measure, recording, runs
+from resnet_dynamics import config as configuration
+from resnet_dynamics import evidence, library, measure, recording, runs
 from resnet_dynamics.evidence import curve, decode, encode, nearest, thinned, windows
 from resnet_dynamics.sweep import bundled_rows, configs, record
 
@@ -29,12 +30,12 @@ def cache(tmp_path, monkeypatch):
 def place(tmp_path, monkeypatch):
     """An empty package whose book has three runs and a grid, of 10 steps each."""
     manifest = {
-        "scale": small.SMALL,
         "runs": {"one": {}, "seed": {"seed": 1}, "two": {"optimizer": "lars", "momentum": 0.0}},
         "sweeps": {"explorer": {"base": small.SMALL, "axes": AXES, "series": True}, "other": {"base": {}, "axes": {}}},
     }
-    monkeypatch.setattr(recording, "manifest", lambda: manifest)
-    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(configuration, "_BOOK", small.SMALL)
+    monkeypatch.setattr(library, "manifest", lambda: manifest)
+    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
     monkeypatch.setattr(evidence, "TRAINING_IMAGES", {"synthetic": 160, "cifar10": 50_000})
     with forgotten():
         yield tmp_path
@@ -240,18 +241,18 @@ def test_a_run_that_fails_leaves_a_gap_and_is_tried_again(place, monkeypatch):
 
 
 def test_series_of_runs_of_several_lengths_are_refused(place, monkeypatch):
-    manifest = recording.manifest()
+    manifest = library.manifest()
     plan = {"base": small.SMALL, "axes": {"epochs": [1, 2]}, "series": True}
-    monkeypatch.setattr(recording, "manifest", lambda: manifest | {"sweeps": {"explorer": plan}})
+    monkeypatch.setattr(library, "manifest", lambda: manifest | {"sweeps": {"explorer": plan}})
     with pytest.raises(ValueError, match="must have runs of the same number of steps"):
         record("explorer", device="cpu", folder=place, progress=False)
 
 
 def test_a_table_may_hold_a_run_that_diverged(place, monkeypatch):
-    manifest = recording.manifest()
+    manifest = library.manifest()
     base = {**small.SMALL, "epochs": 20, "momentum": 0.0, "schedule": "constant"}
     plan = {"base": base, "axes": {"lr": [0.1, 1e4]}, "series": True}
-    monkeypatch.setattr(recording, "manifest", lambda: manifest | {"sweeps": {"explorer": plan}})
+    monkeypatch.setattr(library, "manifest", lambda: manifest | {"sweeps": {"explorer": plan}})
     table, _ = record("explorer", device="cpu", folder=place, progress=False)
     pack = evidence.pack()
     assert [one["diverged_at"] for one in pack["sets"][0]["runs"]] == table.diverged_at.values.tolist()
@@ -348,10 +349,10 @@ def test_the_evidence_of_the_package():
         np.testing.assert_allclose(found["w2"], ds.w2[book["edges"][:-1]].T, rtol=CODED)
         np.testing.assert_allclose(found["test_accuracy"], ds.test_accuracy, rtol=CODED)
     assert grid["edges"] == windows(pack["plans"]["short"]["steps"]).tolist() and grid["epochs"] == 4
-    if not (recording.bundle_dir() / "sweeps" / "explorer.nc").is_file():
+    if not (library.bundle_dir() / "sweeps" / "explorer.nc").is_file():
         assert grid["runs"] == [] and grid["codes"] == ""
         return
-    entry = recording.manifest()["sweeps"]["explorer"]
+    entry = library.manifest()["sweeps"]["explorer"]
     wanted = {(lr, a, rho) for lr in entry["axes"]["lr"] for a in entry["axes"]["weight_decay"]
               for rho in entry["axes"]["momentum"]}  # fmt: skip
     mine = [one for one in grid["runs"] if one["name"] == "explorer"]

@@ -6,7 +6,7 @@ import xarray as xr
 from test_plots import made_up
 
 import resnet_dynamics as rd
-from resnet_dynamics import measure, recording
+from resnet_dynamics import library, measure, recording
 
 OF_A_RUN = (
     measure.alive, measure.dead, measure.fate, measure.shrink, measure.growth, measure.norm, measure.applied_norm,
@@ -166,9 +166,9 @@ def test_where_nothing_says_how_long_a_run_is_it_is_what_is_there():
     assert measure.length(made_up(known).isel(step=slice(10, 30))) == 480
 
 
-@pytest.mark.parametrize("name", recording.bundled())
+@pytest.mark.parametrize("name", library.bundled())
 def test_the_recordings_of_the_book_are_of_whole_runs(name):
-    ds = rd.run(recording.planned()[name])
+    ds = rd.run(library.planned()[name])
     assert measure.length(ds) == measure.length(ds.isel(step=slice(50, -100, 7))) == ds.sizes["step"]
 
 
@@ -189,7 +189,7 @@ def test_a_mean_of_small_values_behind_a_large_one_keeps_its_digits():
 
 def test_means_of_the_recordings_are_differences_of_sums():
     for name in ("sgd-0", "momentum-0", "ringing"):
-        series = measure.growth(rd.run(recording.planned()[name]))
+        series = measure.growth(rd.run(library.planned()[name]))
         sums = np.concatenate([np.zeros((1, series.sizes["layer"])), np.cumsum(series.values, axis=0)])
         t = np.arange(series.sizes["step"])
         first, last = np.maximum(t - 25, 0), np.minimum(t + 25, len(t))
@@ -285,9 +285,9 @@ def test_a_run_whose_decay_wins_is_dead():
     assert measure.fate(rd.run(killed, progress=False)) == "does not learn: loss stays at 2.303"
 
 
-@pytest.mark.parametrize("name", recording.bundled())
+@pytest.mark.parametrize("name", library.bundled())
 def test_the_runs_of_the_book_learn(name):
-    assert measure.fate(rd.run(recording.planned()[name])) == ""
+    assert measure.fate(rd.run(library.planned()[name])) == ""
 
 
 # Steps that a loss scaler left out

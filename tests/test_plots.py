@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import resnet_dynamics as rd
-from resnet_dynamics import measure, peaks, plots, recording, schedules, theory
+from resnet_dynamics import library, measure, peaks, plots, recording, schedules, theory
 from resnet_dynamics.config import CONVS
 
 TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
@@ -198,9 +198,9 @@ def test_verdicts():
 
 
 # The recordings of the book
-@pytest.mark.parametrize("name", recording.bundled())
+@pytest.mark.parametrize("name", library.bundled())
 def test_a_bundled_recording_is_accepted(name):
-    config = recording.planned()[name]
+    config = library.planned()[name]
     ds = rd.run(config)
     assert abs(measure.telescoping(ds).closure).max() < 1e-3
     cosines = measure.rms(measure.cosine(ds))
@@ -217,9 +217,9 @@ def test_a_bundled_recording_is_accepted(name):
             assert value.attrs["passed"] >= min(value.attrs["layers"], 7 if config.momentum else 8)
 
 
-@pytest.mark.parametrize("name", [name for name in recording.bundled() if name.startswith("momentum-")])
+@pytest.mark.parametrize("name", [name for name in library.bundled() if name.startswith("momentum-")])
 def test_correlated_batches_explain_the_norm_under_momentum(name):
-    ds = rd.run(recording.planned()[name])
+    ds = rd.run(library.planned()[name])
     error = {c: abs(np.log(measure.predicted(ds, c).w2 / ds.w2)).max() for c in ("measured", "correlated")}
     assert error["correlated"] < 0.05 < 0.1 < error["measured"]
 

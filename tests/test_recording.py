@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from resnet_dynamics import Config, recording
+from resnet_dynamics import Config, library, recording
 from resnet_dynamics.config import CONVS
 from resnet_dynamics.recording import BrokenRecording, from_products, load, save, thin
 
@@ -207,15 +207,15 @@ def test_the_cache_can_be_moved(monkeypatch, tmp_path):
 
 
 def test_the_manifest_is_made_of_configurations():
-    planned = recording.planned()
+    planned = library.planned()
     assert len({config.digest for config in planned.values()}) == len(planned)
-    assert recording.bundled().items() <= planned.items()
+    assert library.bundled().items() <= planned.items()
 
 
-@pytest.mark.parametrize("name", recording.bundled())
+@pytest.mark.parametrize("name", library.bundled())
 def test_bundled_recordings_are_whole(name):
-    config = recording.bundled()[name]
-    path = recording.bundle_dir() / f"{config.digest}.nc"
+    config = library.bundled()[name]
+    path = library.bundle_dir() / f"{config.digest}.nc"
     ds = load(path, config)
     assert ds.attrs["diverged_at"] == -1 and ds.loss.notnull().all()
     assert {"device", "precision", "torch_version", "package_version", "dataset", "dataset_digest", "date",
@@ -223,6 +223,6 @@ def test_bundled_recordings_are_whole(name):
 
 
 def test_nothing_else_is_in_the_folder_of_recordings():
-    expected = {f"{config.digest}.nc" for config in recording.planned().values()} | {"manifest.json", "sweeps"}
-    assert {f.name for f in recording.bundle_dir().iterdir()} <= expected
-    assert sum(f.stat().st_size for f in recording.bundle_dir().rglob("*")) < 25e6
+    expected = {f"{config.digest}.nc" for config in library.planned().values()} | {"manifest.json", "sweeps"}
+    assert {f.name for f in library.bundle_dir().iterdir()} <= expected
+    assert sum(f.stat().st_size for f in library.bundle_dir().rglob("*")) < 25e6

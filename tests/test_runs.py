@@ -14,7 +14,7 @@ import pytest
 import small
 
 import resnet_dynamics as rd
-from resnet_dynamics import recording, runs
+from resnet_dynamics import library, recording, runs
 from resnet_dynamics.cache import unseal
 from resnet_dynamics.data import Data
 
@@ -190,7 +190,7 @@ def test_bundled_runs_have_the_meaning_of_today_and_one_set_of_images():
 
 
 def test_a_broken_bundled_recording_is_named_and_passed_over(tmp_path, monkeypatch, trainings):
-    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
     (tmp_path / f"{small.config().digest}.nc").write_bytes(b"half")
     with pytest.warns(UserWarning, match="done again"):
         ds = run(small.config())
@@ -267,7 +267,7 @@ def test_killed_at_any_moment_the_next_call_is_right_and_two_at_once_train_once(
 def plan(monkeypatch):
     """A manifest of two small runs."""
     planned = {"one": small.config(), "two": small.config(seed=1)}
-    monkeypatch.setattr(recording, "planned", lambda: planned)
+    monkeypatch.setattr(library, "planned", lambda: planned)
     return planned
 
 

@@ -366,7 +366,7 @@ def test_the_list_of_recordings_sorts_and_is_whole_without_javascript(browser, a
     try:
         browser.get(page)
         rows = browser.find_elements("css selector", "table.sortable:first-of-type tbody tr[id^=recording-]")
-        assert len(rows) == len(rd.recording.planned())
+        assert len(rows) == len(rd.library.planned())
         rows[0].find_element("css selector", "summary").click()
         assert "CIFAR-10" in rows[0].text and "rd.bundled()" in rows[0].text
         assert "diverged at" not in browser.page_source and ": -1" not in browser.page_source

@@ -22,8 +22,8 @@ import xarray as xr
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
 from resnet_dynamics import cache as caches
-from resnet_dynamics import console, recording, runs
-from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, planned, record, summary
+from resnet_dynamics import console, library, recording, runs
+from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, record, summary
 
 AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
 
@@ -142,7 +142,7 @@ def test_a_table_of_runs_that_cannot_be_compared_says_so(tmp_path, monkeypatch):
     made = json.loads(str(table.provenance.values[0])) | {"dataset": "CIFAR-10 (JPEG)", "dataset_digest": "c" * 16}
     table.provenance[0] = json.dumps(made)
     recording.save(table, tmp_path / "sweeps" / "a.nc")
-    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
     bundled_rows.cache_clear()
     try:
         with pytest.warns(UserWarning, match=r"compares runs of 2 data sets: CIFAR-10 \(JPEG\), small; ") as warned:
@@ -218,7 +218,7 @@ def test_a_table_can_be_kept_in_a_file(tmp_path):
 def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch):
     table = sweep(lr=[0.1, 0.2], epochs=[1, 2])
     recording.save(table, tmp_path / "sweeps" / "a.nc")
-    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
     monkeypatch.setattr(runs, "run", None)
     bundled_rows.cache_clear()
     try:
@@ -230,8 +230,8 @@ def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch
 
 def test_a_planned_sweep_is_recorded_once(tmp_path, monkeypatch, capsys):
     plan = {"base": small.SMALL, "axes": {"lr": [0.1, 0.2], "seed": [0, 1]}}
-    manifest = recording.manifest()
-    monkeypatch.setattr(recording, "manifest", lambda: {**manifest, "runs": {}, "sweeps": {"some": plan}})
+    manifest = library.manifest()
+    monkeypatch.setattr(library, "manifest", lambda: {**manifest, "runs": {}, "sweeps": {"some": plan}})
     command = ["record", "--device=cpu", "--quiet", f"--folder={tmp_path}"]
     assert cli.main(command) == 0 and capsys.readouterr().out == "some: 4 runs; recorded\n"
     file = tmp_path / "sweeps" / "some.nc"
@@ -244,8 +244,8 @@ def test_a_planned_sweep_is_recorded_once(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("wrong", ["other runs", "a run failed", "broken"])
 def test_a_table_that_is_not_the_one_is_put_together_again(tmp_path, monkeypatch, wrong):
     plan = {"base": small.SMALL, "axes": {"lr": [0.1, 0.2]}}
-    manifest = recording.manifest()
-    monkeypatch.setattr(recording, "manifest", lambda: {**manifest, "sweeps": {"some": plan}})
+    manifest = library.manifest()
+    monkeypatch.setattr(library, "manifest", lambda: {**manifest, "sweeps": {"some": plan}})
     table = sweep(lr=[0.1, 0.3] if wrong == "other runs" else [0.1, 0.2])
     if wrong == "a run failed":
         table.failed[1] = "MemoryError: none left"
@@ -266,7 +266,7 @@ def test_a_broken_table_of_the_package_is_named_and_passed_over(tmp_path, monkey
     file = tmp_path / "sweeps" / "a.nc"
     recording.save(table, file)
     file.write_bytes(file.read_bytes()[:-100])
-    monkeypatch.setattr(recording, "bundle_dir", lambda: tmp_path)
+    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
     bundled_rows.cache_clear()
     try:
         with pytest.warns(UserWarning, match="a.nc: truncated, damaged .* looked for elsewhere"):
@@ -281,11 +281,12 @@ def test_tables_are_part_of_the_package():
 
 
 def test_every_row_of_the_package_is_of_a_planned_sweep():
-    wanted = {config.digest for base, axes in planned().values() for config in configs(base, **axes).flat}
-    files = {path.stem for path in (recording.bundle_dir() / "sweeps").glob("*.nc")}
-    assert files <= set(planned())
+    plans = library.planned_sweeps()
+    wanted = {config.digest for base, axes in plans.values() for config in configs(base, **axes).flat}
+    files = {path.stem for path in (library.bundle_dir() / "sweeps").glob("*.nc")}
+    assert files <= set(plans)
     for name in files:
-        table = recording.read(recording.bundle_dir() / "sweeps" / f"{name}.nc")
+        table = recording.read(library.bundle_dir() / "sweeps" / f"{name}.nc")
         assert set(table.digest.values.ravel()) <= wanted
 
 
@@ -298,10 +299,10 @@ def test_summary_of_an_epoch_that_was_not_finished():
 
 def test_the_recorded_runs_keep_the_exact_symmetry():
     """Chapter 2: w₀ → r w₀, λ → r²λ, α → α/r² for the convolutions alone leaves the accuracy of a whole training."""
-    base, axes = planned()["stable-resnet9"]
+    base, axes = library.planned_sweeps()["stable-resnet9"]
     middle = rd.sweep(base, progress=False, **axes).final_accuracy.mean("seed")
     for name, r in (("flat-decay-high", 0.5), ("flat-decay-low", 2)):
-        other, axes = planned()[name]
+        other, axes = library.planned_sweeps()[name]
         assert other.weight_decay == base.weight_decay / r**2
         table = rd.sweep(other, progress=False, **axes).final_accuracy.mean("seed")
         exact = table.sel(init_scale=r, rest_lr_scale=r**-2, rest_weight_decay_scale=r**2)

@@ -69,10 +69,10 @@ class Recordings(Directive):
 
     def run(self):
         baseline, rows = rd.Config.book().as_dict(), []
-        for name, config in rd.recording.planned().items():
+        for name, config in rd.library.planned().items():
             changed = {field: value for field, value in config.as_dict().items() if value != baseline[field]}
             differs, place = words(changed) or "the baseline", nodes.make_id(f"recording-{name}")
-            path = rd.recording.bundle_dir() / f"{config.digest}.nc"
+            path = rd.library.recording_file(config)
             if not path.is_file():
                 rows.append((place, [name, differs, "not yet"]))
                 continue

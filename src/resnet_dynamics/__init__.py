@@ -2,18 +2,18 @@
 
 import importlib
 
-from . import cache, compare, evidence, measure, peaks, plots, recording, schedules, theory
+from . import cache, compare, evidence, library, measure, peaks, plots, recording, schedules, theory
 from .config import Config
-from .recording import bundled
+from .library import bundled, bundled_sweeps
 from .runs import run
-from .sweep import bundled_sweeps, sweep
+from .sweep import sweep
 from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets", "evidence",
-    "machine", "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules", "sweep",
-    "table", "theory", "train",
+    "library", "machine", "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules",
+    "sweep", "table", "theory", "train",
 ]  # fmt: skip
 
 

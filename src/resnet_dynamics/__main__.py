@@ -12,9 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from . import __version__, cache, measure, recording, runs
+from . import __version__, cache, library, measure, recording, runs
 from .config import BUDGETS, Config
-from .sweep import planned as planned_sweeps
 from .sweep import record as record_sweep
 from .sweep import sweep as run_sweep
 
@@ -99,11 +98,11 @@ def parser() -> argparse.ArgumentParser:
     sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
     sub.add_argument("--data", metavar="ARCHIVE", help="images in place of CIFAR-10: train|test/<class>/* in a folder, "
                      "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
-    names = ", ".join([*recording.planned(), *planned_sweeps()])
+    names = ", ".join([*library.planned(), *library.planned_sweeps()])
     sub.add_argument("--only", nargs="+", metavar="NAME", default=(), help=f"of {names}")
     sub.add_argument("--minutes", type=_minutes, metavar="M", help="start no run that would not end within M minutes; "
                      "a sweep can be stopped at any time, and goes on where it was")  # fmt: skip
-    sub.add_argument("--folder", type=_place, default=recording.bundle_dir(), help="default: in the package")
+    sub.add_argument("--folder", type=_place, default=library.bundle_dir(), help="default: in the package")
 
     sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
                   "float32 loop, and as a share of what matrix products reach.")  # fmt: skip
@@ -145,7 +144,7 @@ def _minutes(text: str) -> float:
 def _add_config(sub, several=False) -> None:
     title = "what determines the runs; several values make a dimension" if several else "what determines the run"
     group = sub.add_argument_group(title, "Defaults are those of the budget.")
-    group.add_argument("--budget", choices=[*BUDGETS, "book"], default="full", help=BUDGET)
+    group.add_argument("--budget", choices=[*BUDGETS], default="full", help=BUDGET)
     for field in dataclasses.fields(Config):
         flag, many = "--" + field.name.replace("_", "-"), {"nargs": "+"} if several else {}
         text = f"{explained()[field.name]} Baseline: {field.default}.".strip().replace("%", "%%")
@@ -222,15 +221,15 @@ def _row(row) -> str:
 
 def record(arguments) -> None:
     begin = time.monotonic()
-    planned = recording.planned()
-    for name in arguments.only or [*planned, *planned_sweeps()]:
-        if name in planned_sweeps():
+    planned, sweeps = library.planned(), library.planned_sweeps()
+    for name in arguments.only or [*planned, *sweeps]:
+        if name in sweeps:
             table, there = record_sweep(
                 name, arguments.data, arguments.device, arguments.folder, progress=not arguments.quiet
             )
             print(f"{name}: {table.digest.size} runs; {'was there' if there else 'recorded'}", flush=True)
             continue
-        there = name not in planned or (arguments.folder / f"{planned[name].digest}.nc").is_file()
+        there = name not in planned or library.recording_file(planned[name], arguments.folder).is_file()
         if arguments.minutes is not None and not there:
             from .bench import estimate
 

@@ -229,10 +229,8 @@ class Config:
 
     @classmethod
     def book(cls, **changes) -> Config:
-        """The baseline at the scale at which the runs of the book were recorded (see `recordings/manifest.json`)."""
-        from .recording import manifest
-
-        return cls(**{**manifest()["scale"], **changes})
+        """The baseline at the scale at which the runs of the book were recorded: width 16."""
+        return cls(**{**_BOOK, **changes})
 
     def replace(self, **changes) -> Config:
         """Return the configuration with some values changed."""
@@ -274,7 +272,8 @@ class Config:
 
 _SMOKE = dict(data="synthetic", train_images=2048, width=8, batch_size=128, epochs=2, warmup=0.5)
 _CLASS = dict(width=16, epochs=5, warmup=1)
-BUDGETS = {"smoke": _SMOKE, "class": _CLASS, "full": {}}
+_BOOK = dict(width=16)
+BUDGETS = {"smoke": _SMOKE, "class": _CLASS, "book": _BOOK, "full": {}}
 
 
 def model_convs(model: str) -> list[str]:

@@ -23,7 +23,7 @@ import warnings
 import numpy as np
 import xarray as xr
 
-from . import measure, recording
+from . import library, measure, recording
 from .config import CONVS, Config
 
 # What is kept: name → (dimensions, symbol, what it is, unit).
@@ -137,8 +137,8 @@ def _plain(values):
 # Plans: how long a run is, whatever its λ, α, ρ and optimizer
 def configs() -> dict[str, Config]:
     """Return plan → the run of that length, of which the reader chooses λ, α, ρ and the optimizer."""
-    grid = recording.manifest()["sweeps"]["explorer"]["base"]
-    return {"short": Config(**grid), "book": Config.book(), "smoke": Config.smoke(), "class": Config.class_(),
+    grid, _ = library.planned_sweeps()["explorer"]
+    return {"short": grid, "book": Config.book(), "smoke": Config.smoke(), "class": Config.class_(),
             "full": Config.full()}  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def _plan(name, config) -> dict:
 # All of it, for the page
 def grid() -> xr.Dataset:
     """Return the table of the grid, as `sweep.record` made it: the plan "short" at many λ, α and ρ."""
-    return recording.read(recording.bundle_dir() / "sweeps" / "explorer.nc")
+    return recording.read(library.sweep_file("explorer"))
 
 
 @functools.cache
@@ -217,8 +217,8 @@ def _set(plan, found) -> dict:
 
 def _tables():
     """(name, table) of the sweeps that keep series, as far as they are here."""
-    for name, entry in recording.manifest()["sweeps"].items():
-        path = recording.bundle_dir() / "sweeps" / f"{name}.nc"
+    for name, entry in library.manifest()["sweeps"].items():
+        path = library.sweep_file(name)
         if entry.get("series") and path.is_file():
             yield from ((name, table) for table in _trusted(recording.read, path) if "drive" in table)
 
@@ -227,10 +227,10 @@ def _recordings():
     """(name, thinned) of the book's own runs, which differ from its baseline in λ, α, ρ and optimizer alone."""
     book = Config.book()
     same = {name: getattr(book, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
-    for name, config in recording.bundled().items():
+    for name, config in library.bundled().items():
         if config.replace(**same) == book:
-            path = recording.bundle_dir() / f"{config.digest}.nc"
-            yield from ((name, thinned(ds)) for ds in _trusted(recording.load, path, config))
+            found = _trusted(recording.load, library.recording_file(config), config)
+            yield from ((name, thinned(ds)) for ds in found)
 
 
 def _trusted(read, *given):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 from pathlib import Path
@@ -240,25 +239,3 @@ def thin(ds: xr.Dataset, bits: int = 12) -> xr.Dataset:
         return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
 
     return ds.map(lambda a: a.copy(data=rounded(a.values)) if a.name != "lr" else a, keep_attrs=True)
-
-
-# Places
-def bundle_dir() -> Path:
-    """Return the folder of the recordings that come with the package."""
-    return Path(__file__).parent / "recordings"
-
-
-@functools.cache
-def manifest() -> dict:
-    """Return the list of the book's runs: {"scale": fields common to all, "runs": {name: fields}}."""
-    return json.loads((bundle_dir() / "manifest.json").read_text())
-
-
-def planned() -> dict[str, Config]:
-    """Return name → Config of every run that the book wants, in the order of the manifest."""
-    return {name: Config.book(**fields) for name, fields in manifest()["runs"].items()}
-
-
-def bundled() -> dict[str, Config]:
-    """Return name → Config of every run of the book whose recording is here, in the order of the manifest."""
-    return {name: config for name, config in planned().items() if (bundle_dir() / f"{config.digest}.nc").is_file()}

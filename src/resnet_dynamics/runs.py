@@ -7,7 +7,7 @@ import contextvars
 import os
 from pathlib import Path
 
-from . import cache, recording
+from . import cache, library, recording
 from .config import Config
 from .console import say, warn
 
@@ -94,7 +94,7 @@ def remembered(config: Config) -> bool:
     """Return whether `run(config)` would return at once."""
     from . import datasets
 
-    if os.path.isfile(recording.bundle_dir() / f"{config.digest}.nc"):
+    if os.path.isfile(library.recording_file(config)):
         return True
     return os.path.isfile(place(config, datasets.expected(config.data)))
 
@@ -116,13 +116,13 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
     """
     from . import datasets
 
-    runs, only = recording.planned(), [only] if isinstance(only, str) else only
+    runs, only = library.planned(), [only] if isinstance(only, str) else only
     unknown = [name for name in only if name not in runs]
     if unknown:
         raise ValueError(f"no such run: {', '.join(unknown)}; the manifest has {', '.join(runs)}")
     for name in only or runs:
         config = runs[name]
-        path = Path(folder or recording.bundle_dir()) / f"{config.digest}.nc"
+        path = library.recording_file(config, folder)
         ds = _trusted(path, config)
         if ds is None:
             if progress:
@@ -146,7 +146,7 @@ def _save(thinned, path, whole, kept):
 
 
 def _bundled(config, filters=False):
-    ds = _trusted(recording.bundle_dir() / f"{config.digest}.nc", config)
+    ds = _trusted(library.recording_file(config), config)
     return ds if ds is None else _asked(ds, filters)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from . import cache, evidence, recording, runs
+from . import cache, evidence, library, recording, runs
 from .config import Config, plain
 from .console import Bar, say, warn
 
@@ -207,21 +207,6 @@ def _stacked(table, kept, along="step") -> xr.Dataset:
 
 
 # Tables that come with the package
-def planned() -> dict[str, tuple[Config, dict]]:
-    """Return name → (base, axes) of every sweep that the book shows, in the order of the manifest."""
-    sweeps = recording.manifest().get("sweeps", {})
-    return {name: (Config(**entry["base"]), entry["axes"]) for name, entry in sweeps.items()}
-
-
-def bundled_sweeps() -> dict[str, tuple[Config, dict]]:
-    """Return name → (base, axes) of every sweep of the book whose table is here, in the order of the manifest."""
-    return {name: plan for name, plan in planned().items() if _file(name).is_file()}
-
-
-def _file(name: str, folder: Path | None = None) -> Path:
-    return Path(folder or recording.bundle_dir()) / "sweeps" / f"{name}.nc"
-
-
 def record(name: str, data=None, device=None, folder: Path | None = None, progress=True):
     """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
 
@@ -238,9 +223,9 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
     """
     from . import datasets
 
-    base, axes = planned()[name]
-    series = recording.manifest()["sweeps"][name].get("series", False)
-    path = _file(name, folder)
+    base, axes = library.planned_sweeps()[name]
+    series = library.manifest()["sweeps"][name].get("series", False)
+    path = library.sweep_file(name, folder)
     wanted = [config.digest for config in configs(base, **axes).flat]
     try:
         table = recording.read(path)
@@ -284,7 +269,7 @@ def _with_series(table, grid, device) -> xr.Dataset:
 def bundled_rows() -> dict[str, dict]:
     """Return digest → row of every run in the tables of the package; a broken table is named and passed over."""
     rows = {}
-    for path in sorted((recording.bundle_dir() / "sweeps").glob("*.nc")):
+    for path in sorted((library.bundle_dir() / "sweeps").glob("*.nc")):
         try:
             table = recording.read(path)
         except recording.BrokenRecording as error:
