@@ -13,7 +13,9 @@ import resnet_dynamics as rd
 from resnet_dynamics import config as configuration
 from resnet_dynamics import evidence, library, measure, recording, runs
 from resnet_dynamics.evidence import curve, decode, encode, nearest, thinned, windows
-from resnet_dynamics.sweep import bundled_rows, configs, record
+from resnet_dynamics.grid import configs
+from resnet_dynamics.rows import bundled
+from resnet_dynamics.sweep import record
 
 AXES = {"lr": [0.1, 0.4], "momentum": [0.0, 0.9]}
 ROUNDED = 2**-12
@@ -43,11 +45,11 @@ def place(tmp_path, monkeypatch):
 
 @contextlib.contextmanager
 def forgotten():
-    evidence.pack.cache_clear(), bundled_rows.cache_clear()
+    evidence.pack.cache_clear()
     try:
         yield
     finally:
-        evidence.pack.cache_clear(), bundled_rows.cache_clear()
+        evidence.pack.cache_clear()
 
 
 def run(**changes):
@@ -208,15 +210,14 @@ def test_the_table_of_a_sweep_with_series(place, monkeypatch):
         np.testing.assert_allclose(row.window_accuracy[2], ds.accuracy[2:4].mean(), rtol=1.01 * ROUNDED)
         assert np.array_equal(row.test_loss, ds.test_loss)
     assert record("explorer", device="cpu", folder=place, progress=False)[1] and len(seen) == 4
-    bundled_rows.cache_clear()
-    assert set(bundled_rows()) == {config.digest for config in configs(small.config(), **AXES).flat}
+    digests = {config.digest for config in configs(small.config(), **AXES).flat}
+    assert set(bundled(digests)) == digests
     monkeypatch.setattr(runs, "run", None)
     assert rd.sweep(small.config(), lr=[0.4], momentum=[0.9], progress=False).final_loss == table.final_loss[1, 1]
 
 
 def test_a_table_without_series_is_put_together_again(place, monkeypatch):
     recording.save(rd.sweep(small.config(), device="cpu", progress=False, **AXES), place / "sweeps" / "explorer.nc")
-    bundled_rows.cache_clear()
     seen = trained(monkeypatch)
     assert evidence.pack()["sets"][0]["runs"] == []
     table, there = record("explorer", device="cpu", folder=place, progress=False)

@@ -44,7 +44,12 @@ ALLOWED = {
     "runs": {"cache", "config", "console", "library", "recording", "datasets", "train"},
     "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder",
               "schedules", "train"},
-    "sweep": {"numpy", "xarray", "cache", "config", "console", "library", "recording", "evidence", "runs", "datasets"},
+    "grid": {"numpy", "config"},
+    "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
+    "workers": {"torch", "ray"},
+    "jobs": {"xarray", "cache", "config", "console", "datasets", "runs", "workers"},
+    "sweep": {"numpy", "xarray", "cache", "config", "console", "library", "recording", "evidence", "runs", "datasets",
+              "grid", "jobs", "rows"},
 }
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
@@ -52,7 +57,7 @@ FREE = {"__init__", "__main__"}
 # images are read.
 VIEW = ["cache", "compare", "config", "console", "evidence", "explorer", "library", "measure", "peaks", "plots",
         "recording", "runs", "schedules", "sweep", "synthetic", "tables", "theory", "archives", "cifar", "datasets",
-        "folders"]
+        "folders", "grid", "jobs", "rows", "workers"]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "h5netcdf", "h5py", "ipywidgets", "scipy", "torch", "torchvision"]
 

@@ -23,7 +23,9 @@ import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
 from resnet_dynamics import cache as caches
 from resnet_dynamics import console, library, recording, runs
-from resnet_dynamics.sweep import COLUMNS, bundled_rows, configs, record, summary
+from resnet_dynamics.grid import configs
+from resnet_dynamics.rows import COLUMNS, bundled, summary
+from resnet_dynamics.sweep import record
 
 AXES = {"lr": [0.1, 0.2], "momentum": [0.0, 0.9], "seed": range(3)}
 
@@ -37,6 +39,13 @@ def cache(tmp_path, monkeypatch):
 
 def sweep(base=None, **given):
     return rd.sweep(base or small.config(), device="cpu", progress=False, **given)
+
+
+def bring(monkeypatch, folder, **sweeps):
+    """Let the package plan these sweeps, name → axes, and keep their tables in this folder."""
+    plans = {name: {"base": small.SMALL, "axes": axes} for name, axes in sweeps.items()}
+    monkeypatch.setattr(library, "manifest", lambda: {"runs": {}, "sweeps": plans})
+    monkeypatch.setattr(library, "bundle_dir", lambda: folder)
 
 
 def test_the_table_holds_what_each_run_gives():
@@ -142,15 +151,11 @@ def test_a_table_of_runs_that_cannot_be_compared_says_so(tmp_path, monkeypatch):
     made = json.loads(str(table.provenance.values[0])) | {"dataset": "CIFAR-10 (JPEG)", "dataset_digest": "c" * 16}
     table.provenance[0] = json.dumps(made)
     recording.save(table, tmp_path / "sweeps" / "a.nc")
-    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
-    bundled_rows.cache_clear()
-    try:
-        with pytest.warns(UserWarning, match=r"compares runs of 2 data sets: CIFAR-10 \(JPEG\), small; ") as warned:
-            sweep(lr=[0.1, 0.2])
-        assert len(warned) == 1 and warned[0].filename == __file__
-        sweep(lr=[0.2, 0.3])  # of one set: no warning
-    finally:
-        bundled_rows.cache_clear()
+    bring(monkeypatch, tmp_path, a=dict(lr=[0.1]))
+    with pytest.warns(UserWarning, match=r"compares runs of 2 data sets: CIFAR-10 \(JPEG\), small; ") as warned:
+        sweep(lr=[0.1, 0.2])
+    assert len(warned) == 1 and warned[0].filename == __file__
+    sweep(lr=[0.2, 0.3])  # of one set: no warning
 
 
 def test_waiting_for_another_process_is_said_by_the_bar(monkeypatch):
@@ -218,14 +223,10 @@ def test_a_table_can_be_kept_in_a_file(tmp_path):
 def test_rows_that_come_with_the_package_are_not_run_again(tmp_path, monkeypatch):
     table = sweep(lr=[0.1, 0.2], epochs=[1, 2])
     recording.save(table, tmp_path / "sweeps" / "a.nc")
-    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
+    bring(monkeypatch, tmp_path, a=dict(lr=[0.1, 0.2], epochs=[1, 2]))
     monkeypatch.setattr(runs, "run", None)
-    bundled_rows.cache_clear()
-    try:
-        assert sweep(lr=[0.1, 0.2], epochs=[1, 2]).identical(table)
-        assert sweep(lr=[0.2], epochs=[1]).test_loss.values.tolist() == [[table.test_loss.values[1, 0, :1].tolist()]]
-    finally:
-        bundled_rows.cache_clear()
+    assert sweep(lr=[0.1, 0.2], epochs=[1, 2]).identical(table)
+    assert sweep(lr=[0.2], epochs=[1]).test_loss.values.tolist() == [[table.test_loss.values[1, 0, :1].tolist()]]
 
 
 def test_a_planned_sweep_is_recorded_once(tmp_path, monkeypatch, capsys):
@@ -266,13 +267,47 @@ def test_a_broken_table_of_the_package_is_named_and_passed_over(tmp_path, monkey
     file = tmp_path / "sweeps" / "a.nc"
     recording.save(table, file)
     file.write_bytes(file.read_bytes()[:-100])
-    monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
-    bundled_rows.cache_clear()
-    try:
-        with pytest.warns(UserWarning, match="a.nc: truncated, damaged .* looked for elsewhere"):
-            assert sweep(lr=[0.1, 0.2]).identical(table)
-    finally:
-        bundled_rows.cache_clear()
+    bring(monkeypatch, tmp_path, a=dict(lr=[0.1, 0.2]))
+    with pytest.warns(UserWarning, match="a.nc: truncated, damaged .* looked for elsewhere"):
+        assert sweep(lr=[0.1, 0.2]).identical(table)
+
+
+def test_only_tables_that_hold_a_wanted_run_are_opened(tmp_path, monkeypatch):
+    """And a table that is written meanwhile is read again."""
+    plans = dict(a=dict(lr=[0.1, 0.2]), b=dict(lr=[0.2, 0.3]), c=dict(seed=[7]))
+    bring(monkeypatch, tmp_path, **plans)
+    for name, table in {name: sweep(**axes) for name, axes in plans.items()}.items():
+        recording.save(table, tmp_path / "sweeps" / f"{name}.nc")
+    opened, read = [], recording.read
+
+    def noted(path, *given):
+        if path.parent.name == "sweeps":
+            opened.append(path.stem)
+        return read(path, *given)
+
+    monkeypatch.setattr(recording, "read", noted)
+    sweep(lr=[0.4])
+    assert opened == []
+    sweep(lr=[0.1]), sweep(lr=[0.1])
+    assert opened == ["a"]
+    sweep(lr=[0.2])
+    assert opened == ["a", "b"]
+    os.utime(tmp_path / "sweeps" / "b.nc", ns=(1, 1))
+    sweep(lr=[0.3])
+    assert opened == ["a", "b", "b"]
+
+
+def test_rows_of_the_package_are_its_tables_row_by_row():
+    for name in ("lars-ball", "flat-batch"):
+        base, axes = library.planned_sweeps()[name]
+        table = recording.read(library.sweep_file(name))
+        rows = bundled(config.digest for config in configs(base, **axes).flat)
+        assert set(rows) == set(table.digest.values.ravel()) and len(rows) == table.digest.size
+        flat = table.stack(run=table.digest.dims)
+        for n in range(flat.sizes["run"]):
+            row = rows[flat.digest[n].item()]
+            assert row["provenance"] == flat.provenance[n].item()
+            assert all(np.array_equal(row[name], flat[name].isel(run=n), equal_nan=True) for name in COLUMNS)
 
 
 def test_tables_are_part_of_the_package():

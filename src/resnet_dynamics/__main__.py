@@ -79,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     device.add_argument("--device", help='"cpu", "cuda" ...; without it the GPU if there is one')
     quiet = argparse.ArgumentParser(add_help=False)
     quiet.add_argument("--quiet", action="store_true", help="no announcement, no progress bar")
+    several = argparse.ArgumentParser(add_help=False)
+    several.add_argument("--workers", type=int, metavar="N", help="do N runs of a sweep at a time, in processes that "
+                         "share the machine's threads; without it one after another")  # fmt: skip
 
     def command(name, function, parents, text):
         sub = commands.add_parser(name, parents=parents, help=text, description=text, formatter_class=wide)
@@ -90,12 +93,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--filters", action="store_true", help="record every output filter as well as every layer")
     _add_config(sub)
 
-    sub = command("sweep", sweep, [device, quiet], "Train every combination of some values, and print what came of it. "
-                  "Resumable: what has run is remembered.")  # fmt: skip
+    sub = command("sweep", sweep, [device, quiet, several], "Train every combination of some values, and print what "
+                  "came of it. Resumable: what has run is remembered.")  # fmt: skip
     sub.add_argument("--output", type=_file, metavar="FILE", help="write the table here, too (NetCDF)")
     _add_config(sub, several=True)
 
-    sub = command("record", record, [device, quiet], "Record the runs of the book that are missing.")
+    sub = command("record", record, [device, quiet, several], "Record the runs of the book that are missing.")
     sub.add_argument("--data", metavar="ARCHIVE", help="images in place of CIFAR-10: train|test/<class>/* in a folder, "
                      "tar or zip; without it CIFAR-10 is downloaded")  # fmt: skip
     names = ", ".join([*library.planned(), *library.planned_sweeps()])
@@ -202,7 +205,8 @@ def sweep(arguments) -> None:
     one = {name: values[0] if isinstance(values, list) else values for name, values in given.items()}
     for name, values in one.items():
         setattr(arguments, name, values)  # of an axis its first value: a base that is allowed
-    table = run_sweep(_config(arguments), device=arguments.device, progress=not arguments.quiet, **axes)
+    how = dict(workers=arguments.workers, device=arguments.device, progress=not arguments.quiet)
+    table = run_sweep(_config(arguments), **how, **axes)
     if arguments.output:
         recording.save(table, arguments.output)
     for n in range(max(1, table.digest.size)):
@@ -225,7 +229,7 @@ def record(arguments) -> None:
     for name in arguments.only or [*planned, *sweeps]:
         if name in sweeps:
             table, there = record_sweep(
-                name, arguments.data, arguments.device, arguments.folder, progress=not arguments.quiet
+                name, arguments.data, arguments.device, arguments.folder, not arguments.quiet, arguments.workers
             )
             print(f"{name}: {table.digest.size} runs; {'was there' if there else 'recorded'}", flush=True)
             continue

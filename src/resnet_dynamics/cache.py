@@ -37,9 +37,22 @@ class Damaged(ValueError):
     """A file that is not as it was written."""
 
 
+_AT: ContextVar[str] = ContextVar("at", default="")
+
+
+@contextlib.contextmanager
+def at(folder: str):
+    """Let the cache be in this folder, inside and in this thread, whatever the environment says."""
+    token = _AT.set(folder)
+    try:
+        yield
+    finally:
+        _AT.reset(token)
+
+
 def cache_dir() -> Path:
     """Return where runs and data are remembered. The environment variable RESNET_DYNAMICS_CACHE moves it."""
-    given = os.environ.get(VARIABLE, "").strip()
+    given = _AT.get() or os.environ.get(VARIABLE, "").strip()
     try:
         if given:
             return Path(os.path.expandvars(given)).expanduser()

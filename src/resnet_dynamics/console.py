@@ -9,6 +9,7 @@ import contextlib
 import sys
 import traceback
 import warnings
+from contextvars import ContextVar
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -24,8 +25,24 @@ def say(text: str) -> None:
         tqdm.write(text.encode(encoding, "replace").decode(encoding))
 
 
+_HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
+@contextlib.contextmanager
+def heard():
+    """Let what is warned of inside come as a list of texts, for somebody else to say."""
+    token = _HEARD.set([])
+    try:
+        yield _HEARD.get()
+    finally:
+        _HEARD.reset(token)
+
+
 def warn(text: str) -> None:
     """Warn, as of the line outside of this package that called into it."""
+    if (texts := _HEARD.get()) is not None:
+        texts.append(text)
+        return
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_stack(sys._getframe())]  # this function's first
     level = max(i for i, file in enumerate(files) if file.startswith(_HERE))
     warnings.warn(text, stacklevel=level + 2)

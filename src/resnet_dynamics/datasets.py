@@ -157,6 +157,11 @@ def _kind(key: str) -> tuple[str, str | None]:
     )
 
 
+def given_stand_in() -> str | os.PathLike | None:
+    """Return the folder or archive that stands in for CIFAR-10, as it was given; None if there is none."""
+    return _STAND_IN.get() if _STAND_IN.get() is not None else os.environ.get(VARIABLE) or None
+
+
 def _stand_in() -> Origin | None:
     """Return where the images are that stand in for CIFAR-10, if any do."""
     if (path := _STAND_IN.get()) is not None:

@@ -99,6 +99,28 @@ def remembered(config: Config) -> bool:
     return os.path.isfile(place(config, datasets.expected(config.data)))
 
 
+def recalled(config: Config):
+    """Return the recording that `run(config)` would return at once, or None if it would train."""
+    from . import datasets
+
+    found = _bundled(config)
+    if found is None:
+        images = datasets.expected(config.data)
+        found = _remembered(place(config, images), config, False, images)
+    return found
+
+
+def keep(config: Config, ds) -> None:
+    """Remember a recording that another process has made, if `run(config)` here would take it and has none."""
+    from . import datasets
+
+    images = datasets.expected(config.data)
+    path = place(config, images)
+    ours = _of(images, ds) and ds.attrs.get("semantics", 1) == recording.SEMANTICS and "disturbed" not in ds.attrs
+    if ours and not path.is_file():
+        cache.remember(path, recording.content(ds))
+
+
 def record(data=None, only=(), device=None, folder: Path | None = None, progress=True):
     """Record what is missing of the book's runs, thinned, into the package. Resumable: whole recordings stay.
 

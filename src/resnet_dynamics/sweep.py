@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -12,37 +11,40 @@ import numpy as np
 import xarray as xr
 
 from . import cache, evidence, library, recording, runs
-from .config import Config, plain
+from .config import Config
 from .console import Bar, say, warn
+from .grid import configs, values
+from .jobs import attempt, checked, outcomes, reason
+from .rows import COLUMNS, bundled, compared, summary
 
-# What the table holds of every run: name → (dimension besides the axes, what it is, unit).
-COLUMNS = {
-    "final_accuracy": (None, "test accuracy after the last epoch", "1"),
-    "final_loss": (None, "test loss after the last epoch", "nat"),
-    "test_accuracy": ("epoch", "test accuracy after the epoch", "1"),
-    "test_loss": ("epoch", "test loss after the epoch", "nat"),
-    "train_accuracy": ("epoch", "training accuracy, mean over the epoch's batches", "1"),
-    "train_loss": ("epoch", "training loss, mean over the epoch's batches", "nat"),
-    "diverged_at": (None, "step at which the loss was no longer finite, or -1", "step"),
-    "seconds": (None, "time that the run took", "s"),
-}
-PROVENANCE = (
-    "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version", "semantics", "date",
-)  # fmt: skip
+__all__ = ["record", "sweep"]
 
 
-def sweep(base: Config, /, *, recordings=False, device=None, progress=True, **axes) -> xr.Dataset:
+def sweep(
+    base: Config, /, *, recordings=False, device=None, progress=True,
+    workers=None, executor=None, runs_per_job=1, **axes,
+) -> xr.Dataset:  # fmt: skip
     """Run every combination of some values, and return what came of it in one table.
 
     Each combination is `base.replace(lr=..., momentum=...)` and goes through `run`: what was run before is there at
     once, so an interrupted sweep goes on where it was, and sweeps share their runs. A run that diverges is a value:
     `diverged_at` is its step, its final accuracy NaN. So is a run that fails: `failed` holds the error's text.
 
+    The runs go one after another; with `workers` several at a time on this machine, with `executor` wherever that puts
+    them. The table is the same bit for bit where torch has the same number of threads: n workers have an nth each. A
+    process that dies (killed, out of memory) is no end: its run is tried once more, then `failed` says so. Ctrl-C ends
+    the workers, and cancels what an executor has not begun.
+
     The runs of a table are compared with one another, so they should be of the same images, in the same precision. The
     book's own are of CIFAR-10 (JPEG); where they stand beside yours of other images, a warning says so.
 
     Args:
         base: what all runs have in common.
+        workers: processes on this machine, see `workers.Workers`; each takes some 3 s to start. None or 1: this one.
+        executor: has `submit(function, *args)`, which gives what has `done()` and `result()`: of concurrent.futures,
+            loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open.
+        runs_per_job: how many runs are one call of the executor; several where a job costs seconds to start, as on
+            SLURM.
         recordings: the table holds the whole recordings, too (dimensions step, layer), padded with NaN.
         device: where to train if need be; None takes the GPU if there is one.
         progress: show one bar over all runs.
@@ -51,7 +53,8 @@ def sweep(base: Config, /, *, recordings=False, device=None, progress=True, **ax
 
     Returns:
         xarray.Dataset with a dimension for each axis, and `epoch` (shorter runs end in NaN). Its variables are those
-        of `COLUMNS`; `failed`; `digest`, the name of each run; and `provenance`, what it was made of and on, as JSON.
+        of `rows.COLUMNS`; `failed`; `digest`, the name of each run; and `provenance`, what it was made of and on, as
+        JSON.
 
     Raises:
         ValueError: a value or a combination of values is not allowed, or an axis is empty; nothing has run then.
@@ -61,99 +64,61 @@ def sweep(base: Config, /, *, recordings=False, device=None, progress=True, **ax
         >>> table = sweep(Config.smoke(), lr=[0.1, 0.2, 0.4], seed=range(3))
         >>> table.final_accuracy.mean("seed").plot()
     """
-    with cache.call():  # one warning of the cache for all
-        return _sweep(configs(base, **axes), base, recordings, device, progress, axes)
+    grid = configs(base, **axes)
+    checked(workers, executor, runs_per_job)
+    there = {} if recordings else bundled(config.digest for config in grid.flat)
+    rows = {i: there[grid[i].digest] for i in np.ndindex(grid.shape) if grid[i].digest in there}
+    missing = {i: grid[i] for i in np.ndindex(grid.shape) if i not in rows}
+    names = {i: ", ".join(f"{name}={getattr(grid[i], name)}" for name in axes) for i in missing}
+    failed, kept = np.full(grid.shape, "", dtype=object), {}
 
+    def take(i, outcome):
+        failed[i] = outcome.failed
+        if outcome.ds is not None:
+            rows[i] = summary(outcome.ds)
+            if recordings:
+                kept[i] = outcome.ds
 
-def _sweep(grid, base, recordings, device, progress, axes):
-    shape = grid.shape
-    rows, failed = {}, np.full(shape, "", dtype=object)
-    missing = [i for i in np.ndindex(shape) if recordings or grid[i].digest not in bundled_rows()]
-    for i in set(np.ndindex(shape)) - set(missing):
-        rows[i] = bundled_rows()[grid[i].digest]
-    kept = {}
-    with Bar(show=progress and missing, total=len(missing), unit="run") as bar:
-        for i in missing:
-            said = ", ".join(f"{name}={getattr(grid[i], name)}" for name in axes)
-            bar.update(0, said)
-            try:
-                with cache.call(waiting=lambda path, said=said: bar.update(0, f"{said}: another process makes it")):
-                    ds = runs.run(grid[i], device=device, progress=False)
-            except KeyboardInterrupt as stop:
-                if progress:
-                    bar.close()
-                    say(f"Stopped at run {bar.n + 1} of {len(missing)}. The runs before it are remembered.")
-                    stop.said = True
-                raise
-            except Exception as error:
-                failed[i] = f"{type(error).__name__}: {error}"
-                if progress:
-                    say(f"{said}: failed, {failed[i]}")
-            else:
-                rows[i] = summary(ds)
-                if recordings:
-                    kept[i] = ds
-            bar.update()
+    here = executor is None and workers in (None, 1)
+    with (
+        cache.call(),  # one warning of the cache for all
+        Bar(show=progress and missing, total=len(missing), unit="run", smoothing=0.3 if here else 0.05) as bar,
+    ):
+        found = (_one_by_one(missing, names, device, bar) if here
+                 else outcomes(missing, workers, executor, device, runs_per_job))  # fmt: skip
+        _follow(found, take, names, bar, progress)
     if not rows:
         raise RuntimeError(f"all {grid.size} runs failed; the first: {failed.flat[0]}")
-    _compared(rows.values())
+    compared(rows.values())
     table = _table(grid, axes, rows, failed)
     table.attrs |= {"config": json.dumps(base.as_dict()), "format_version": recording.FORMAT}
-    return table.merge(_stacked(table, kept)) if recordings else table
+    return table.merge(_stacked(table, dict(sorted(kept.items())))) if recordings else table
 
 
-def configs(base: Config, /, **axes) -> np.ndarray:
-    """Return the configurations of a sweep, an array with one dimension for each axis."""
-    if not isinstance(base, Config):
-        raise TypeError(f"sweep({base!r}, ...): must be a Config, as in sweep(Config.smoke(), lr=[0.1, 0.2])")
-    fields = base.as_dict()
-    axes = {name: list(values) if _is_list(values) else [values] for name, values in axes.items()}
-    for name, values in axes.items():
-        if name not in fields:
-            raise ValueError(f"{name}=...: must be a field of Config ({', '.join(fields)})")
-        if not values:
-            raise ValueError(f"{name}=[]: must have at least one value")
-        for value in map(plain, values):
-            if _is_list(value):
-                raise ValueError(f"{name}={value!r}: must be one value of an axis, not a list of them")
-    grid = np.empty(tuple(map(len, axes.values())), dtype=object)
-    for i, values in zip(np.ndindex(grid.shape), itertools.product(*axes.values())):
-        grid[i] = base.replace(**dict(zip(axes, values)))
-    for name, values in _values(grid, axes).items():  # as Config has them: two names of a network are one
-        if len(set(values)) < len(values):
-            raise ValueError(f"{name}={values}: must not name a value twice")
-    return grid
+def _one_by_one(missing, names, device, bar):
+    """Yield (index, outcome) of the runs, done here one after another."""
+    for i, config in missing.items():
+        bar.update(0, names[i])
+        with cache.call(waiting=lambda path, i=i: bar.update(0, f"{names[i]}: another process makes it")):
+            outcome = attempt(config, device)
+        yield i, outcome
 
 
-def _compared(rows) -> None:
-    """Warn if the runs of a table are not of one kind, apart from what the table varies."""
-    made = [json.loads(row["provenance"]) for row in rows]
-    for key, what, usual in (("dataset_digest", "data sets", None), ("semantics", "meanings of training", 1),
-                             ("precision", "precisions", None)):  # fmt: skip
-        shown = "dataset" if key == "dataset_digest" else key
-        kinds = {one.get(key, usual): one.get(shown, usual) for one in made}
-        if len(kinds) > 1:
-            warn(f"this table compares runs of {len(kinds)} {what}: {', '.join(sorted(map(str, kinds.values())))}; its "
-                 "variable `provenance` says which is which")  # fmt: skip
-
-
-def summary(ds: xr.Dataset) -> dict:
-    """Return the row of the table that belongs to a recording: name → number, or numbers of the epochs."""
-    steps, epochs = ds.sizes["step"], ds.sizes["epoch"]
-    full = round(steps / recording.config(ds).epochs)  # steps of a whole epoch
-    each = [slice(e * full, (e + 1) * full) for e in range(epochs)]
-    row = {name: ds[name].values.astype(float) for name in ("test_loss", "test_accuracy")}
-    row |= {f"train_{name}": np.array([ds[name].values[part].astype(float).mean() for part in each])
-            for name in ("loss", "accuracy")}  # fmt: skip
-    row |= {"final_loss": row["test_loss"][-1], "final_accuracy": row["test_accuracy"][-1]}
-    row |= {name: float(ds.attrs[name]) for name in ("diverged_at", "seconds")}
-    made = {name: ds.attrs[name] for name in PROVENANCE if name in ds.attrs}
-    return row | {"provenance": json.dumps(made, default=lambda value: value.item())}  # what was read are numpy's
-
-
-def _is_list(values) -> bool:
-    """Whether these are the values of an axis; a scalar array of numpy, torch or xarray is one."""
-    return not isinstance(values, (str, bytes)) and hasattr(values, "__iter__") and getattr(values, "ndim", 1) > 0
+def _follow(found, take, names, bar, progress) -> None:
+    """Take each outcome as it comes, and say how far it is, what has failed, and that it was stopped."""
+    try:
+        with contextlib.closing(found):
+            for i, outcome in found:
+                if progress and outcome.failed:
+                    say(f"{names[i]}: failed, {outcome.failed}")
+                take(i, outcome)
+                bar.update(1, names[i])
+    except KeyboardInterrupt as stop:
+        if progress:
+            bar.close()
+            say(f"Stopped at run {bar.n + 1} of {len(names)}. The runs before it are remembered.")
+            stop.said = True
+        raise
 
 
 def _table(grid, axes, rows, failed) -> xr.Dataset:
@@ -161,13 +126,13 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
     epochs = max(min(len(row["test_loss"]), math.ceil(grid[i].epochs)) for i, row in rows.items())
     data = {}
     for name, (extra, long_name, units) in COLUMNS.items():
-        values = np.full(shape + ((epochs,) if extra else ()), np.nan)
+        column = np.full(shape + ((epochs,) if extra else ()), np.nan)
         for i, row in rows.items():
             if extra:
-                values[i][: len(row[name])] = row[name][:epochs]
+                column[i][: len(row[name])] = row[name][:epochs]
             else:
-                values[i] = row[name]
-        data[name] = (dims + ((extra,) if extra else ()), values, {"long_name": long_name, "units": units})
+                column[i] = row[name]
+        data[name] = (dims + ((extra,) if extra else ()), column, {"long_name": long_name, "units": units})
     digests = np.array([c.digest for c in grid.flat], dtype=object).reshape(shape)
     data["digest"] = (dims, digests, {"long_name": "digest of the run's configuration"})
     made = np.full(shape, "", dtype=object)
@@ -175,19 +140,9 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
         made[i] = row["provenance"]
     data["provenance"] = (dims, made, {"long_name": "of what and on what the run was made"})
     data["failed"] = (dims, failed, {"long_name": "why the run failed, if it did"})
-    coords = {name: ["none" if v is None else str(v) for v in values] if None in values else values
-              for name, values in _values(grid, axes).items()}  # fmt: skip
+    coords = {name: ["none" if v is None else str(v) for v in found] if None in found else found
+              for name, found in values(grid, axes).items()}  # fmt: skip
     return xr.Dataset(data, coords | {"epoch": np.arange(1, epochs + 1)})
-
-
-def _values(grid, axes) -> dict[str, list]:
-    """The values along each axis, as Config has them."""
-    return {name: [getattr(grid[i], name) for i in _along(grid, axis)] for axis, name in enumerate(axes)}
-
-
-def _along(grid, axis):
-    """The indices of the first runs along an axis."""
-    return [tuple(n if d == axis else 0 for d in range(grid.ndim)) for n in range(grid.shape[axis])]
 
 
 def _stacked(table, kept, along="step") -> xr.Dataset:
@@ -199,15 +154,15 @@ def _stacked(table, kept, along="step") -> xr.Dataset:
     for name in first.data_vars:
         if not name.startswith("test_"):
             inner = first[name].dims
-            values = np.full(table.digest.shape + tuple(len(coords[d]) for d in inner), np.nan, np.float32)
+            whole = np.full(table.digest.shape + tuple(len(coords[d]) for d in inner), np.nan, np.float32)
             for i, ds in kept.items():
-                values[i] = ds[name].reindex({d: coords[d] for d in inner})
-            data[name] = (dims + inner, values, first[name].attrs)
+                whole[i] = ds[name].reindex({d: coords[d] for d in inner})
+            data[name] = (dims + inner, whole, first[name].attrs)
     return xr.Dataset(data, coords)
 
 
 # Tables that come with the package
-def record(name: str, data=None, device=None, folder: Path | None = None, progress=True):
+def record(name: str, data=None, device=None, folder: Path | None = None, progress=True, workers=None):
     """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
 
     With "series": true in the manifest the table holds the series of every run, too, see `evidence.thinned`, rounded as
@@ -217,6 +172,7 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
         name: in the manifest.
         data: an archive of CIFAR-10 to use in its place, as in `runs.record`.
         folder: where recordings go, the table into its folder `sweeps`; None is the package.
+        workers: as in `sweep`.
 
     Returns:
         (table, there): the table, and whether it was there already. A run that failed is tried again.
@@ -237,7 +193,7 @@ def record(name: str, data=None, device=None, folder: Path | None = None, progre
     except recording.BrokenRecording as error:
         warn(f"{error}. The sweep is put together again.")
     with datasets.standing_in(data):
-        table = sweep(base, device=device, progress=progress, **axes)
+        table = sweep(base, workers=workers, device=device, progress=progress, **axes)
         if series:
             table = _with_series(table, configs(base, **axes), device)
     recording.save(table, path)
@@ -252,7 +208,7 @@ def _with_series(table, grid, device) -> xr.Dataset:
             try:
                 ds = evidence.thinned(runs.run(grid[i], device=device, progress=False))
             except Exception as error:
-                failed[i] = f"{type(error).__name__}: {error}"
+                failed[i] = reason(error)
             else:
                 with np.errstate(over="ignore"):  # of a run that diverged
                     kept[i] = recording.thin(ds.rename(evidence.IN_TABLE))
@@ -263,24 +219,3 @@ def _with_series(table, grid, device) -> xr.Dataset:
     if others:
         raise ValueError("a sweep with series: must have runs of the same number of steps")
     return table.merge(_stacked(table, kept, "window")).assign_attrs(edges=np.array(edges))
-
-
-@functools.cache
-def bundled_rows() -> dict[str, dict]:
-    """Return digest → row of every run in the tables of the package; a broken table is named and passed over."""
-    rows = {}
-    for path in sorted((library.bundle_dir() / "sweeps").glob("*.nc")):
-        try:
-            table = recording.read(path)
-        except recording.BrokenRecording as error:
-            warn(f"{error}. Its runs are looked for elsewhere.")
-            continue
-        axes = table.digest.dims
-        flat = table.stack(run=axes) if axes else table.expand_dims("run")
-        for n in range(flat.sizes["run"]):
-            row = flat.isel(run=n)
-            if not str(row.failed.values):
-                values = {name: row[name].values.astype(float) for name in COLUMNS}
-                rows[str(row.digest.values)] = {n: v if v.ndim else float(v) for n, v in values.items()}
-                rows[str(row.digest.values)]["provenance"] = str(row.provenance.values)
-    return rows
