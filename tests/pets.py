@@ -18,10 +18,10 @@ def saved(image: Image.Image, kind: str = "png", **options) -> bytes:
     return file.getvalue()
 
 
-def folder(at: Path) -> Path:
-    """Three training and two test images of each of two classes."""
+def folder(at: Path, train: int = 3, test: int = 2) -> Path:
+    """Three training and two test images of each of two classes, or as many as is said."""
     top = at / "pets"
-    for part, count in (("train", 3), ("test", 2)):
+    for part, count in (("train", train), ("test", test)):
         for i, name in enumerate(("cat", "dog")):
             (top / part / name).mkdir(parents=True)
             for j in range(count):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from . import cache, datasets, runs
+from . import cache, runs
 from .config import Config
 from .console import heard, say, warn
 from .workers import Workers
@@ -50,6 +50,8 @@ class Job:
 
 
 def _stand_in() -> str | None:
+    from . import datasets
+
     given = datasets.given_stand_in()
     return given if given is None else os.path.abspath(os.path.expanduser(given))
 
@@ -68,6 +70,8 @@ def reason(error: BaseException) -> str:
 
 def perform(job: Job) -> tuple[list[Outcome], list[str]]:
     """Do a job, in whatever process: return the outcome of each run, and what was warned of."""
+    from . import datasets
+
     with cache.at(job.cache), datasets.standing_in(job.stand_in), heard() as warned, cache.call():
         return [attempt(config, job.device) for config in job.configs], warned
 
@@ -80,7 +84,7 @@ def checked(workers, executor, runs_per_job) -> None:
             raise ValueError(f"{name}={value!r}: must be a whole number, at least 1")
     if executor is not None and workers is not None:
         raise ValueError(f"workers={workers}, executor={executor!r}: must be one of the two")
-    if executor is not None and not callable(getattr(executor, "submit", None)):
+    if executor is not None and (isinstance(executor, type) or not callable(getattr(executor, "submit", None))):
         raise ValueError(f"executor={executor!r}: must have submit(function, *args), as those of concurrent.futures")
 
 
@@ -122,8 +126,10 @@ class _Submitted:
 
 
 def _collected(configs, executor, device, size):
-    pending, said = _submitted(configs, executor, device, size), set()
+    pending, said = [], set()
     try:
+        for one in _submitted(configs, executor, device, size):
+            pending.append(one)
         while pending:
             looked = [(one, one.future.done()) for one in pending]
             pending = [one for one, done in looked if not done]
@@ -144,14 +150,12 @@ def _collected(configs, executor, device, size):
                 one.future.cancel()
 
 
-def _submitted(configs, executor, device, size) -> list[_Submitted]:
+def _submitted(configs, executor, device, size) -> Iterator[_Submitted]:
     keys = list(configs)
     with getattr(executor, "batch", contextlib.nullcontext)():  # submitit: one array of jobs, not many jobs
-        found = []
         for chunk in (tuple(keys[n : n + size]) for n in range(0, len(keys), size)):
             job = Job(tuple(configs[key] for key in chunk), device)
-            found.append(_Submitted(chunk, job, executor.submit(perform, job)))
-    return found
+            yield _Submitted(chunk, job, executor.submit(perform, job))
 
 
 def _again(one, executor) -> list[_Submitted]:

@@ -66,10 +66,9 @@ def sweep(
     """
     grid = configs(base, **axes)
     checked(workers, executor, runs_per_job)
-    there = {} if recordings else bundled(config.digest for config in grid.flat)
-    rows = {i: there[grid[i].digest] for i in np.ndindex(grid.shape) if grid[i].digest in there}
+    rows = {} if recordings else _bundled(grid)
     missing = {i: grid[i] for i in np.ndindex(grid.shape) if i not in rows}
-    names = {i: ", ".join(f"{name}={getattr(grid[i], name)}" for name in axes) for i in missing}
+    names = {i: ", ".join(f"{name}={getattr(config, name)}" for name in axes) for i, config in missing.items()}
     failed, kept = np.full(grid.shape, "", dtype=object), {}
 
     def take(i, outcome):
@@ -79,13 +78,11 @@ def sweep(
             if recordings:
                 kept[i] = outcome.ds
 
-    here = executor is None and workers in (None, 1)
-    with (
-        cache.call(),  # one warning of the cache for all
-        Bar(show=progress and missing, total=len(missing), unit="run", smoothing=0.3 if here else 0.05) as bar,
-    ):
-        found = (_one_by_one(missing, names, device, bar) if here
-                 else outcomes(missing, workers, executor, device, runs_per_job))  # fmt: skip
+    with cache.call(), Bar(show=progress and missing, total=len(missing), unit="run") as bar:  # the cache warns once
+        if executor is None and workers in (None, 1):
+            found = _one_by_one(missing, names, device, bar)
+        else:
+            found = outcomes(missing, workers, executor, device, runs_per_job)
         _follow(found, take, names, bar, progress)
     if not rows:
         raise RuntimeError(f"all {grid.size} runs failed; the first: {failed.flat[0]}")
@@ -93,6 +90,12 @@ def sweep(
     table = _table(grid, axes, rows, failed)
     table.attrs |= {"config": json.dumps(base.as_dict()), "format_version": recording.FORMAT}
     return table.merge(_stacked(table, dict(sorted(kept.items())))) if recordings else table
+
+
+def _bundled(grid) -> dict[tuple, dict]:
+    """Index → row of the runs that are in the tables of the package."""
+    rows = bundled(config.digest for config in grid.flat)
+    return {i: rows[grid[i].digest] for i in np.ndindex(grid.shape) if grid[i].digest in rows}
 
 
 def _one_by_one(missing, names, device, bar):

@@ -177,10 +177,14 @@ class RayExecutor:
     def __init__(self, **options):
         import ray
 
-        self._ray, self._options = ray, {"num_cpus": 1} | options
+        self._ray, self._remote = ray, ray.remote(**{"num_cpus": 1} | options)(_called)
 
     def submit(self, function, /, *args):
-        return _RayCall(self._ray, self._ray.remote(**self._options)(function).remote(*args))
+        return _RayCall(self._ray, self._remote.remote(function, args))
+
+
+def _called(function, args):
+    return function(*args)
 
 
 class _RayCall:
