@@ -40,7 +40,7 @@ def sweep(
 
     Args:
         base: what all runs have in common.
-        workers: processes on this machine, see `workers.Workers`; each takes some 3 s to start. None or 1: this one.
+        workers: processes on this machine, see `workers.Workers`; each takes 2 to 3 s to start. None or 1: this one.
         executor: has `submit(function, *args)`, which gives what has `done()` and `result()`: of concurrent.futures,
             loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open.
         runs_per_job: how many runs are one call of the executor; several where a job costs seconds to start, as on
