@@ -13,6 +13,11 @@ from . import cache
 from .cache import cache_dir as cache_dir  # its place before `cache` was one; readers' code has it
 from .config import Config
 
+__all__ = [
+    "FORMAT", "QUANTITIES", "SEMANTICS", "BrokenRecording", "OtherRecording", "checked", "config", "content",
+    "describe", "from_products", "label", "load", "parsed", "read", "save", "thin",
+]  # fmt: skip
+
 FORMAT = 1
 SEMANTICS = 1
 """What training means: another number whenever the same configuration and images would train another way."""

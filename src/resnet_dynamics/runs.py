@@ -11,6 +11,8 @@ from . import cache, library, recording
 from .config import Config
 from .console import say, warn
 
+__all__ = ["place", "record", "remembered", "run", "watcher"]
+
 # What is called after every step of trainings in a context, where the call of `run` names nothing itself: so a function
 # that trains can be followed, and stopped, from outside.
 watcher = contextvars.ContextVar("watcher", default=None)
