@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 __all__ = [
-    "DARK", "DASHES", "FAINT", "GROWTH", "INK", "LIGHT", "LINE", "SHRINK", "SIZE", "TEXT", "dress", "figure", "is_number",
-    "label", "layer_styles", "legend", "note", "style", "ylabel",
+    "DARK", "DASHES", "FAINT", "GROWTH", "INK", "LIGHT", "LINE", "SHRINK", "SIZE", "TEXT", "dress", "figure",
+    "is_number", "label", "layer_styles", "legend", "note", "style", "ylabel",
 ]  # fmt: skip
 
 SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
