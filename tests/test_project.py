@@ -1,5 +1,6 @@
 """What is spelled out in several places agrees, and what belongs to one machine is in none."""
 
+import importlib
 import json
 import os
 import re
@@ -286,7 +287,11 @@ def test_ruff():
 def test_the_api_page_has_every_module():
     page = (ROOT / "book" / "about" / "api.md").read_text()
     modules = {path.stem for path in (ROOT / "src" / "resnet_dynamics").glob("[!_]*.py")}
-    assert set(re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)) == modules
+    shown = re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)
+    inside = re.findall(r"^- `(\w+)`: (.+)$", page, re.M)
+    assert sorted([*shown, *(name for name, _ in inside)]) == sorted(modules)
+    for name, line in inside:
+        assert importlib.import_module(f"resnet_dynamics.{name}").__doc__.splitlines()[0] == line
 
 
 def test_the_examples_of_the_api_page_run(tmp_path, monkeypatch):

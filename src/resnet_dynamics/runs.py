@@ -104,6 +104,8 @@ def remembered(config: Config) -> bool:
 def record(data=None, only=(), device=None, folder: Path | None = None, progress=True):
     """Record what is missing of the book's runs, thinned, into the package. Resumable: whole recordings stay.
 
+    Those that the manifest names in "with_filters" hold the series of every output filter, too.
+
     Args:
         data: an archive of CIFAR-10 to use in its place (train|test/<class>/*), or None for the original.
         only: names of the manifest; empty means all.
@@ -130,7 +132,7 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
             if progress:
                 say(f"{name}: {config}")
             with datasets.standing_in(data):
-                whole = _train(config, False, device, progress)
+                whole = _train(config, name in library.manifest().get("with_filters", ()), device, progress)
                 kept = place(config, datasets.expected(config.data))
             ds = recording.thin(whole)
             _save(ds, path, whole, kept)
