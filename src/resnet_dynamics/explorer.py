@@ -92,7 +92,8 @@ class Explorer(Twin, anywidget.AnyWidget):
     Example:
         >>> explorer = Explorer(lr=0.4, momentum=0.9, plan="smoke")
         >>> explorer.train().join()
-        >>> explorer.runs[-1].w2.sel(layer="prep").plot()
+        >>> explorer.runs[-1].sizes["step"]
+        32
     """
 
     _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")

@@ -52,7 +52,8 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
 
     Example:
         >>> ds = run(Config.book(lr=4.0, momentum=0.0))
-        >>> ds.w2.sel(layer="prep").plot()
+        >>> ds.attrs["dataset"], ds.sizes["step"]
+        ('CIFAR-10 (JPEG)', 2328)
     """
     if not isinstance(config, Config):
         raise TypeError(f"run({config!r}): must be a Config, as in run(Config(lr=0.4))")
