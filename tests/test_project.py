@@ -284,6 +284,39 @@ def test_ruff():
     assert done.returncode == 0, done.stdout
 
 
+def scripts():
+    """JavaScript and CSS that people write: the page's, the explorer's, and its tests."""
+    folders = ("book/_static", "src/explorer", "tests/explorer")
+    return [ROOT / name for name in gate.sources()
+            if name.parent.as_posix() in folders and name.suffix in (".js", ".mjs", ".css")]
+
+
+def test_javascript_keeps_to_the_width_of_python():
+    """Strings and comments, too, which no formatter breaks."""
+    width = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+    assert f'"lineWidth": {width}' in (ROOT / "biome.jsonc").read_text()
+    lines = [(path.name, i, line) for path in scripts() for i, line in enumerate(path.read_text().splitlines(), 1)]
+    assert len(lines) > 1000 and [one for one in lines if len(one[2]) > width] == []
+
+
+def test_every_script_parses():
+    node = shutil.which("node") or pytest.skip("needs node")
+    for path in scripts():
+        if path.suffix != ".css":
+            status, output = gate.run(node, "--check", path, cwd=ROOT, env=os.environ)
+            assert status == 0, output
+
+
+def test_biome():
+    """As make lint runs it, where npm ci has installed it: a test has no network."""
+    biome = ROOT / "src" / "explorer" / "node_modules" / ".bin" / "biome"
+    if not (biome.exists() and shutil.which("node")):
+        pytest.skip("needs biome: npm ci --prefix src/explorer")
+    command = re.search(r"biome (check .*)", (ROOT / "Makefile").read_text())[1].split()
+    status, output = gate.run(biome, *command, cwd=ROOT, env=os.environ)
+    assert status == 0, output
+
+
 def test_the_api_page_has_every_module():
     page = (ROOT / "book" / "about" / "api.md").read_text()
     modules = {path.stem for path in (ROOT / "src" / "resnet_dynamics").glob("[!_]*.py")}
