@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import re
 import shutil
@@ -404,3 +405,35 @@ def test_every_reference_is_named_on_a_page():
     ("Li (2022)", False), ("Li, Wang and Yu (2021)", False), ("Li and Wang (2022)", False)])
 def test_a_reference_is_found_by_author_and_year(text, found):
     assert cited(text, ["Li", "Wang", "Yu"], {"2022"}) is found
+
+
+def test_the_weekly_run_takes_the_newest_of_all_but_two(tmp_path):
+    """As the step of the workflow writes it."""
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text())["jobs"]["newest"]["steps"]
+    write = next(step["run"] for step in steps if step.get("run", "").startswith("sed"))
+    shutil.copy(ROOT / "requirements.in", tmp_path)
+    assert subprocess.run(write, shell=True, cwd=tmp_path).returncode == 0
+    asked, newest = ([line.partition("#")[0].strip() for line in (tmp_path / name).read_text().splitlines()]
+                     for name in ("requirements.in", "newest.txt"))
+    kept = [line for line in newest if "==" in line]
+    assert [line.partition("==")[0] for line in asked] == [line.partition("==")[0] for line in newest]
+    assert [line.partition("==")[0] for line in kept] == ["jupyter-book", "soupsieve"] and set(kept) <= set(asked)
+
+
+def test_the_design_page_counts_our_extensions():
+    words = dict(zip(range(7, 13), ("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")))
+    found = [*(ROOT / "book" / "_extensions").glob("*.py")]
+    assert f"| {words[len(found)]} extensions of our own" in (ROOT / "book" / "about" / "design.md").read_text()
+
+
+def test_the_changelog_is_of_this_version():
+    """What is not released yet stands first, what is released has a date, and the package's version is there."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## \[(.*?)\](.*)$", text, re.M)
+    assert versions[0] == ("Unreleased", "")
+    assert f"What will be {PROJECT['version']}," in text or PROJECT["version"] in dict(versions)
+    assert [one for one in versions[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", " ".join(one))] == []
+    import resnet_dynamics as rd
+
+    runs = sum(math.prod(map(len, axes.values())) for _, axes in rd.bundled_sweeps().values())
+    assert f"{len(rd.bundled())} runs" in text and f"tables of {runs} short runs" in text
