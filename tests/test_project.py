@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import math
 import os
 import re
 import shutil
@@ -433,7 +432,3 @@ def test_the_changelog_is_of_this_version():
     assert versions[0] == ("Unreleased", "")
     assert f"What will be {PROJECT['version']}," in text or PROJECT["version"] in dict(versions)
     assert [one for one in versions[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", " ".join(one))] == []
-    import resnet_dynamics as rd
-
-    runs = sum(math.prod(map(len, axes.values())) for _, axes in rd.bundled_sweeps().values())
-    assert f"{len(rd.bundled())} runs" in text and f"tables of {runs} short runs" in text
