@@ -1,6 +1,8 @@
 """The step that lies on the device is the plain loop, bit for bit, and can be recorded once and replayed."""
 
+import contextlib
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,19 +129,34 @@ def test_two_steps_are_the_same_to_the_device(way):
     assert len(logs[2]) > 100 and logs[2] == logs[3]
 
 
+class Graph(Tape):
+    """On a CPU the step that is recorded is also made; on a GPU its first replay makes it."""
+
+    def replay(self):
+        if vars(self).setdefault("recorded", []):
+            super().replay()
+        self.recorded.append(True)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A device for `repeatable`, with a stand-in for each part of torch.cuda that it takes."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    parts = dict(CUDAGraph=Graph, Stream=lambda device: stream, current_stream=lambda: stream,
+                 graph=lambda graph, stream: graph)  # fmt: skip
+    for name, part in {**parts, "stream": contextlib.nullcontext, "device": contextlib.nullcontext}.items():
+        monkeypatch.setattr(torch.cuda, name, part)
+    return SimpleNamespace(type="cuda")
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_recorded_once_and_replayed_it_is_the_plain_loop(way):
-    """As on a GPU: three steps as they are, the fourth recorded, the others replayed."""
-    config = small.config(**WAYS[way])
-    step, tape = begun(config), Tape()
-
-    def make_step(t):
-        if t > 3:
-            return tape.replay()
-        with tape if t == 3 else Count():
-            step()
-
-    assert_same(go(step, make_step), *plain(config))
+def test_recorded_once_and_replayed_it_is_the_plain_loop(gpu, way):
+    """As on a GPU: three steps as they are, the fourth recorded, and all from then on replayed."""
+    config, made = small.config(**WAYS[way]), []
+    step = begun(config)
+    make_step = repeatable(lambda: made.append(step()), gpu)
+    assert_same(go(step, lambda t: make_step()), *plain(config))
+    assert len(made) == loop.WARM + 1
 
 
 def test_the_stand_in_for_a_graph_refuses_what_a_graph_cannot_hold():
@@ -199,21 +216,15 @@ def test_a_compiled_network_trains_likewise(monkeypatch):
     torch.testing.assert_close(compiled.recorder.loss, eager.recorder.loss, rtol=1e-2, atol=0)
 
 
-def test_float16_does_not_wait_either(monkeypatch):
+def test_float16_does_not_wait_either(monkeypatch, gpu):
     """Steps that are left out, and others: the same to the device, and replayed as they are made."""
     monkeypatch.setattr(loop, "precision", lambda device: torch.float16)
     runs = []
-    for replayed in (False, True):
-        step, tape = begun(small.config(epochs=4, optimizer="lars")), Tape()
+    for device in (CPU, gpu):
+        step = begun(small.config(epochs=4, optimizer="lars"))
         step.scaler._scale.fill_(2.0**28)
-
-        def make_step(t, step=step, tape=tape, replayed=replayed):
-            if replayed and t > 3:
-                return tape.replay()
-            with tape if t == 3 else Count():
-                step()
-
-        runs.append(go(step, make_step, 20))
+        make_step = repeatable(step, device)
+        runs.append(go(step, lambda t, make_step=make_step: make_step(), 20))
     assert_same(runs[1], runs[0].model, runs[0].recorder)
     skipped = runs[0].recorder.skipped
     assert skipped.equal(runs[1].recorder.skipped) and skipped[:4].all() and 4 < skipped.sum() < 15
