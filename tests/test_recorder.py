@@ -10,7 +10,7 @@ from resnet_dynamics import recording
 from resnet_dynamics.data import Data
 from resnet_dynamics.models import build, conv_layers
 from resnet_dynamics.optim import LARS
-from resnet_dynamics.recorder import CHUNK, FILTER_CHUNK, Recorder
+from resnet_dynamics.recorder import CHUNK, Recorder
 from resnet_dynamics.recording import PRODUCTS, ROLES
 from resnet_dynamics.train import learning_rates, make_optimizers
 
@@ -188,7 +188,7 @@ def expected(weights, was, v_prev, v, dims):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_an_error_is_a_millionth_of_the_lengths(momentum, filters):
     """For layers of one weight to a million, whole chunks and others, two or four dimensions, any layout."""
-    shapes = [(1, 1), (3, CHUNK), (2, FILTER_CHUNK + 1), (512, 224, 3, 3), (5, 3, 3, 3)]
+    shapes = [(1, 1), (3, CHUNK), (2, CHUNK + 1), (512, 224, 3, 3), (5, 3, 3, 3)]
     weights, sgd, gradients = lone(shapes, momentum=momentum, weight_decay=0.5)
     weights["w3"].data = weights["w3"].data.to(memory_format=torch.channels_last)
     recorder = Recorder(weights, [sgd], 2, filters)
@@ -207,6 +207,17 @@ def test_an_error_is_a_millionth_of_the_lengths(momentum, filters):
                 products, lengths = expected(w, was[name], v_prev[name], v[name], dims)
                 for pair, a, b, length in zip(PRODUCTS, measured.double(), products, lengths):
                     assert ((a - b).abs() <= 1e-6 * length).all(), (name, pair)
+
+
+def test_the_layers_are_the_same_with_filters_and_without():
+    weights, sgd, gradients = lone([(4, 300, 3, 3), (3, 2), (7,)], momentum=0.9)
+    one, two = (Recorder(weights, [sgd], 1, filters) for filters in (False, True))
+    gradients()
+    one.before(), two.before(), sgd.step()
+    one.after(0, 0.0, 0.0), two.after(0, 0.0, 0.0)
+    assert one.products.equal(two.products) and one.filter_products == {}
+    for i, products in enumerate(two.filter_products.values()):
+        torch.testing.assert_close(products[0].sum(0), one.products[0, i], rtol=1e-4, atol=1e-4)
 
 
 def test_a_layer_that_overflows_leaves_the_others():
@@ -246,6 +257,13 @@ def test_a_decay_that_is_changed_on_the_way_is_seen():
             d = w.grad + (alpha if name != "w1" else 0.0) * w.detach()
             measured = recorder.products[t, i, PRODUCTS.index(("v", "v"))]
             torch.testing.assert_close(measured, d.square().sum(), rtol=1e-5, atol=0)
+
+
+def test_a_layer_that_nobody_moves_is_named():
+    weights, sgd, _ = lone([(4, 3), (3, 2)])
+    del sgd.param_groups[0]["params"][1]
+    with pytest.raises(ValueError, match="^weights of w1: must be among those that the optimizers move$"):
+        Recorder(weights, [sgd], 2)
 
 
 def test_after_a_step_that_was_left_out_v_is_what_it_was():

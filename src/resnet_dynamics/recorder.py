@@ -8,7 +8,7 @@ import torch
 
 from .recording import PRODUCTS, ROLES
 
-CHUNK, FILTER_CHUNK = 512, 64  # numbers of a layer, or of a filter, that are multiplied at once
+CHUNK = 512  # numbers of a layer that are multiplied at once
 
 
 class Recorder:
@@ -36,12 +36,16 @@ class Recorder:
         steps: T.
         filters: keep the products of every output filter too.
 
+    Raises:
+        ValueError: names the layers that no optimizer moves.
+
     Attributes:
         products: [T, L, 15], in the order of `recording.PRODUCTS`. |error| of a·b: below 1e-6 |a||b|.
         filter_products: name → [T, F, 15], if asked for.
         loss, accuracy, skipped: [T].
 
-    Cost a step: five copies of the weights, in twelve operations whatever the number of layers; with filters fifteen.
+    Cost a step: five copies of the weights, in twelve operations whatever the number of layers. With filters there are
+    three more, and one for each layer.
     """
 
     def __init__(self, weights: dict[str, torch.nn.Parameter], optimizers, steps: int, filters: bool = False):
@@ -49,11 +53,13 @@ class Recorder:
         self._layers = list(weights.values())
         self._state = {p: o.state for o in optimizers for group in o.param_groups for p in group["params"]}
         group_of = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
-        self._rows = Rows(self._layers, filters)
+        if still := [name for name, w in weights.items() if w not in group_of]:
+            raise ValueError(f"weights of {', '.join(still)}: must be among those that the optimizers move")
+        self._rows = Rows(self._layers)
         self._runs = self._rows.runs([group_of[w] for w in self._layers])
         new = dict(dtype=torch.float32, device=self._layers[0].device)
         self.products = torch.zeros(steps, len(weights), len(PRODUCTS), **new)
-        self._per_filter = torch.zeros(steps, len(self._rows.parts), len(PRODUCTS), **new) if filters else None
+        self._per_filter = torch.zeros(steps if filters else 0, sum(map(len, self._layers)), len(PRODUCTS), **new)
         self._series = torch.full((3, steps), torch.nan, **new)
         self.loss, self.accuracy, self.skipped = self._series
         self._no = torch.zeros(1, **new)
@@ -61,9 +67,8 @@ class Recorder:
     @property
     def filter_products(self):
         """Name → [T, F, 15], views of one tensor; nothing if filters are not recorded."""
-        if not self.filters:
-            return {}
-        return dict(zip(self.weights, self._per_filter.split([*map(len, self._layers), 1], dim=1)))
+        parts = self._per_filter.split([len(w) for w in self._layers], dim=1)
+        return dict(zip(self.weights, parts)) if self.filters else {}
 
     @torch.no_grad()
     def before(self):
@@ -87,11 +92,10 @@ class Recorder:
         torch._foreach_copy_(rows.of["u"], self._layers)
         rows.u.sub_(rows.w)
         a = rows.data.transpose(0, 1)  # [chunks, 5, 512]
-        products = rows.totals(a @ a.transpose(1, 2))
+        self.products.index_copy_(0, t, rows.totals(a @ a.transpose(1, 2))[None])
         if self.filters:
-            self._per_filter.index_copy_(0, t, products[None])
-            products = products[rows.layers].sum(1)
-        self.products.index_copy_(0, t, products[None, : len(self._layers)])
+            products = torch.cat([a @ a.transpose(1, 2) for a in rows.filters])  # [F of all layers, 5, 5]
+            self._per_filter.index_copy_(0, t, products.flatten(1)[:, rows.pairs][None])
         series = [self._tensor(x) for x in (loss, accuracy, self._no if skipped is None else skipped)]
         self._series.index_copy_(1, t, torch.stack(series))
 
@@ -120,36 +124,30 @@ class Recorder:
 class Rows:
     """The five vectors of all layers, side by side in one buffer, so that an operation takes all layers at once.
 
-    Each layer, or each output filter, is cut into chunks of one length; its last one is filled up with zeros, which add
-    nothing to a product.
+    Each layer is cut into chunks of 512; its last one is filled up with zeros, which add nothing to a product.
 
     Attributes:
-        data: [5, chunks, length], in the order of `recording.ROLES`. The last chunk belongs to nobody and stays zero.
-        w, g, v_prev, v, u: [chunks, length], views of it.
+        data: [5, chunks, 512], in the order of `recording.ROLES`. The last chunk belongs to nobody and stays zero.
+        w, g, v_prev, v, u: [chunks, 512], views of it.
         of: role → a view for each layer, in the shape of its weights.
-        parts: chunks of each part, layer or filter [parts + 1, most]; those of nobody fill up, and are a part at last.
-        layers: parts of each layer [L, most], filled up likewise.
+        filters: for each layer a view [F, 5, weights of a filter].
+        pairs: places in [25] of the 15 products that differ.
     """
 
-    def __init__(self, weights, filters: bool):
-        length = FILTER_CHUNK if filters else CHUNK
-        parts = [w[0] if filters else w for w in weights]
-        counts = [len(w) if filters else 1 for w in weights]
-        sizes = [-(-part.numel() // length) for part in parts]  # chunks of each
-        ends = [0, *itertools.accumulate(n * size for n, size in zip(counts, sizes))]
+    def __init__(self, weights):
         device = weights[0].device
-        self.data = torch.zeros(len(ROLES), ends[-1] + 1, length, dtype=torch.float32, device=device)
-        self.w, self.g, self.v_prev, self.v, self.u = self.data
+        ends = [0, *itertools.accumulate(-(-w.numel() // CHUNK) for w in weights)]
         self._places = [slice(*ends_) for ends_ in itertools.pairwise(ends)]
-        self.of = {role: [_shaped(row[place], w, part) for w, part, place in zip(weights, parts, self._places)]
-                   for role, row in zip(ROLES, self.data)}  # fmt: skip
-        cuts = [range(a, a + size) for begin, n, size in zip(ends, counts, sizes)
-                for a in range(begin, begin + n * size, size)]  # fmt: skip
-        self.parts = _table([*cuts, range(0)], ends[-1], device)
-        of_layer = itertools.pairwise([0, *itertools.accumulate(counts)])
-        self.layers = _table([range(*ends_) for ends_ in of_layer], len(cuts), device)
+        self.data = torch.zeros(len(ROLES), ends[-1] + 1, CHUNK, dtype=torch.float32, device=device)
+        self.w, self.g, self.v_prev, self.v, self.u = self.data
+        shaped = [_shaped(self.data[:, place], w) for w, place in zip(weights, self._places)]  # [5, *shape] each
+        self.of = {role: [rows[i] for rows in shaped] for i, role in enumerate(ROLES)}
+        self.filters = [_by_filter(rows) for rows in shaped]
+        most = max(place.stop - place.start for place in self._places)
+        chunks = [[*range(ends[-1])][place] for place in self._places]
+        self._chunks = torch.tensor([[*its, *[ends[-1]] * (most - len(its))] for its in chunks], device=device)
         i, j = torch.triu_indices(len(ROLES), len(ROLES), device=device)
-        self._pairs = len(ROLES) * i + j
+        self.pairs = len(ROLES) * i + j
 
     def runs(self, groups):
         """Return (group, first layer, chunks) of each run of neighbours of one group, of groups [L]."""
@@ -160,22 +158,20 @@ class Rows:
         return out
 
     def totals(self, products):
-        """Add up products of chunks [chunks, 5, 5] to those of the parts [parts + 1, 15]; zeros at last.
+        """Add up products of chunks [chunks, 5, 5] to those of the layers [L, 15].
 
         A sum takes what belongs to it and no more: one layer that is not finite leaves the others as they are.
         """
-        return products.flatten(1)[self.parts[:, :, None], self._pairs].sum(1)
+        return products.flatten(1)[self._chunks[:, :, None], self.pairs].sum(1)
 
 
-def _shaped(chunks, weight, part):
-    """A view of chunks [n, length] in the shape of a weight, each part of it from the start of a chunk."""
-    strides = torch.empty_like(part, device="meta").stride()
-    if part is not weight:
-        strides = (chunks.numel() // len(weight), *strides)
-    return chunks.as_strided(weight.shape, strides)
+def _shaped(rows, weight):
+    """A view of rows [5, chunks, 512] as [5, *shape] of a weight, with its order in memory."""
+    strides = torch.empty_like(weight, device="meta").stride()
+    return rows.as_strided((len(rows), *weight.shape), (rows.stride(0), *strides))
 
 
-def _table(ranges, nobody, device):
-    """Return the ranges as rows of one table, filled up with `nobody`."""
-    most = max(map(len, ranges))
-    return torch.tensor([[*r, *[nobody] * (most - len(r))] for r in ranges], device=device)
+def _by_filter(rows):
+    """A view of rows [5, F, ...] as [F, 5, K]: a filter's numbers in their order in memory."""
+    inner = sorted(range(2, rows.ndim), key=rows.stride, reverse=True)
+    return rows.permute(1, 0, *inner).view(rows.shape[1], len(rows), -1)
