@@ -24,7 +24,7 @@ from .data import CUTOUT, PAD, Data
 from .machine import Settings, name_of, pick_device, precision
 from .models import build
 from .schedules import steps_of
-from .train import Step
+from .train import Step, repeatable
 
 LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 
@@ -157,6 +157,7 @@ def training_step(config: Config, device: torch.device):
     made = Step(config, data, steps, device)
     made.model.train()
     recorder, nothing = made.recorder, SimpleNamespace(before=lambda: None, after=lambda *given: None)
+    make_step = {record: repeatable(made, device) for record in (True, False)}
     count = itertools.count()
 
     def step(record=True):
@@ -166,7 +167,7 @@ def training_step(config: Config, device: torch.device):
         if t % data.steps_per_epoch == 0:
             data.shuffle()
         made.recorder = recorder if record else nothing
-        made()
+        make_step[record]()
 
     step.model, step.recorder = made.model, recorder
     return step, steps

@@ -7,6 +7,8 @@ import torch
 from . import datasets
 from .config import Config
 
+__all__ = ["CUTOUT", "PAD", "Data", "crop", "cutout", "mean_and_std"]
+
 PAD, CUTOUT = 4, 8  # pixels
 
 

@@ -11,6 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 from .config import FOREIGN, Config, model_parts
 
+__all__ = [
+    "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18", "symmetries", "vgg11",
+]  # fmt: skip
+
 
 class ConvNorm(nn.Sequential):
     """Convolution 3 × 3, batch norm, ReLU. The convolution is blind to its own scale: norm(r·w·x) = norm(w·x).

@@ -11,6 +11,8 @@ import numbers
 import torch
 from torch.optim.sgd import sgd
 
+__all__ = ["LARS", "SGD", "Scaler", "rescaled"]
+
 LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large nor too small for float32
 
 
@@ -52,7 +54,7 @@ def _move(optimizer, group, w, g, alpha=0.0):
     v = [_momentum(optimizer, p) for p in w] if rho else []
     fused = w[0].device.type != "cpu" or optimizer.found_inf is not None
     if torch.is_tensor(alpha) or (alpha and not fused):
-        g, alpha = decayed(g, w, alpha), 0.0
+        g, alpha = _decayed(g, w, alpha), 0.0
     if fused:  # one launch; v begins as zeros, since torch's would begin as anything where its first step is left out
         sgd(w, g, v, weight_decay=alpha, momentum=rho, lr=lr, dampening=0.0, nesterov=nesterov, maximize=False,
             foreach=False, fused=True, found_inf=optimizer.found_inf)  # fmt: skip
@@ -67,7 +69,7 @@ def _move(optimizer, group, w, g, alpha=0.0):
         torch._foreach_add_(w, direction, alpha=-lr)
 
 
-def decayed(grads, weights, weight_decay):
+def _decayed(grads, weights, weight_decay):
     """Return g + αw of each tensor, rounded once, as torch.optim.SGD adds them; α is a number or a tensor of one."""
     if torch.is_tensor(weight_decay):
         return torch._foreach_addcmul(grads, weights, [weight_decay] * len(weights))

@@ -8,6 +8,8 @@ import torch
 
 from .recording import PRODUCTS, ROLES
 
+__all__ = ["CHUNK", "Recorder"]
+
 CHUNK = 512  # numbers of a layer that are multiplied at once
 
 
@@ -55,7 +57,7 @@ class Recorder:
         group_of = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
         if still := [name for name, w in weights.items() if w not in group_of]:
             raise ValueError(f"weights of {', '.join(still)}: must be among those that the optimizers move")
-        self._rows = Rows(self._layers)
+        self._rows = _Rows(self._layers)
         self._runs = self._rows.runs([group_of[w] for w in self._layers])
         new = dict(dtype=torch.float32, device=self._layers[0].device)
         self.products = torch.zeros(steps, len(weights), len(PRODUCTS), **new)
@@ -121,7 +123,7 @@ class Recorder:
         return torch.full((1,), x, dtype=dtype, device=self.products.device)
 
 
-class Rows:
+class _Rows:
     """The five vectors of all layers, side by side in one buffer, so that an operation takes all layers at once.
 
     Each layer is cut into chunks of 512; its last one is filled up with zeros, which add nothing to a product.

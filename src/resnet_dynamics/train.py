@@ -23,6 +23,11 @@ from .recorder import Recorder
 from .recording import SEMANTICS, from_products
 from .schedules import decays, rates, steps_of
 
+__all__ = [
+    "CHECK", "COMPILE", "WARM", "Rates", "Step", "Watch", "earns_compiling", "evaluate", "finish", "fitting",
+    "learning_rates", "make_optimizers", "repeatable", "train",
+]  # fmt: skip
+
 CHECK = 50  # steps between looks at the loss from the host: progress bar, divergence
 WARM = 3  # steps before one is recorded as a graph: cuDNN chooses its kernels, optimizers make their buffers
 COMPILE = 1.4e9  # images of all steps, times width, from which on compiling pays
@@ -316,11 +321,11 @@ def finish(config, step, test, watch, t):
     done = t if watch.diverged_at < 0 else watch.diverged_at
     recorder, data, lr = step.recorder, step.data, step.rates.lr
     ends = np.minimum(data.steps_per_epoch * np.arange(1, test.shape[1] + 1), len(lr))  # steps before each test
-    test_loss, test_accuracy = np.where(ends <= done, host(test), np.nan)
+    test_loss, test_accuracy = np.where(ends <= done, _host(test), np.nan)
     series = {
         "lr": lr,
-        "loss": host(recorder.loss),
-        "accuracy": host(recorder.accuracy),
+        "loss": _host(recorder.loss),
+        "accuracy": _host(recorder.accuracy),
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
     }
@@ -342,27 +347,27 @@ def finish(config, step, test, watch, t):
         "diverged_at": watch.diverged_at,
     }
     if step.dtype == torch.float16:
-        series["skipped"] = host(recorder.skipped)
+        series["skipped"] = _host(recorder.skipped)
         series["skipped"][done:] = np.nan
         provenance["skipped"] = int(np.nansum(series["skipped"]))
-    per_filter = {name: OnDevice(products) for name, products in recorder.filter_products.items()}
-    ds = from_products(config, recorder.weights, host(recorder.products), series, provenance, per_filter)
+    per_filter = {name: _OnDevice(products) for name, products in recorder.filter_products.items()}
+    ds = from_products(config, recorder.weights, _host(recorder.products), series, provenance, per_filter)
     for name in ds.data_vars:
         if "layer" in ds[name].dims:
             ds[name].values[done:] = np.nan
     return ds
 
 
-class OnDevice:
+class _OnDevice:
     """A series on the device, of which slices of steps come to the host."""
 
     def __init__(self, series):
         self.series = series
 
     def __getitem__(self, steps):
-        return host(self.series[steps])
+        return _host(self.series[steps])
 
 
-def host(tensor) -> np.ndarray:
+def _host(tensor) -> np.ndarray:
     """Return a copy on the host, of a tensor that may change."""
     return tensor.cpu().numpy().copy()
