@@ -255,3 +255,12 @@ def test_a_step_does_not_wait_for_the_host(monkeypatch, way, dtype):
         step(), step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_compiled_network_is_part_of_the_graph(monkeypatch):
+    config = small.config()
+    plain_run = loop.train(config, device="cuda", progress=False)[1]
+    monkeypatch.setattr(loop, "earns_compiling", lambda *given: True)
+    compiled = loop.train(config, device="cuda", progress=False)[1]
+    np.testing.assert_allclose(compiled.loss, plain_run.loss, rtol=0.05)

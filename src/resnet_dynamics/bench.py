@@ -23,8 +23,7 @@ from .config import Config
 from .data import CUTOUT, PAD, Data
 from .machine import Settings, name_of, pick_device, precision
 from .models import build
-from .schedules import steps_of
-from .train import Step, repeatable
+from .train import Step, fitting, repeatable
 
 LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 
@@ -153,7 +152,7 @@ def matmul_size(device) -> int:
 def training_step(config: Config, device: torch.device):
     """Return (step, T): a function that makes the next step of `train.train`, with or without the recorder."""
     data = Data(config, device)
-    steps = steps_of(config, data.steps_per_epoch)
+    steps = fitting(config, data)
     made = Step(config, data, steps, device)
     made.model.train()
     recorder, nothing = made.recorder, SimpleNamespace(before=lambda: None, after=lambda *given: None)
