@@ -50,7 +50,7 @@ ALLOWED = {
     "data": {"torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
-    "recorder": {"torch"},
+    "recorder": {"torch", "recording"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "theory"},
     "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder", "train"},

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,9 +22,8 @@ from . import datasets
 from .config import Config
 from .data import CUTOUT, PAD, Data
 from .machine import Settings, name_of, pick_device, precision
-from .models import build, conv_layers
-from .recorder import Recorder
-from .train import learning_rates, make_optimizers, overflown, set_rates
+from .models import build
+from .train import Step, fitting, repeatable
 
 LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
 
@@ -152,37 +152,24 @@ def matmul_size(device) -> int:
 def training_step(config: Config, device: torch.device):
     """Return (step, T): a function that makes the next step of `train.train`, with or without the recorder."""
     data = Data(config, device)
-    model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last).train()
-    lr, lars_lr = learning_rates(config, data.steps_per_epoch)
-    optimizers = make_optimizers(config, model)
-    recorder = Recorder(conv_layers(model), optimizers, len(lr))
-    dtype = precision(device)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
-    batches = itertools.chain.from_iterable(data.epoch() for _ in itertools.count())
+    steps = fitting(config, data)
+    made = Step(config, data, steps, device)
+    made.model.train()
+    recorder, nothing = made.recorder, SimpleNamespace(before=lambda: None, after=lambda *given: None)
+    make_step = {record: repeatable(made, device) for record in (True, False)}
     count = itertools.count()
 
     def step(record=True):
-        t = next(count) % len(lr)
-        x, y = next(batches)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(x)
-        loss = F.cross_entropy(logits.float(), y)
-        model.zero_grad()
-        scaler.scale(loss).backward()
-        for optimizer in optimizers:
-            scaler.unscale_(optimizer)
-            set_rates(optimizer, lr[t], lars_lr[t], config.weight_decay)
-        skipped = scaler.is_enabled() and overflown(model)
-        if record:
-            recorder.before()
-        for optimizer in optimizers if not skipped else ():
-            scaler.step(optimizer)
-        if record:
-            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean(), skipped)
-        scaler.update()
+        t = next(count) % steps
+        if t == 0:
+            made.t.zero_()
+        if t % data.steps_per_epoch == 0:
+            data.shuffle()
+        made.recorder = recorder if record else nothing
+        make_step[record]()
 
-    step.model, step.recorder = model, recorder
-    return step, len(lr)
+    step.model, step.recorder = made.model, recorder
+    return step, steps
 
 
 def plain_step(config: Config, device: torch.device):
