@@ -42,8 +42,9 @@ ALLOWED = {
     "train": {"numpy", "torch", "config", "console", "machine", "schedules", "theory", "data", "datasets",
               "models", "optim", "recorder", "recording"},
     "runs": {"xarray", "cache", "config", "console", "recording"},
-    "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder",
-              "schedules", "train"},
+    "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "sweep",
+              "train"},
+    "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
     "sweep": {"numpy", "xarray", "cache", "config", "console", "recording", "evidence", "runs"},
 }
 # ... and inside a function, when it is called: what the module itself does without.
