@@ -266,6 +266,11 @@ def conditions(measured: dict) -> str:
     return f"{clocks[measured['clock']]}; {others}"
 
 
+def missing(measured: dict) -> str:
+    """Say what a measurement lacks, "" if nothing."""
+    return "; ".join([*measured["left_out"], *["all that came after it was stopped"] * (not measured["finished"])])
+
+
 def report(measured: dict) -> str:
     """Say in words what `bench` has measured: medians over the rounds, and their range from lowest to highest."""
     table, clock, made = measured["loops"], measured["clock"], measured["made"]
@@ -292,7 +297,7 @@ def report(measured: dict) -> str:
         *(("sweep", f"{row['runs']} runs, workers = {row['workers']}: {spread(row['wall'])} s of wall time")
           for row in measured["sweeps"]),
         ("numbers", f"medians of {rounds_of(table)} round{'s' * (rounds_of(table) > 1)}; in brackets their range"),
-        *[("left out", "; ".join(measured["left_out"]))][:len(measured["left_out"])],
+        *(("left out", text) for text in filter(None, [missing(measured)])),
     ]  # fmt: skip
     return "\n".join(f"{name:11} {text}" for name, text in lines)
 
