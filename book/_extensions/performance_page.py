@@ -39,6 +39,10 @@ def table(head, rows):
     return made
 
 
+def milliseconds(seconds):
+    return f"{1e3 * seconds:,.0f}" if seconds >= 0.1 else f"{1e3 * seconds:.3g}"
+
+
 def conditions(found):
     made = found["made"]
     memory = f"{made['memory'] / 1e9:.0f} GB of memory" if made["memory"] < 1e18 else "memory unknown"
@@ -61,7 +65,7 @@ def loops(found):
             seconds = statistics.median(all_loops[name][clock])
             works = name != "recorder"
             rows.append((nodes.make_id(f"loop-{name}"), [
-                words.format(precision=found["made"]["precision"]), f"{1e3 * seconds:.3g}",
+                words.format(precision=found["made"]["precision"]), milliseconds(seconds),
                 f"{config.batch_size / seconds:,.0f}" if works else "",
                 f"{100 * found['flop'] / seconds / peak:.0f} %" if works else "",
                 bench.spread(bench.ratios(all_loops, name, "recorded", clock), ".2g" if name == "recorder" else ".2f"),
@@ -81,7 +85,7 @@ def cost(found):
         seconds = statistics.median(row["loops"]["recorded"][clock])
         other = next(name for name in ("plain", "plain32") if name in row["loops"])
         rows.append((f"cost-{row['width']}-{row['batch_size']}", [
-            row["width"], row["batch_size"], f"{1e3 * seconds:.3g}", f"{row['batch_size'] / seconds:,.0f}",
+            row["width"], row["batch_size"], milliseconds(seconds), f"{row['batch_size'] / seconds:,.0f}",
             f"{100 * row['flop'] / seconds / peak:.0f} %",
             bench.spread(bench.ratios(row["loops"], other, "recorded", clock), ".2f"),
         ]))  # fmt: skip

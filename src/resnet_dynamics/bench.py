@@ -21,6 +21,10 @@ from .loops import OURS, PLAIN, SWEEP, WARM, Worker, product_size, series_bytes,
 from .machine import Settings, cpu_name, memory, name_of, pick_device, precision
 from .models import build
 
+__all__ = [
+    "bench", "conditions", "estimate", "flop", "load", "made", "missing", "ratios", "report", "rounds_of", "spread",
+]  # fmt: skip
+
 FORMAT = 1  # of what `bench` returns
 WIDTHS, BATCHES = (8, 16, 64), (64, 128, 256, 512)  # of the table of costs
 REPEATS = 3  # at least, of what is kept

@@ -26,6 +26,11 @@ from .recorder import Recorder
 from .sweep import sweep
 from .train import learning_rates, make_optimizers, overflown, set_rates, train
 
+__all__ = [
+    "OURS", "PLAIN", "SWEEP", "WARM", "Worker", "footprint", "function", "measured", "plain_step", "product",
+    "product_size", "series_bytes", "serve", "sliced", "sweep_has_workers", "swept", "timed", "training_step", "warmed",
+]  # fmt: skip
+
 OURS = ("recorded", "bare", "recorder")  # our step, the same without the recorder, the recorder alone
 PLAIN = ("plain", "plain32")  # the loop of cifar10-fast, in half precision in our layout, and in float32 in torch's
 SWEEP = 6  # runs of the sweep that is measured

@@ -18,6 +18,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+__all__ = [
+    "Settings", "agrees", "busy", "counts", "cpu_name", "devices", "duration", "grown", "memory", "name_of",
+    "pick_device", "precision", "wait",
+]  # fmt: skip
+
 
 def pick_device(device=None) -> torch.device:
     """Return the device of that name, if this machine has it; for None its GPU if there is one, else the CPU.
