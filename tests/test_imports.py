@@ -53,11 +53,14 @@ ALLOWED = {
     "recorder": {"torch", "recording"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "theory"},
-    "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder", "train"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
     "evidence": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
     "sweep": {"numpy", "xarray", "cache", "config", "console", "datasets", "evidence", "library", "recording", "runs"},
+    # speed
+    "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
+              "sweep", "train"},
+    "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "evidence", "plots", "schedules", "theory"},
@@ -68,7 +71,7 @@ ALLOWED = {
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "machine", "models", "optim", "recorder", "train"]
+TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "h5netcdf", "h5py", "ipywidgets", "scipy", "torch", "torchvision"]
