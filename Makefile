@@ -39,13 +39,16 @@ SUITABLE := import platform, sys; sys.exit( \
 	"PyTorch is no longer made for Macs with an Intel processor, so the book cannot be built on one" \
 		if (sys.platform, platform.machine()) == ("darwin", "x86_64") else 0)
 
+# What npm installs, pinned by its hashes: esbuild, d3 and biome.
+MODULES := src/explorer/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
 .PHONY: help setup install book html test lint recordings explorer picture lock repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
 	@echo "make test                     run every test: the package, the chapters, the built pages"
-	@echo "make lint                     ruff"
+	@echo "make lint                     ruff; biome for JavaScript and CSS (needs node and npm)"
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
@@ -83,16 +86,25 @@ html:
 test: setup
 	@$(ONLINE) "$$VENV/bin/python" -P -m pytest
 
+# A lint that has not looked at everything does not pass.
 lint: setup
 	@$(CLEAN) "$$VENV/bin/ruff" check .
+	@command -v npm >/dev/null || { echo "JavaScript and CSS were not checked: install node 18 or newer, with npm" \
+		"(on Debian and Ubuntu: apt-get install nodejs npm), and run make lint again"; exit 1; }
+	@$(MAKE) -s --no-print-directory $(MODULES)
+	@$(CLEAN) src/explorer/node_modules/.bin/biome check --error-on-warnings .
 
 recordings: setup
 	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) \
 		"$$VENV/bin/python" -P -m resnet_dynamics record $${DATA:+--data "$$DATA"}
 
 # The package carries the bundle, so that nobody else needs node.
-explorer:
-	cd src/explorer && npm ci --no-audit --no-fund --silent && node build.js
+explorer: $(MODULES)
+	cd src/explorer && node build.js
+
+# npm writes it last.
+$(MODULES): src/explorer/package-lock.json
+	cd src/explorer && npm ci --no-audit --no-fund --silent
 
 picture: setup
 	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py

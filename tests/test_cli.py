@@ -7,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import small
-import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import __main__ as cli
@@ -274,81 +272,3 @@ def test_record_starts_no_run_that_does_not_fit(capsys, tmp_path, plan, monkeypa
     assert call(*common, "--minutes=3") == 0
     out = capsys.readouterr().out
     assert "was there" in out and "two: test accuracy" in out
-
-
-# -------------------------------------------------------------------------------------------- bench
-
-
-def test_the_measured_step_is_that_of_the_training_loop():
-    for changes in (dict(), dict(optimizer="lars")):
-        config = small.config(**changes)
-        trained, ds = loop.train(config, device="cpu", progress=False)
-        step, steps = bench.training_step(config, torch.device("cpu"))
-        for _ in range(steps):
-            step()
-        assert all(a.equal(b) for a, b in zip(step.model.parameters(), trained.parameters()))
-        assert np.array_equal(step.recorder.loss.numpy(), ds.loss.values)
-
-
-def test_the_plain_loop_learns_from_the_same_images():
-    step = bench.plain_step(small.config(), torch.device("cpu"))
-    loss, correct = step()
-    assert 0.5 < loss.item() < 5 and correct.shape == (32,)
-
-
-def test_a_script_without_a_main_guard_measures(tmp_path):
-    """Also one that comes from a pipe. The processes are Python anew, and not the script again."""
-    script = """
-import resnet_dynamics as rd
-from resnet_dynamics import bench
-print("once")
-print(bench.report(bench.bench(rd.Config(data="synthetic", width=2, batch_size=16), "cpu", 1)))
-"""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-"], input=script, env=environment, cwd=tmp_path, text=True,
-                          capture_output=True)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("once") == 1 and "times as fast" in done.stdout and "Traceback" not in done.stderr
-
-
-def test_a_process_that_ends_early_is_named_with_its_last_words():
-    with bench._Worker(["no such loop"], small.config(), torch.device("cpu")) as worker:
-        worker.process.kill()
-        worker.process.wait()
-        with pytest.raises(OSError, match="a process of the measurement has ended early: "):
-            worker.ask("no such loop")
-
-
-def test_operations_are_those_of_the_convolutions():
-    """Two for each weight and place, three times (forward, by weights, by inputs); prep has no use for the last."""
-    side = {"prep": 32, "layer1": 32, "layer1.res1": 16, "layer1.res2": 16, "layer2": 16, "layer3": 8,
-            "layer3.res1": 4, "layer3.res2": 4}  # fmt: skip
-    config = rd.Config(width=4, batch_size=8)
-    weights = rd.models.conv_layers(rd.models.build(config))
-    conv = {name: 2 * 8 * w.numel() * side[name] ** 2 for name, w in weights.items()}
-    linear = 3 * 2 * 8 * 32 * 10
-    assert bench.flop(config) == 3 * sum(conv.values()) - conv["prep"] + linear
-
-
-def test_the_time_of_a_run_is_estimated():
-    assert 0 < bench.estimate(small.config(), "cpu") < 60
-
-
-def test_the_report_has_medians_and_ratios():
-    measured = {"recorded": [1.0, 1.1, 1.2], "bare": [0.9, 1.0, 1.1], "recorder": [0.01, 0.02, 0.03],
-                "matmul": [0.1, 0.1, 0.1], "plain": [3.0, 3.3, 6.0], "flop": 5e9, "matmul_flop": 2e9,
-                "device": "a machine", "precision": "float32", "config": rd.Config(width=16)}  # fmt: skip
-    text = bench.report(measured)
-    assert "1100 ms with the recorder, 1000 ms without" in text
-    assert "465 images/s" in text and "a machine" in text
-    assert "3.00 (3.00 to 5.00) times as fast" in text
-    assert "2.0 (1.1 to 2.7) % measured alone" in text
-    assert "of the 20 GFLOP/s" in text
-
-
-@pytest.mark.gpu
-def test_the_recorder_costs_two_percent_of_a_step_on_a_gpu(monkeypatch):
-    monkeypatch.undo()
-    measured = bench.bench(rd.Config(data="synthetic"), "cuda", rounds=5)
-    assert np.median(np.divide(measured["recorder"], measured["bare"])) <= 0.02
-    assert np.median(np.divide(measured["plain"], measured["recorded"])) >= 3

@@ -1,16 +1,11 @@
 """What n runs can see: the interval of a paired difference."""
 
-import doctest
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from resnet_dynamics import compare
-
-
-def test_the_examples():
-    assert doctest.testmod(compare).failed == 0
 
 
 def test_student_is_the_table_of_every_textbook():

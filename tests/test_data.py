@@ -66,6 +66,28 @@ def test_same_seed_same_epochs(augment):
     assert not next(iter(a.epoch()))[0].equal(next(iter(Data(small.config(augment=augment, seed=1)).epoch()))[0])
 
 
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_step_that_counts_on_the_device_has_the_same_batches(augment):
+    """Its choices lie at one place, which each shuffle fills anew."""
+    a, b = (Data(small.config(augment=augment)) for _ in range(2))
+    t, place = torch.zeros(1, dtype=torch.int64), b._choices.data_ptr()
+    for _ in range(2):
+        b.shuffle()
+        for x, y in a.epoch():
+            x2, y2 = b.batch(t)
+            assert x.equal(x2) and y.equal(y2)
+            t.add_(1)
+    assert t == 10 and b._choices.data_ptr() == place
+
+
+def test_two_passes_at_once_do_not_disturb_each_other():
+    d, e = Data(small.config()), Data(small.config())
+    one, two = d.epoch(), d.epoch()
+    pairs = [(next(one), next(two)) for _ in range(5)]
+    for pass_ in zip(*pairs):
+        assert all(x.equal(x2) and y.equal(y2) for (x, y), (x2, y2) in zip(pass_, e.epoch()))
+
+
 def test_the_seed_leaves_torchs_own_random_state_alone():
     before = torch.get_rng_state()
     list(Data(small.config()).epoch())
@@ -110,7 +132,7 @@ def test_flips_and_crops_are_used_evenly():
 
 @pytest.mark.parametrize("row, column, pixels", [(8, 8, 64), (0, 8, 32), (0, 0, 16), (15, 15, 25), (4, 12, 64)])
 def test_cutout_is_smaller_at_the_border(row, column, pixels):
-    x = data.cutout(torch.ones(1, 3, 16, 16), torch.tensor([row]), torch.tensor([column]))
+    x = data.cutout(torch.ones(1, 3, 16, 16), torch.tensor([[row], [column]]))
     assert (x == 0).sum() == 3 * pixels
 
 

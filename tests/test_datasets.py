@@ -27,7 +27,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from resnet_dynamics import cache as caches
-from resnet_dynamics import cifar, datasets, folders
+from resnet_dynamics import cifar, datasets, folders, image_cache
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv(caches.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(datasets.VARIABLE, raising=False)
-    monkeypatch.setattr(datasets, "_unkept", {})
+    monkeypatch.setattr(image_cache, "_unkept", {})
     yield tmp_path / "cache" / "datasets"
     assert list(temporary.iterdir()) == []
 
@@ -89,11 +89,11 @@ def test_a_changed_folder_is_another_set(tree):
 
 def test_the_digest_tells_pixels_labels_and_names_apart():
     x, y = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
-    same = datasets._arrays(x, y, x, y, ("a", "b")).digest
-    assert datasets._arrays(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
-    assert datasets._arrays(x + 1, y, x, y, ("a", "b")).digest != same
-    assert datasets._arrays(x, y[::-1], x, y, ("a", "b")).digest != same
-    assert datasets._arrays(x, y, x, y, ("a", "c")).digest != same
+    same = image_cache.arrays(x, y, x, y, ("a", "b")).digest
+    assert image_cache.arrays(x.copy(), np.array(y), x, y, ["a", "b"]).digest == same
+    assert image_cache.arrays(x + 1, y, x, y, ("a", "b")).digest != same
+    assert image_cache.arrays(x, y[::-1], x, y, ("a", "b")).digest != same
+    assert image_cache.arrays(x, y, x, y, ("a", "c")).digest != same
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA", "CMYK"])
@@ -316,7 +316,7 @@ def test_a_damaged_cache_is_made_again(tree, cache, damage):
     assert datasets.load(mine.key).train_x.equal(mine.train_x)
 
 
-@pytest.mark.parametrize("module, function", [(folders, "decoded"), (datasets, "_arrays"), (os, "replace")])
+@pytest.mark.parametrize("module, function", [(folders, "decoded"), (image_cache, "arrays"), (os, "replace")])
 def test_interrupted_at_any_point_leaves_nothing_behind(tree, cache, monkeypatch, module, function):
     with monkeypatch.context() as patch:
         calls = iter([getattr(module, function)] if module is folders else [])  # works once, then the user interrupts

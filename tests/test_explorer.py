@@ -19,7 +19,7 @@ import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import cache as caches
-from resnet_dynamics import datasets, evidence, explorer, recording, runs, theory
+from resnet_dynamics import datasets, evidence, explorer, fallback, recording, runs, theory
 from resnet_dynamics.explorer import Explorer, setting
 from resnet_dynamics.train import train
 
@@ -487,9 +487,9 @@ def test_the_picture_is_of_the_nearest_run_and_theory_is_on_it():
     found, _ = twin()
     assert f"over {pack['sets'][n]['edges'][-1]} steps" in found.images[0]["alt"]
     asked = dict(lr=4.1, weight_decay=5e-4, momentum=0.0, optimizer="sgd")
-    run, _, edges, w2, c2, lr_t = explorer.recorded(pack, "book", **asked)
+    run, _, edges, w2, c2, lr_t = fallback.recorded(pack, "book", **asked)
     assert run["name"] == "sgd-0" and len(lr_t) == edges[-1] == 2328
-    path = explorer.followed(run, edges, w2, c2, lr_t)
+    path = fallback.followed(run, edges, w2, c2, lr_t)
     assert np.abs(path[:, edges[:-1]] / w2 - 1).max() < 0.03  # plain SGD: exact but for the windows
     found, _ = twin(plan="book", optimizer="sgd", lr=4.0, momentum=0.0, layer="prep")
     start, end, settled, rate, line = map(float, found.texts["td"])

@@ -25,6 +25,7 @@ from pets import pack, picture, saved
 from PIL import Image, ImageFile
 
 from resnet_dynamics import archives, folders
+from resnet_dynamics.decode import decoded
 
 GOOD = saved(picture(9))
 
@@ -106,7 +107,7 @@ def test_images_are_upright_as_a_viewer_shows_them(kind, orientation):
     exif[0x0112] = orientation
     options = {"jpeg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(kind, {})
     image = Image.fromarray(np.ascontiguousarray(turned))
-    assert np.abs(folders.decoded(saved(image, kind, exif=exif, **options)) - shown.astype(int)).max() < 8
+    assert np.abs(decoded(saved(image, kind, exif=exif, **options)) - shown.astype(int)).max() < 8
 
 
 PASSED = [
@@ -285,12 +286,12 @@ def test_what_pillow_warns_of_is_seen():
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "a description", 1
     with pytest.warns(UserWarning, match="Truncated File Read"):
-        folders.decoded(saved(picture(9), exif=exif.tobytes()[:-2]))
+        decoded(saved(picture(9), exif=exif.tobytes()[:-2]))
 
 
 def test_planes_of_8_bits_are_read():
-    assert (folders.decoded(planes(8)) == (1, 2, 3)).all()
-    assert (folders.decoded(planes(8, gray=True)) == 1).all()
+    assert (decoded(planes(8)) == (1, 2, 3)).all()
+    assert (decoded(planes(8, gray=True)) == 1).all()
 
 
 @pytest.mark.filterwarnings("ignore:Image size")
@@ -308,7 +309,7 @@ def test_planes_of_8_bits_are_read():
 ])  # fmt: skip
 def test_an_image_that_cannot_be_used_says_why(content, words):
     with pytest.raises(ValueError, match=words):
-        folders.decoded(content)
+        decoded(content)
 
 
 def test_half_an_image_is_refused_and_pillow_is_never_told_to_take_it(tree, monkeypatch):
@@ -324,13 +325,13 @@ def test_threads_that_decode_leave_warnings_as_they_are():
     """What a thread changes for the whole process, and puts back later than others do theirs, would stay for good."""
     before, done = list(warnings.filters), threading.Event()
 
-    def decode():
+    def reads():
         while not done.is_set():
-            folders.decoded(GOOD)
+            decoded(GOOD)
 
     with ThreadPoolExecutor(2) as pool, contextlib.ExitStack() as stack:
         stack.callback(done.set)
-        threads = [pool.submit(decode) for _ in range(2)]
+        threads = [pool.submit(reads) for _ in range(2)]
         for i in range(300):
             with warnings.catch_warnings(record=True) as seen:
                 warnings.simplefilter("always")

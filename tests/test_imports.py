@@ -1,6 +1,7 @@
 """Imports point one way: leaves, the torch column, runs; what only views never loads torch."""
 
 import ast
+import importlib
 import subprocess
 import sys
 
@@ -12,52 +13,71 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # module -> what it may import, of the package and of other packages; inside a function, too.
 ALLOWED = {
+    # leaves
     "config": set(),
     "console": {"tqdm"},
-    "cache": {"platformdirs", "filelock", "console"},
-    "machine": {"torch"},
+    "arguments": {"numpy"},
+    "peaks": {"numpy", "xarray"},
+    "synthetic": {"numpy"},
+    "tables": {"numpy", "config"},
+    # equations
     "schedules": {"numpy", "config"},
-    "theory": {"numpy", "schedules"},
+    "recurrence": {"numpy", "arguments"},
+    "decoupled": {"numpy", "arguments"},
+    "theory": {"numpy", "arguments", "decoupled", "recurrence"},
+    # recordings, and what is measured on them
+    "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
-    "measure": {"numpy", "xarray", "compare", "config", "schedules", "theory", "recording"},
-    "peaks": {"numpy", "xarray"},
-    "compare": {"numpy", "scipy"},
-    "tables": {"numpy", "config"},
-    "plots": {"numpy", "xarray", "matplotlib", "config", "tables", "schedules", "theory", "recording",
-              "measure"},
-    "evidence": {"numpy", "xarray", "config", "library", "recording", "measure"},
-    "controls": {"matplotlib", "ipywidgets", "config", "runs"},
-    "explorer": {"numpy", "matplotlib", "traitlets", "anywidget", "config", "controls", "schedules", "theory",
-                 "cache", "evidence", "measure", "plots", "runs", "datasets", "machine", "train"},
-    "synthetic": {"numpy"},
+    "series": {"numpy", "xarray", "recording", "schedules"},
+    "seeds": {"numpy", "xarray", "recording", "series"},
+    "measure": {"numpy", "xarray", "recording", "schedules", "series", "theory"},
+    "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
+    # figures
+    "style": {"numpy", "matplotlib"},
+    "landscapes": {"numpy", "xarray", "matplotlib", "style"},
+    "plots": {"numpy", "xarray", "matplotlib", "compare", "landscapes", "measure", "recording", "seeds", "style",
+              "tables", "theory"},
+    # images
     "archives": {"console"},
-    "folders": {"numpy", "PIL", "archives", "console", "synthetic"},
+    "decode": {"numpy", "PIL", "archives", "synthetic"},
+    "folders": {"numpy", "archives", "console", "decode", "synthetic"},
+    "image_cache": {"numpy", "cache", "folders"},
     "cifar": {"numpy", "cache", "console", "synthetic"},
-    "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "synthetic"},
-    "data": {"numpy", "torch", "config", "datasets"},
+    "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "image_cache", "synthetic"},
+    # training
+    "machine": {"torch"},
+    "data": {"torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
-    "recorder": {"numpy", "torch", "xarray", "config", "recording", "schedules"},
-    "train": {"numpy", "torch", "config", "console", "machine", "schedules", "theory", "data", "datasets",
-              "models", "optim", "recorder", "recording"},
-    "runs": {"cache", "config", "console", "library", "recording", "datasets", "train"},
-    "bench": {"numpy", "torch", "config", "data", "datasets", "machine", "models", "optim", "recorder",
-              "schedules", "train"},
+    "recorder": {"torch", "recording"},
+    "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
+              "schedules", "theory"},
+    # runs
+    "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
+    "evidence": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
     "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
     "workers": {"torch", "ray"},
     "jobs": {"xarray", "cache", "config", "console", "datasets", "runs", "workers"},
-    "sweep": {"numpy", "xarray", "cache", "config", "console", "library", "recording", "evidence", "runs", "datasets",
-              "grid", "jobs", "rows"},
-}
+    "sweep": {"numpy", "xarray", "cache", "config", "console", "datasets", "evidence", "grid", "jobs", "library",
+              "recording", "rows", "runs"},
+    # speed
+    "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
+              "sweep", "train"},
+    "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
+    # widgets
+    "controls": {"matplotlib", "ipywidgets", "config", "runs"},
+    "fallback": {"numpy", "matplotlib", "config", "evidence", "plots", "schedules", "theory"},
+    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "controls", "datasets", "evidence", "fallback",
+                 "machine", "measure", "runs", "train"},
+}  # fmt: skip
 # These see everything. The first re-exports lazily, the last is the command line.
 FREE = {"__init__", "__main__"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-VIEW = ["cache", "compare", "config", "console", "evidence", "explorer", "library", "measure", "peaks", "plots",
-        "recording", "runs", "schedules", "sweep", "synthetic", "tables", "theory", "archives", "cifar", "datasets",
-        "folders", "grid", "jobs", "rows", "workers"]
+TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "train"]
+VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "h5netcdf", "h5py", "ipywidgets", "scipy", "torch", "torchvision"]
 
@@ -95,6 +115,19 @@ def test_the_table_has_no_circle():
     while free := {name for name, needs in inside.items() if not needs & set(inside)}:
         inside = {name: needs for name, needs in inside.items() if name not in free}
     assert inside == {}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("__")])
+def test_a_module_says_what_others_may_use(module):
+    found = importlib.import_module(f"resnet_dynamics.{module}")
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    made = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    assert {name for name in made if not name.startswith("_")} <= {*found.__all__} <= {*dir(found)}
+    assert len({*found.__all__}) == len(found.__all__)
+
+
+def test_no_module_is_long():
+    assert {path.name for path in PACKAGE.glob("*.py") if len(path.read_text().splitlines()) > 400} == set()
 
 
 def loaded(code, names, folder):

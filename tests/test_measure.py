@@ -6,14 +6,15 @@ import xarray as xr
 from test_plots import made_up
 
 import resnet_dynamics as rd
-from resnet_dynamics import library, measure, recording
+from resnet_dynamics import compare, library, measure, recording
+from resnet_dynamics.series import of_recording
 
 OF_A_RUN = (
     measure.alive, measure.dead, measure.fate, measure.shrink, measure.growth, measure.norm, measure.applied_norm,
     measure.radial, measure.rate, measure.line, measure.z, measure.cosine, measure.correlation, measure.rotation,
     measure.drift, measure.kappa, measure.telescoping, measure.acceptance, measure.gradient_size, measure.drive,
-    measure.predicted, measure.overall, lambda ds: measure.verdict(ds, [made_up()]),
-    lambda ds: measure.verdict(made_up(), [ds]),
+    measure.predicted, measure.overall, lambda ds: compare.verdict(ds, [made_up()]),
+    lambda ds: compare.verdict(made_up(), [ds]),
 )  # fmt: skip
 PLAIN = rd.Config(lr=4.0, momentum=0.0)
 
@@ -52,7 +53,7 @@ def test_a_quantity_that_a_recording_lacks_is_named():
             quantity(made_up().drop_vars(name))
     assert measure.norm(made_up().drop_vars("g2")).dims == ("step", "layer")  # what it does not need it does not miss
     with pytest.raises(AttributeError, match="foo"):
-        measure._of_recording(lambda ds: ds.foo)(made_up())
+        of_recording(lambda ds: ds.foo)(made_up())
 
 
 SHARE = "must be two numbers, 0 ≤ first < last ≤ 1"
@@ -99,7 +100,7 @@ BAD = {
 def test_a_bad_value_is_named_with_what_is_allowed(call):
     runs = {"ds": made_up(), "still": made_up(PLAIN.replace(weight_decay=0)), "stays": made_up(PLAIN.replace(lr=0))}
     with pytest.raises((TypeError, ValueError), match=BAD[call]):
-        eval(f"measure.{call}", {"measure": measure, "np": np, "nan": np.nan, **runs})
+        eval(call, {**vars(measure), "verdict": compare.verdict, "np": np, "nan": np.nan, **runs})
 
 
 def test_a_window_is_of_something_with_steps():
@@ -128,7 +129,7 @@ def test_of_a_run_that_is_hardly_there_series_are_short_and_numbers_are_refused(
             with pytest.raises(ValueError, match=f"of a run.* with {steps} steps before: must be at least {least}"):
                 number(ds)
     if diverged:
-        assert measure.verdict(ds, [made_up()]).startswith(f"This run diverged at step {steps} of 480")
+        assert compare.verdict(ds, [made_up()]).startswith(f"This run diverged at step {steps} of 480")
 
 
 # A part of a recording
@@ -204,32 +205,32 @@ def stopped(ds, at=8):
 def test_a_run_that_was_stopped_is_not_taken_for_a_whole_one():
     whole, part = made_up(), stopped(made_up())
     assert measure.fate(part) == "stopped after 8 of 480 steps" and measure.length(part) == 480
-    assert measure.verdict(part, whole) == "This run was stopped after step 8 of 480: there is no whole run to compare."
+    assert compare.verdict(part, whole) == "This run was stopped after step 8 of 480: there is no whole run to compare."
     said = "stopped after 8 of 480 steps; there is no whole run to compare with."
-    assert measure.verdict(whole, part) == f"The book's run: {said}"
+    assert compare.verdict(whole, part) == f"The book's run: {said}"
     other = made_up(PLAIN.replace(seed=1))
-    assert measure.verdict(whole, [other, part]) == f"Of 2 seeds of the book 1: {said}"
+    assert compare.verdict(whole, [other, part]) == f"Of 2 seeds of the book 1: {said}"
     zoom = whole.isel(step=slice(-300, None))
     said = "is here with 300 of its 480 steps"
-    assert measure.verdict(zoom, whole) == f"This run {said}: there is no whole run to compare."
-    assert measure.verdict(whole, zoom) == f"The book's run: {said}; there is no whole run to compare with."
+    assert compare.verdict(zoom, whole) == f"This run {said}: there is no whole run to compare."
+    assert compare.verdict(whole, zoom) == f"The book's run: {said}; there is no whole run to compare with."
     ended = whole.assign_attrs(diverged_at=7)
-    assert measure.verdict(whole, ended).startswith("The book's run: diverged at step 7; there is no whole run")
+    assert compare.verdict(whole, ended).startswith("The book's run: diverged at step 7; there is no whole run")
 
 
 def test_what_is_not_a_number_is_said_in_words():
     ds, lost = made_up(), made_up().assign(g2=made_up().g2 * np.nan)
     said = "is not a finite number: there is nothing to compare."
-    assert measure.verdict(lost, ds) == f"Dots over line of this run {said}"
-    assert measure.verdict(ds, lost) == f"Dots over line of the book's run {said}"
-    assert measure.verdict(ds.assign(w2=0 * ds.w2), ds) == f"Dots over line of this run {said}"
+    assert compare.verdict(lost, ds) == f"Dots over line of this run {said}"
+    assert compare.verdict(ds, lost) == f"Dots over line of the book's run {said}"
+    assert compare.verdict(ds.assign(w2=0 * ds.w2), ds) == f"Dots over line of this run {said}"
     other = made_up(PLAIN.replace(seed=1))
-    assert measure.verdict(ds, [other, lost]) == f"Dots over line of the book's runs {said}"
+    assert compare.verdict(ds, [other, lost]) == f"Dots over line of the book's runs {said}"
 
 
 # Whom a run is compared with
 def test_a_single_recording_is_a_list_of_one():
-    assert measure.verdict(made_up(), made_up()) == measure.verdict(made_up(), [made_up()])
+    assert compare.verdict(made_up(), made_up()) == compare.verdict(made_up(), [made_up()])
 
 
 def of(dataset, digest, **attrs):
@@ -238,16 +239,16 @@ def of(dataset, digest, **attrs):
 
 def test_a_verdict_says_when_images_or_meaning_differ():
     original, jpeg = of("CIFAR-10", "aa"), of("CIFAR-10 (JPEG)", "bb")
-    alike = measure.verdict(jpeg, [jpeg])
+    alike = compare.verdict(jpeg, [jpeg])
     assert "images" not in alike and "is of" not in alike and "semantics" not in alike
-    assert measure.verdict(original, [jpeg]) == f"{alike} This run is of CIFAR-10, the book's of CIFAR-10 (JPEG)."
+    assert compare.verdict(original, [jpeg]) == f"{alike} This run is of CIFAR-10, the book's of CIFAR-10 (JPEG)."
     again = of("CIFAR-10", "cc")
-    assert measure.verdict(original, [again]).endswith("This run is of CIFAR-10 (aa), the book's of CIFAR-10 (cc).")
-    assert measure.verdict(original, [original, jpeg]).endswith("the book's of CIFAR-10 and CIFAR-10 (JPEG).")
-    assert "is of" not in measure.verdict(made_up(), [jpeg])  # it does not say
+    assert compare.verdict(original, [again]).endswith("This run is of CIFAR-10 (aa), the book's of CIFAR-10 (cc).")
+    assert compare.verdict(original, [original, jpeg]).endswith("the book's of CIFAR-10 and CIFAR-10 (JPEG).")
+    assert "is of" not in compare.verdict(made_up(), [jpeg])  # it does not say
     second = jpeg.assign_attrs(semantics=2)
-    assert measure.verdict(second, [jpeg]) == f"{alike} This run was made by training semantics 2, the book's by 1."
-    assert measure.verdict(jpeg.assign_attrs(semantics=1), [jpeg]) == alike
+    assert compare.verdict(second, [jpeg]) == f"{alike} This run was made by training semantics 2, the book's by 1."
+    assert compare.verdict(jpeg.assign_attrs(semantics=1), [jpeg]) == alike
 
 
 # Runs that fail
@@ -264,7 +265,7 @@ def test_a_network_that_guesses_is_dead():
     for classes in (2, 10, 100):
         assert measure.dead(guessing(ds, classes))
     assert measure.fate(guessing(ds)) == "does not learn: loss stays at 2.303"
-    assert "This run does not learn: loss stays at 2.303." in measure.verdict(guessing(ds), ds)
+    assert "This run does not learn: loss stays at 2.303." in compare.verdict(guessing(ds), ds)
     learned = guessing(ds)
     learned.loss[: 3 * ds.sizes["step"] // 4] = ds.loss[: 3 * ds.sizes["step"] // 4]  # once it did, now it does not
     assert measure.dead(learned)

@@ -160,3 +160,26 @@ def test_rescaling_the_weights_divides_the_gradient():
         w.mul_(4.0)
     loss().backward()
     torch.testing.assert_close(w.grad, before / 4, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_relu_and_max_pool_commute_bit_for_bit(dtype):
+    """In value and in gradient, where all of a window is negative, is tied, or is no number, too."""
+    random = torch.Generator().manual_seed(0)
+    x = (2 * torch.randn(4, 8, 16, 16, generator=random)).round().to(dtype)  # round: ties
+    x[0, 0, :2, :2], x[1, 1, 4, 4] = -0.0, torch.nan
+    g = torch.randn(4, 8, 8, 8, generator=random).to(dtype)
+    found = []
+    for parts in ((F.relu, lambda x: F.max_pool2d(x, 2)), (lambda x: F.max_pool2d(x, 2), F.relu)):
+        leaf = x.clone().to(memory_format=torch.channels_last).requires_grad_()
+        out = parts[1](parts[0](leaf))
+        out.backward(g)
+        found.append((out.detach(), leaf.grad))
+    for a, b in zip(*found):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+    assert found[0][0].isnan().sum() == 1
+
+
+def test_in_a_stage_the_pool_comes_before_the_relu():
+    stage = build(Config(width=4)).layer1
+    assert [name for name, _ in stage.first.named_children()] == ["conv", "norm", "pool", "relu"]

@@ -1,4 +1,4 @@
-"""LARS is equation (8), and (4) without momentum, written fast."""
+"""LARS is equation (8), and (4) without momentum, written fast; SGD is torch's; no step reads on the host."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from resnet_dynamics import theory
-from resnet_dynamics.optim import LARS, rescaled
+from resnet_dynamics.optim import LARS, SGD, Scaler, rescaled
 
 
 def weights(seed=0, scale=1.0):
@@ -192,7 +192,7 @@ def test_a_closure_is_called_with_gradients_and_its_loss_returned():
 
 
 BAD = {
-    "lr": (-0.1, float("nan"), float("inf"), "0.1", None, True, torch.tensor(0.1), [0.1]),
+    "lr": (-0.1, float("nan"), float("inf"), "0.1", None, True, torch.ones(2), torch.tensor(1), [0.1]),
     "momentum": (1.0, -0.1, float("nan"), "0.9", None, torch.tensor(0.9)),
     "per_filter": (1, "yes", None),
 }
@@ -223,3 +223,113 @@ def test_weights_in_half_precision(dtype, per_filter):
     expected = g.double() * (w.double().norm() / g.double().norm())
     assert d.dtype == dtype
     torch.testing.assert_close(d.double(), expected, rtol=1e-2, atol=0)
+
+
+# ------------------------------------------------------------------------------------------------ SGD
+
+SHAPES = [(1,), (4,), (10,), (17,), (10, 33), (5, 3, 3, 3), (64, 32, 3, 3)]
+SGDS = {
+    "plain": dict(),
+    "decay": dict(weight_decay=0.05),
+    "heavy ball": dict(momentum=0.9),
+    "heavy ball, decay": dict(momentum=0.9, weight_decay=0.05),
+    "nesterov": dict(momentum=0.9, nesterov=True),
+    "nesterov, decay": dict(momentum=0.9, weight_decay=0.05, nesterov=True),
+}  # fmt: skip
+
+
+def trained(make, tensors=False, steps=8, **given):
+    """Weights and momenta after some steps with rates that change, numbers of Python or tensors."""
+    random = torch.Generator().manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(s, generator=random)) for s in SHAPES]
+    optimizer = make(params, **{"lr": 0.1, **given})
+    for t in range(steps):
+        for p in params:
+            p.grad = torch.randn(p.shape, generator=random)
+        rates = {"lr": 0.37 * (t + 1), "weight_decay": given.get("weight_decay", 0) * (t + 1) / 7}
+        for name, rate in rates.items():
+            if name in given or name == "lr":
+                optimizer.param_groups[0][name] = torch.tensor(rate) if tensors else rate
+        optimizer.step()
+    momenta = [s["momentum_buffer"] for s in optimizer.state.values() if s.get("momentum_buffer") is not None]
+    return [p.detach() for p in params] + momenta
+
+
+@pytest.mark.parametrize("tensors", [False, True])
+@pytest.mark.parametrize("way", SGDS)
+def test_sgd_is_torchs_bit_for_bit(way, tensors):
+    """For tensors of any length: torch's own fused SGD rounds otherwise what is left after whole vectors."""
+    expected, found = trained(torch.optim.SGD, **SGDS[way]), trained(SGD, tensors, **SGDS[way])
+    assert len(found) == len(expected) and all(a.equal(b) for a, b in zip(found, expected))
+
+
+def test_sgd_is_one_of_torchs_and_refuses_what_that_refuses():
+    sgd = SGD(weights(), lr=0.1)
+    assert isinstance(sgd, torch.optim.SGD) and sgd.step() is None
+    with pytest.raises(ValueError, match="Nesterov momentum requires a momentum"):
+        SGD(weights(), lr=0.1, nesterov=True)
+    assert sgd.step(lambda: torch.tensor(3.0)).item() == 3
+
+
+@pytest.mark.parametrize("per_filter", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_lars_takes_its_rate_from_a_tensor(momentum, per_filter):
+    a, b = (trained(LARS, tensors, momentum=momentum, per_filter=per_filter) for tensors in (False, True))
+    assert all(x.equal(y) for x, y in zip(a, b))
+
+
+@pytest.mark.parametrize("make", [SGD, LARS])
+def test_a_step_that_is_found_not_finite_is_left_out(make):
+    """Also the first, before there is a momentum; the others are made as if it had not been."""
+    (one, two), found = (weights(), weights()), torch.zeros(())
+    a, b = make(one, lr=0.125, momentum=0.9), make(two, lr=torch.tensor(0.125), momentum=0.9)
+    b.found_inf = found
+    for t, bad in enumerate((True, False, True, False)):
+        found.fill_(bad)
+        give_gradients(one, t)
+        give_gradients(two, t, scale=torch.inf if bad else 1)
+        b.step()
+        if not bad:
+            a.step()
+    for p, q in zip(one, two):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=0)
+        torch.testing.assert_close(a.state[p]["momentum_buffer"], b.state[q]["momentum_buffer"], rtol=1e-12, atol=1e-12)
+
+
+def test_the_scale_is_that_of_torchs_scaler():
+    """Through steps that overflow and the 2000 good ones after which it doubles."""
+    one, two = ([torch.nn.Parameter(torch.ones(3))] for _ in range(2))
+    a, b = SGD(one, lr=0.1), torch.optim.SGD(two, lr=0.1)
+    ours, torchs = Scaler([a], True, 2.0**12), torch.amp.GradScaler("cpu", init_scale=2.0**12)
+    for t in range(2010):
+        losses = [(p * (torch.inf if t in (0, 3) else 1.0)).sum() for p in (*one, *two)]
+        one[0].grad = two[0].grad = None
+        ours.scaled(losses[0]).backward(), torchs.scale(losses[1]).backward()
+        skipped = ours.unscale()
+        a.step(), torchs.unscale_(b), torchs.step(b), torchs.update()
+        assert skipped.item() == (t in (0, 3)) and ours._scale.item() == torchs.get_scale(), t
+        assert skipped or one[0].grad.equal(torch.ones(3))
+    assert ours._scale == 2.0**11  # halved twice, doubled once
+    torch.testing.assert_close(one, two, rtol=1e-5, atol=0)
+
+
+def test_all_optimizers_step_or_none():
+    one, two = weights(), weights()
+    optimizers = SGD(one, lr=0.1), LARS(two, lr=0.1)
+    scaler = Scaler(optimizers, True)
+    give_gradients(one, 0), give_gradients(two, 0)
+    one[0].grad[0] = torch.nan
+    before = [p.detach().clone() for p in (*one, *two)]
+    assert scaler.unscale() == 1
+    for optimizer in optimizers:
+        optimizer.step()
+    assert all(p.equal(b) for p, b in zip((*one, *two), before))
+
+
+def test_a_scaler_that_is_off_does_nothing():
+    params = weights()
+    scaler, loss = Scaler([SGD(params, lr=0.1)], False), torch.ones(())
+    give_gradients(params, 0)
+    before = [p.grad.clone() for p in params]
+    assert scaler.scaled(loss) is loss and scaler.unscale() is None
+    assert all(p.grad.equal(b) for p, b in zip(params, before))

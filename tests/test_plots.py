@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import resnet_dynamics as rd
-from resnet_dynamics import library, measure, peaks, plots, recording, schedules, theory
+from resnet_dynamics import compare, library, measure, peaks, plots, recording, schedules, theory
 from resnet_dynamics.config import CONVS
 
 TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
@@ -188,13 +188,13 @@ def test_without_decay_there_is_no_line():
 def test_verdicts():
     c = rd.Config(lr=4.0, momentum=0.0)
     seeds = [made_up(c.replace(seed=i), noise=0.3) for i in range(SEEDS)]
-    assert "Inside" in measure.verdict(made_up(c.replace(seed=9), noise=0.3), seeds)
+    assert "Inside" in compare.verdict(made_up(c.replace(seed=9), noise=0.3), seeds)
     other = made_up(c.replace(momentum=0.9))  # λ' ten times too large: nowhere near
     other = other.assign(g2=4 * other.g2)
-    assert "Outside, above by" in measure.verdict(other, seeds)
-    assert "a difference of +0.0 %" in measure.verdict(seeds[0], seeds[:1])
+    assert "Outside, above by" in compare.verdict(other, seeds)
+    assert "a difference of +0.0 %" in compare.verdict(seeds[0], seeds[:1])
     other.attrs["diverged_at"] = 7
-    assert measure.verdict(other, seeds).startswith("This run diverged at step 7 of 480")
+    assert compare.verdict(other, seeds).startswith("This run diverged at step 7 of 480")
 
 
 # The recordings of the book

@@ -1,5 +1,6 @@
 """What is spelled out in several places agrees, and what belongs to one machine is in none."""
 
+import importlib
 import json
 import os
 import re
@@ -283,10 +284,47 @@ def test_ruff():
     assert done.returncode == 0, done.stdout
 
 
+def scripts():
+    """JavaScript and CSS that people write: the page's, the explorer's, and its tests."""
+    folders = ("book/_static", "src/explorer", "tests/explorer")
+    return [ROOT / name for name in gate.sources()
+            if name.parent.as_posix() in folders and name.suffix in (".js", ".mjs", ".css")]
+
+
+def test_javascript_keeps_to_the_width_of_python():
+    """Strings and comments, too, which no formatter breaks."""
+    width = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+    assert f'"lineWidth": {width}' in (ROOT / "biome.jsonc").read_text()
+    lines = [(path.name, i, line) for path in scripts() for i, line in enumerate(path.read_text().splitlines(), 1)]
+    assert len(lines) > 1000 and [one for one in lines if len(one[2]) > width] == []
+
+
+def test_every_script_parses():
+    node = shutil.which("node") or pytest.skip("needs node")
+    for path in scripts():
+        if path.suffix != ".css":
+            status, output = gate.run(node, "--check", path, cwd=ROOT, env=os.environ)
+            assert status == 0, output
+
+
+def test_biome():
+    """As make lint runs it, where npm ci has installed it: a test has no network."""
+    biome = ROOT / "src" / "explorer" / "node_modules" / ".bin" / "biome"
+    if not (biome.exists() and shutil.which("node")):
+        pytest.skip("needs biome: npm ci --prefix src/explorer")
+    command = re.search(r"biome (check .*)", (ROOT / "Makefile").read_text())[1].split()
+    status, output = gate.run(biome, *command, cwd=ROOT, env=os.environ)
+    assert status == 0, output
+
+
 def test_the_api_page_has_every_module():
     page = (ROOT / "book" / "about" / "api.md").read_text()
     modules = {path.stem for path in (ROOT / "src" / "resnet_dynamics").glob("[!_]*.py")}
-    assert set(re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)) == modules
+    shown = re.findall(r"automodule:: resnet_dynamics\.(\w+)", page)
+    inside = re.findall(r"^- `(\w+)`: (.+)$", page, re.M)
+    assert sorted([*shown, *(name for name, _ in inside)]) == sorted(modules)
+    for name, line in inside:
+        assert importlib.import_module(f"resnet_dynamics.{name}").__doc__.splitlines()[0] == line
 
 
 def test_the_examples_of_the_api_page_run(tmp_path, monkeypatch):
@@ -366,3 +404,31 @@ def test_every_reference_is_named_on_a_page():
     ("Li (2022)", False), ("Li, Wang and Yu (2021)", False), ("Li and Wang (2022)", False)])
 def test_a_reference_is_found_by_author_and_year(text, found):
     assert cited(text, ["Li", "Wang", "Yu"], {"2022"}) is found
+
+
+def test_the_weekly_run_takes_the_newest_of_all_but_two(tmp_path):
+    """As the step of the workflow writes it."""
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text())["jobs"]["newest"]["steps"]
+    write = next(step["run"] for step in steps if step.get("run", "").startswith("sed"))
+    shutil.copy(ROOT / "requirements.in", tmp_path)
+    assert subprocess.run(write, shell=True, cwd=tmp_path).returncode == 0
+    asked, newest = ([line.partition("#")[0].strip() for line in (tmp_path / name).read_text().splitlines()]
+                     for name in ("requirements.in", "newest.txt"))
+    kept = [line for line in newest if "==" in line]
+    assert [line.partition("==")[0] for line in asked] == [line.partition("==")[0] for line in newest]
+    assert [line.partition("==")[0] for line in kept] == ["jupyter-book", "soupsieve"] and set(kept) <= set(asked)
+
+
+def test_the_design_page_counts_our_extensions():
+    words = dict(zip(range(7, 13), ("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")))
+    found = [*(ROOT / "book" / "_extensions").glob("*.py")]
+    assert f"| {words[len(found)]} extensions of our own" in (ROOT / "book" / "about" / "design.md").read_text()
+
+
+def test_the_changelog_is_of_this_version():
+    """What is not released yet stands first, what is released has a date, and the package's version is there."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## \[(.*?)\](.*)$", text, re.M)
+    assert versions[0] == ("Unreleased", "")
+    assert f"What will be {PROJECT['version']}," in text or PROJECT["version"] in dict(versions)
+    assert [one for one in versions[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", " ".join(one))] == []

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from resnet_dynamics import recording
 from resnet_dynamics.data import Data
 from resnet_dynamics.models import build, conv_layers
-from resnet_dynamics.recorder import Recorder
-from resnet_dynamics.train import learning_rates, make_optimizers, set_rates
+from resnet_dynamics.optim import LARS
+from resnet_dynamics.recorder import CHUNK, Recorder
+from resnet_dynamics.recording import PRODUCTS, ROLES
+from resnet_dynamics.train import learning_rates, make_optimizers
 
 STEPS = 6
 WAYS = {
@@ -44,7 +46,8 @@ def follow(config, filters=False, record=True, device="cpu", compiled=None):
         model.zero_grad()
         loss.backward()
         for optimizer in optimizers:
-            set_rates(optimizer, lr[t], lars_lr[t], config.weight_decay)
+            for group in optimizer.param_groups:
+                group["lr"] = float(lars_lr[t] if isinstance(optimizer, LARS) else lr[t])
         before = {name: (w.detach().double(), w.grad.double()) for name, w in layers.items()}
         if record:
             recorder.before()
@@ -145,7 +148,7 @@ def test_loss_and_accuracy():
 def test_steps_that_were_not_made_have_no_loss():
     model = build(small.config(), 3)
     recorder = Recorder(conv_layers(model), [torch.optim.SGD(model.parameters(), lr=0.1)], 4)
-    assert recorder.loss.isnan().all() and recorder.products.shape == (4, 8, 5, 5)
+    assert recorder.loss.isnan().all() and recorder.products.shape == (4, 8, 15)
 
 
 def test_under_torch_compile():
@@ -160,29 +163,120 @@ def test_under_torch_compile():
             assert_close(ds[name].sel(layer="layer3").values[t], pairs, name)
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("way", WAYS)
-def test_a_step_does_not_wait_for_the_host(way):
-    config = small.config(**WAYS[way])
-    model = build(config, 3).cuda().train()
-    optimizers = make_optimizers(config, model)
-    recorder = Recorder(conv_layers(model), optimizers, 3, filters=True)
-    x, y = torch.randn(32, 3, 16, 16, device="cuda"), torch.arange(32, device="cuda") % 3
+def lone(shapes, **sgd):
+    """Tensors of these shapes with gradients, a plain SGD that moves them, and a generator."""
+    random = torch.Generator().manual_seed(0)
+    weights = {f"w{i}": torch.nn.Parameter(torch.randn(s, generator=random)) for i, s in enumerate(shapes)}
+    optimizer = torch.optim.SGD(weights.values(), **{"lr": 0.1, **sgd})
+
+    def gradients():
+        for w in weights.values():
+            w.grad = torch.randn(w.shape, generator=random)
+
+    return weights, optimizer, gradients
+
+
+def expected(weights, was, v_prev, v, dims):
+    """All products in float64 and the lengths |a||b| that go with them, in the order of PRODUCTS."""
+    rows = {"w": was, "g": weights.grad, "v_prev": v_prev, "v": v, "u": weights.detach() - was}
+    rows = {role: rows[role].double() for role in ROLES}
+    size = {role: a.square().sum(dims).sqrt() for role, a in rows.items()}
+    return zip(*(((rows[a] * rows[b]).sum(dims), size[a] * size[b]) for a, b in PRODUCTS))
+
+
+@pytest.mark.parametrize("filters", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_error_is_a_millionth_of_the_lengths(momentum, filters):
+    """For layers of one weight to a million, whole chunks and others, two or four dimensions, any layout."""
+    shapes = [(1, 1), (3, CHUNK), (2, CHUNK + 1), (512, 224, 3, 3), (5, 3, 3, 3)]
+    weights, sgd, gradients = lone(shapes, momentum=momentum, weight_decay=0.5)
+    weights["w3"].data = weights["w3"].data.to(memory_format=torch.channels_last)
+    recorder = Recorder(weights, [sgd], 2, filters)
+    v = {name: torch.zeros_like(w) for name, w in weights.items()}
+    for t in range(2):
+        gradients()
+        was, v_prev = ({name: x.detach().clone() for name, x in it.items()} for it in (weights, v))
+        recorder.before()
+        sgd.step()
+        recorder.after(t, 0.0, 0.0)
+        for i, (name, w) in enumerate(weights.items()):
+            v[name] = sgd.state[w]["momentum_buffer"].clone() if momentum else w.grad + 0.5 * was[name]
+            sums = [(recorder.products[t, i], tuple(range(w.ndim)))]
+            sums += [(recorder.filter_products[name][t].T, tuple(range(1, w.ndim)))] if filters else []
+            for measured, dims in sums:
+                products, lengths = expected(w, was[name], v_prev[name], v[name], dims)
+                for pair, a, b, length in zip(PRODUCTS, measured.double(), products, lengths):
+                    assert ((a - b).abs() <= 1e-6 * length).all(), (name, pair)
+
+
+def test_the_layers_are_the_same_with_filters_and_without():
+    weights, sgd, gradients = lone([(4, 300, 3, 3), (3, 2), (7,)], momentum=0.9)
+    one, two = (Recorder(weights, [sgd], 1, filters) for filters in (False, True))
+    gradients()
+    one.before(), two.before(), sgd.step()
+    one.after(0, 0.0, 0.0), two.after(0, 0.0, 0.0)
+    assert one.products.equal(two.products) and one.filter_products == {}
+    for i, products in enumerate(two.filter_products.values()):
+        torch.testing.assert_close(products[0].sum(0), one.products[0, i], rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_that_overflows_leaves_the_others():
+    weights, sgd, gradients = lone([(4, 3), (5, 2)])
+    one, two = (Recorder(weights, [sgd], 1, filters) for filters in (False, True))
+    gradients()
+    weights["w0"].grad[0, 0] = torch.inf
+    for recorder in (one, two):
+        recorder.before()
+        recorder.after(0, 0.0, 0.0)
+        assert not recorder.products[0, 0].isfinite().all() and recorder.products[0, 1].isfinite().all()
+    assert two.filter_products["w0"][0, 1:].isfinite().all()
+
+
+def test_the_place_of_a_step_may_be_a_tensor():
+    weights, sgd, gradients = lone([(4, 3)], momentum=0.9)
+    one, two = (Recorder(weights, [sgd], 3) for _ in range(2))
     for t in range(3):
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error" if t else "default")
-        try:
-            logits = model(x)
-            loss = F.cross_entropy(logits, y)
-            model.zero_grad()
-            loss.backward()
-            recorder.before()
-            for optimizer in optimizers:
-                set_rates(optimizer, 0.1, 0.1, config.weight_decay)
-                optimizer.step()
-            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean())
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+        gradients()
+        one.before(), two.before(), sgd.step()
+        one.after(t, 0.5 * t, 0.0), two.after(torch.tensor([t]), torch.tensor(0.5 * t), torch.zeros(()))
+    assert one.products.equal(two.products) and one.loss.tolist() == two.loss.tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_decay_that_is_changed_on_the_way_is_seen():
+    """As in a loop of one's own, with ρ = 0: v is g + αw with the α of its step and group."""
+    weights, sgd, gradients = lone([(4, 3), (3, 2), (2, 2)])
+    del sgd.param_groups[0]["params"][1]
+    sgd.add_param_group({"params": [weights["w1"]]})
+    recorder = Recorder(weights, [sgd], 2)
+    for t, alpha in enumerate((0.1, torch.tensor(0.7))):
+        gradients()
+        sgd.param_groups[0]["weight_decay"] = alpha
+        recorder.before()
+        recorder.after(t, 0.0, 0.0)
+        for i, (name, w) in enumerate(weights.items()):
+            d = w.grad + (alpha if name != "w1" else 0.0) * w.detach()
+            measured = recorder.products[t, i, PRODUCTS.index(("v", "v"))]
+            torch.testing.assert_close(measured, d.square().sum(), rtol=1e-5, atol=0)
+
+
+def test_a_layer_that_nobody_moves_is_named():
+    weights, sgd, _ = lone([(4, 3), (3, 2)])
+    del sgd.param_groups[0]["params"][1]
+    with pytest.raises(ValueError, match="^weights of w1: must be among those that the optimizers move$"):
+        Recorder(weights, [sgd], 2)
+
+
+def test_after_a_step_that_was_left_out_v_is_what_it_was():
+    weights, sgd, gradients = lone([(4, 3)], weight_decay=0.5)
+    recorder = Recorder(weights, [sgd], 3)
+    for t, skipped in enumerate((0.0, 1.0, 0.0)):
+        gradients()
+        recorder.before()
+        recorder.after(t, 0.0, 0.0, torch.tensor(skipped))
+    place = {pair: n for n, pair in enumerate(PRODUCTS)}
+    v2, v_prev2 = (recorder.products[:, 0, place[role, role]] for role in ("v", "v_prev"))
+    assert v2[0] == v2[1] == v_prev2[1] == v_prev2[2] != v2[2]
+    assert recorder.skipped.tolist() == [0, 1, 0]
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """A recording keeps its values, units and origin, and a file that cannot be trusted is named."""
 
+import itertools
 import json
 import os
 import random
@@ -20,8 +21,9 @@ def made(config=CONFIG, filters=False) -> xr.Dataset:
     """A recording of random vectors, [5] of them in each layer, without any training."""
     rng = np.random.default_rng(0)
     a = rng.normal(size=(T, len(CONVS), 5, 6, 20))  # six filters
-    products = np.einsum("tlaik,tlbik->tlab", a, a)
-    per_filter = {name: np.einsum("taik,tbik->tiab", a[:, i], a[:, i]) for i, name in enumerate(CONVS)}
+    pairs = np.triu_indices(5)  # as `recording.PRODUCTS` has them
+    products = np.einsum("tlaik,tlbik->tlab", a, a)[..., *pairs]
+    per_filter = {name: np.einsum("taik,tbik->tiab", a[:, i], a[:, i])[..., *pairs] for i, name in enumerate(CONVS)}
     lr = np.linspace(0.1, 1.0, T)
     series = {"lr": lr, "loss": 1 / lr, "accuracy": lr / 2, "test_loss": lr[:3], "test_accuracy": lr[:3]}
     provenance = {"device": "a machine", "precision": "float32", "dataset": "noise", "seconds": 1.5, "diverged_at": -1}
@@ -39,13 +41,42 @@ def test_quantities_follow_from_the_products():
     rng = np.random.default_rng(1)
     w, g, v_prev, v, u = vectors = rng.normal(size=(5, 30))
     d = v - 0.5 * v_prev
-    products = (vectors @ vectors.T)[None, None]
+    products = np.array([[[a @ b for a, b in itertools.combinations_with_replacement(vectors, 2)]]])
     ds = from_products(CONFIG, ["prep"], products, {"lr": [1.0], "loss": [1.0]}, {})
     expected = dict(w2=w @ w, g2=g @ g, d2=d @ d, v2=v @ v, u2=u @ u, wg=w @ g, wv=w @ v_prev, dv=d @ v_prev,
                     gv=g @ v_prev)  # fmt: skip
     for name, value in expected.items():
         assert ds[name].item() == pytest.approx(value, rel=1e-6), name
         assert ds[name].dtype == np.float32
+
+
+class Pieces:
+    """Products of filters that lie elsewhere: only a slice of steps can be had."""
+
+    def __init__(self, products):
+        self.products, self.longest = products, 0
+
+    def __getitem__(self, steps):
+        piece = self.products[steps]
+        self.longest = max(self.longest, len(piece))
+        return piece.copy()
+
+
+def test_filters_are_read_in_pieces():
+    rng, steps = np.random.default_rng(0), 200
+    products = {name: rng.normal(size=(steps, f, 15)).astype(np.float32) for name, f in (("a", 3), ("b", 5))}
+    whole = rng.normal(size=(steps, 2, 15))
+    skipped = np.arange(steps) % 7 == 0
+    series = {"lr": np.ones(steps), "loss": np.ones(steps), "skipped": skipped.astype(float)}
+    pieces = {name: Pieces(p) for name, p in products.items()}
+    ds = from_products(CONFIG, ["a", "b"], whole, series, {}, pieces)
+    assert all(p.longest < steps / 2 for p in pieces.values())
+    for i, p in enumerate(products.values()):
+        alone = from_products(CONFIG, list("abcde")[: p.shape[1]], p, series, {})
+        for name in ("w2", "d2", "wg", "dv"):
+            assert np.array_equal(ds[f"filter_{name}"][:, i, : p.shape[1]], alone[name], equal_nan=True)
+    assert ds.filter_w2.sel(layer="a")[:, 3:].isnull().all()
+    assert ds.filter_g2[skipped].isnull().all() and ds.g2[~skipped].notnull().all()
 
 
 @pytest.mark.parametrize("filters", [False, True])

@@ -218,16 +218,15 @@ def test_a_run_that_cannot_be_leaves_nothing(cache, bad):
 
 
 def test_ctrl_c_remembers_nothing(cache, monkeypatch, trainings):
-    epoch = Data.epoch
+    batch = Data.batch
 
-    def interrupted(self):
-        for i, batch in enumerate(epoch(self)):
-            if i == 3:
-                raise KeyboardInterrupt
-            yield batch
+    def interrupted(self, t):
+        if t == 3:
+            raise KeyboardInterrupt
+        return batch(self, t)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Data, "epoch", interrupted)
+        patch.setattr(Data, "batch", interrupted)
         run(small.config())
     assert [f.suffix for f in cache.iterdir()] == [".lock"] and not runs.remembered(small.config())
     assert run(small.config()).sizes["step"] == 10 and len(trainings) == 2

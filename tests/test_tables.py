@@ -1,6 +1,5 @@
 """Tables: the same cells in HTML and as text."""
 
-import doctest
 import re
 import xml.etree.ElementTree
 
@@ -8,15 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from resnet_dynamics import table, tables
+from resnet_dynamics import table
 
 
 def cells(shown, tag):
     return re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", shown._repr_html_())
-
-
-def test_the_examples():
-    assert doctest.testmod(tables).failed == 0
 
 
 def test_html_has_a_caption_and_heads_that_name_rows_and_columns():

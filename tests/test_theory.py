@@ -1,6 +1,5 @@
 """theory.py against float64 simulations that know nothing of its formulas, and against itself."""
 
-import doctest
 import functools
 import re
 from types import SimpleNamespace
@@ -751,10 +750,6 @@ def test_lars_without_a_gradient_stands_still():
     np.testing.assert_array_equal(theory.lars_step([1.0, 2.0], [0.0, 0.0], 0.1), [1, 2])
     w, v = theory.lars_momentum_step([1.0, 2.0], [0.0, 0.0], [0.0, 0.0], 0.1, 0.9)
     assert w.tolist() == [1, 2] and v.tolist() == [0, 0]
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(theory).failed == 0
 
 
 def test_where_the_decay_follows_the_rate_the_target_stands_still():

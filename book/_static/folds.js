@@ -1,7 +1,8 @@
 // The switch for all folded code of a page, remembered over pages.
 const boxes = [...document.querySelectorAll("details.fold.code")];
 const button = document.querySelector(".show-code button");
-const remembered = (value) => { // a browser may forbid it
+const remembered = (value) => {
+  // a browser may forbid it
   try {
     if (value !== undefined) localStorage.setItem("show-code", value);
     return localStorage.getItem("show-code") === "yes";

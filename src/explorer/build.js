@@ -5,13 +5,31 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const SOURCES = ["LICENSE-d3", "build.js", "charts.js", "evidence.js", "explorer.js", "main.js", "package-lock.json", "package.json", "style.js", "theory.js", "words.js"];
+const SOURCES = [
+  "LICENSE-d3",
+  "build.js",
+  "charts.js",
+  "evidence.js",
+  "explorer.js",
+  "main.js",
+  "package-lock.json",
+  "package.json",
+  "style.js",
+  "theory.js",
+  "words.js",
+];
 const digest = createHash("sha256");
-for (const name of SOURCES) digest.update(name + "\n").update(readFileSync(new URL(name, import.meta.url)));
+for (const name of SOURCES) digest.update(`${name}\n`).update(readFileSync(new URL(name, import.meta.url)));
 
 const { outputFiles } = await build({
   absWorkingDir: fileURLToPath(new URL(".", import.meta.url)),
-  entryPoints: ["main.js"], bundle: true, format: "esm", minify: true, target: "es2022", charset: "utf8", write: false,
+  entryPoints: ["main.js"],
+  bundle: true,
+  format: "esm",
+  minify: true,
+  target: "es2022",
+  charset: "utf8",
+  write: false,
   legalComments: "none",
 });
 const license = readFileSync(new URL("LICENSE-d3", import.meta.url), "utf8").trim();

@@ -23,11 +23,15 @@ export function chart(host, name, onStep, onPick) {
   const axes = svg.append("g").attr("class", "axes");
   const x = scaleLinear();
   const plot = svg.append("svg").attr("class", "plot"); // clips what lies outside
-  const curves = plot.append("g"), dots = plot.append("g"), cursor = plot.append("line").attr("class", "cursor");
-  const xAxis = axes.append("g"), yAxis = axes.append("g");
+  const curves = plot.append("g");
+  const dots = plot.append("g");
+  const cursor = plot.append("line").attr("class", "cursor");
+  const xAxis = axes.append("g");
+  const yAxis = axes.append("g");
   const xLabel = axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step");
   const empty = svg.append("text").attr("class", "empty").attr("text-anchor", "middle");
-  let size = null, last = null;
+  let size = null;
+  let last = null;
 
   const pick = (event) => {
     if (event.pointerType === "mouse" || event.buttons) {
@@ -36,10 +40,13 @@ export function chart(host, name, onStep, onPick) {
     }
   };
   svg.on("pointermove", pick).on("pointerdown", pick);
-  svg.on("click", (event) => onPick?.(last.y.invert(event.clientY - svg.node().getBoundingClientRect().top - MARGIN.top)));
+  svg.on("click", (event) =>
+    onPick?.(last.y.invert(event.clientY - svg.node().getBoundingClientRect().top - MARGIN.top)),
+  );
 
   function draw({ steps, log, series, label, nothing, low, high, decades = 12, cap = 1e12 }) {
-    const width = Math.max(260, host.clientWidth || 340), height = Math.round(Math.min(250, 0.62 * width + 20));
+    const width = Math.max(260, host.clientWidth || 340);
+    const height = Math.round(Math.min(250, 0.62 * width + 20));
     if (size !== width) {
       size = width;
       svg.attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
@@ -55,20 +62,46 @@ export function chart(host, name, onStep, onPick) {
 
     plot.attr("x", MARGIN.left).attr("y", MARGIN.top).attr("width", inner.w).attr("height", inner.h);
     axes.attr("transform", `translate(${MARGIN.left},${MARGIN.top})`);
-    xAxis.attr("transform", `translate(0,${inner.h})`).call(axisBottom(x).ticks(Math.min(6, inner.w / 60)).tickSizeOuter(0));
-    yAxis.call(axisLeft(y).tickValues(log ? logTicks(y) : y.ticks(5)).tickFormat(tick).tickSizeInner(-inner.w).tickSizeOuter(0));
+    xAxis.attr("transform", `translate(0,${inner.h})`).call(
+      axisBottom(x)
+        .ticks(Math.min(6, inner.w / 60))
+        .tickSizeOuter(0),
+    );
+    yAxis.call(
+      axisLeft(y)
+        .tickValues(log ? logTicks(y) : y.ticks(5))
+        .tickFormat(tick)
+        .tickSizeInner(-inner.w)
+        .tickSizeOuter(0),
+    );
     xLabel.attr("x", inner.w).attr("y", inner.h + 31);
-    empty.attr("x", MARGIN.left + inner.w / 2).attr("y", MARGIN.top + inner.h / 2).text(series.length ? "" : nothing);
+    empty
+      .attr("x", MARGIN.left + inner.w / 2)
+      .attr("y", MARGIN.top + inner.h / 2)
+      .text(series.length ? "" : nothing);
 
-    const path = line((p) => x(p[0]), (p) => y(p[1])).defined((p) => Number.isFinite(p[1]) && (!log || p[1] > 0));
+    const path = line(
+      (p) => x(p[0]),
+      (p) => y(p[1]),
+    ).defined((p) => Number.isFinite(p[1]) && (!log || p[1] > 0));
     const lines = shown.filter((one) => one.kind === "line");
-    curves.selectAll("path").data(lines).join("path").attr("class", (one) => `curve ${one.class ?? ""}`)
-      .style("stroke", (one) => one.color).attr("stroke-dasharray", (one) => one.dash ?? null)
+    curves
+      .selectAll("path")
+      .data(lines)
+      .join("path")
+      .attr("class", (one) => `curve ${one.class ?? ""}`)
+      .style("stroke", (one) => one.color)
+      .attr("stroke-dasharray", (one) => one.dash ?? null)
       .attr("d", (one) => path(one.points));
     // All dots of a series are one path of little circles: a tenth of the cost of as many elements.
     const marks = shown.filter((one) => one.kind !== "line");
-    dots.selectAll("path").data(marks).join("path").attr("class", (one) => `dots ${one.kind}`)
-      .style("stroke", (one) => one.color).style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
+    dots
+      .selectAll("path")
+      .data(marks)
+      .join("path")
+      .attr("class", (one) => `dots ${one.kind}`)
+      .style("stroke", (one) => one.color)
+      .style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
       .attr("d", (one) => circles(one, x, y, log));
     svg.attr("aria-label", label);
   }
@@ -90,8 +123,9 @@ function thin(one) {
 
 /** The range of what is shown. What explodes leaves the picture, so that the rest of it can be read. */
 function extent(shown, log, decades, cap) {
-  let low = Infinity, high = -Infinity;
-  for (const { points, kind } of shown) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { points } of shown) {
     for (const [, v] of points) {
       if (Number.isFinite(v) && (!log || v > 0) && v < cap) {
         if (v < low) low = v;
@@ -112,7 +146,8 @@ function pad(y) {
 }
 
 function logTicks(y) {
-  const [low, high] = y.domain(), out = [];
+  const [low, high] = y.domain();
+  const out = [];
   const decades = Math.log10(high / low);
   const digits = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
   const every = Math.ceil(decades / 6);

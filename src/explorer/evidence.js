@@ -6,7 +6,8 @@ export const decode = (code) => (code === 0 ? NaN : code === 1 ? 0 : 2 ** ((code
 /** The runs of a set; of each, {…, edges, w2, c2, drive, growth: [layer][window], loss, accuracy: [window], …} is
  *  decoded when `opened` asks for it first: a page shows one of them. `more(run)` is added. */
 export function unpack({ codes, runs, edges, epochs, what }, layers, more = () => ({})) {
-  const windows = edges.length - 1, length = (4 * layers.length + 2) * windows + 2 * epochs;
+  const windows = edges.length - 1;
+  const length = (4 * layers.length + 2) * windows + 2 * epochs;
   let numbers = null;
   return runs.map((run, i) => {
     let found = null;
@@ -16,9 +17,18 @@ export function unpack({ codes, runs, edges, epochs, what }, layers, more = () =
       const take = (n) => Array.from({ length: n }, () => decode(numbers.getUint16(2 * at++, true)));
       const each = () => layers.map(() => take(windows));
       return {
-        ...run, what, edges, ...more(run),
-        w2: each(), c2: each(), drive: each(), growth: each(), loss: take(windows), accuracy: take(windows),
-        test_loss: take(epochs), test_accuracy: take(epochs),
+        ...run,
+        what,
+        edges,
+        ...more(run),
+        w2: each(),
+        c2: each(),
+        drive: each(),
+        growth: each(),
+        loss: take(windows),
+        accuracy: take(windows),
+        test_loss: take(epochs),
+        test_accuracy: take(epochs),
       };
     };
     return { ...run, opened: () => (found ??= opened()) };
@@ -27,10 +37,12 @@ export function unpack({ codes, runs, edges, epochs, what }, layers, more = () =
 
 const kind = (optimizer) => (optimizer === "sgd" ? "heavy-ball" : optimizer);
 
-/** The recorded run that is closest in ln λ, ln α and ln(1 − ρ), of the same optimizer, with or without decay as asked. */
+/** The recorded run that is closest in ln λ, ln α and ln(1 − ρ), of the same optimizer, with or without decay as
+ *  asked. */
 export function nearest(runs, { lr, weight_decay, momentum, optimizer }) {
   const rest = optimizer === "sgd" ? 1 : 1 - momentum;
-  let found = null, least = Infinity;
+  let found = null;
+  let least = Infinity;
   for (const run of runs) {
     if (kind(run.optimizer) !== kind(optimizer)) continue;
     if ((run.weight_decay === 0) !== (weight_decay === 0)) continue;
@@ -45,7 +57,8 @@ export function nearest(runs, { lr, weight_decay, momentum, optimizer }) {
 export function smooth(values, edges) {
   const length = (i) => edges[i + 1] - edges[i];
   return values.map((_, i) => {
-    let sum = 0, n = 0;
+    let sum = 0;
+    let n = 0;
     for (let j = Math.max(0, i - 2); j <= Math.min(values.length - 1, i + 2); j++) {
       if (length(j) === length(i) && Number.isFinite(values[j])) [sum, n] = [sum + values[j], n + 1];
     }
@@ -57,7 +70,8 @@ export function smooth(values, edges) {
  *  same share of the training, `length` steps in all; past the end of a run that stopped early, what it had last. */
 export function spread(values, edges, steps, length = edges.at(-1)) {
   const known = values.map((v, i) => [(edges[i] + edges[i + 1]) / 2, v]).filter(([, v]) => Number.isFinite(v));
-  const out = new Float64Array(steps).fill(NaN), scale = length / steps;
+  const out = new Float64Array(steps).fill(NaN);
+  const scale = length / steps;
   for (let t = 0, i = 0; t < steps && known.length; t++) {
     const at = (t + 0.5) * scale;
     while (i < known.length - 2 && known[i + 1][0] < at) i++;
@@ -70,7 +84,8 @@ export function spread(values, edges, steps, length = edges.at(-1)) {
 
 /** The rms of c over the last quarter of a run: what equilibrium is computed with. */
 export function lateSize(c2, edges) {
-  let sum = 0, weight = 0;
+  let sum = 0;
+  let weight = 0;
   const known = c2.map(Number.isFinite);
   const end = edges[known.lastIndexOf(true) + 1];
   for (let i = 0; i < c2.length; i++) {

@@ -2,8 +2,8 @@ export const STYLE = `
 .wd-explorer { font: inherit; color: inherit; max-width: 60rem; margin: 1rem 0; line-height: 1.45;
   --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --shrink: #7b3fa0; --growth: #00796b; --accent: #1f6fb2;
   --alert: #b3261e; }
-.wd-explorer.dark { --c0: #c58ee0; --c1: #8fabf5; --c2: #3fbdb3; --c3: #8fd060; --shrink: #c9a0e8; --growth: #4fc3b0; --accent: #6db3f2;
-  --alert: #ff8a80; }
+.wd-explorer.dark { --c0: #c58ee0; --c1: #8fabf5; --c2: #3fbdb3; --c3: #8fd060; --shrink: #c9a0e8; --growth: #4fc3b0;
+  --accent: #6db3f2; --alert: #ff8a80; }
 .wd-explorer [hidden] { display: none !important; }
 .wd-explorer button, .wd-explorer select, .wd-explorer input { font: inherit; font-size: .9rem; color: inherit; }
 .wd-explorer button, .wd-explorer select, .wd-explorer .typed { background: transparent; border: 1px solid currentColor;
@@ -12,21 +12,27 @@ export const STYLE = `
 .wd-explorer button { cursor: pointer; }
 .wd-explorer button:hover:enabled { background: color-mix(in srgb, currentColor 12%, transparent); }
 .wd-explorer button:disabled { opacity: .5; cursor: default; }
-.wd-explorer :is(button, select, input, summary):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.wd-explorer :is(button, select, input, summary):focus-visible {
+  outline: 3px solid var(--accent); outline-offset: 2px; }
 .wd-explorer .wd-row { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin: .5rem 0; }
-.wd-explorer .slider { display: grid; grid-template-columns: 9.5em 1fr 5rem; gap: .6em; align-items: center; margin: .25rem 0; }
-.wd-explorer .slider input[type=range] { width: 100%; min-width: 0; margin: 0; accent-color: var(--accent); min-height: 1.6rem; }
+.wd-explorer .slider { display: grid; grid-template-columns: 9.5em 1fr 5rem; gap: .6em; align-items: center;
+  margin: .25rem 0; }
+.wd-explorer .slider input[type=range] { width: 100%; min-width: 0; margin: 0; accent-color: var(--accent);
+  min-height: 1.6rem; }
 .wd-explorer .typed { width: 5rem; box-sizing: border-box; font-variant-numeric: tabular-nums; }
 .wd-explorer .typed[aria-invalid=true] { border-color: var(--alert); border-width: 2px; }
 .wd-explorer label { margin: 0; padding: 0; }
-.wd-explorer label.choice { display: inline-flex; gap: .35em; align-items: center; font-size: .9rem; max-width: 100%; flex-wrap: wrap; }
+.wd-explorer label.choice { display: inline-flex; gap: .35em; align-items: center; font-size: .9rem; max-width: 100%;
+  flex-wrap: wrap; }
 .wd-explorer label.choice select { max-width: 100%; }
-.wd-explorer fieldset { border: 0; padding: 0; margin: .3rem 0; display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .9rem; }
+.wd-explorer fieldset { border: 0; padding: 0; margin: .3rem 0; display: flex; flex-wrap: wrap; gap: .2rem .9rem;
+  font-size: .9rem; }
 .wd-explorer legend { float: left; width: auto; padding: 0; margin-right: .6em; font-size: .9rem; }
 .wd-explorer p { margin: .4rem 0; }
 .wd-explorer .verdict { font-weight: 600; }
 .wd-explorer .error { color: var(--alert); font-weight: 600; }
-.wd-explorer .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: .4rem 1rem; }
+.wd-explorer .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
+  gap: .4rem 1rem; }
 .wd-explorer figure.panel { margin: 0; padding: 0; min-width: 0; width: auto; }
 .wd-explorer figure.panel > figcaption { font-size: .9rem; text-align: left; margin: .3rem 0 .1rem; color: inherit; }
 .wd-explorer svg { display: block; max-width: 100%; touch-action: pan-y; overflow: hidden; }
@@ -41,12 +47,15 @@ export const STYLE = `
 .wd-explorer .dots.mine { stroke-width: 1.3; }
 .wd-explorer .dots.faint { stroke-width: .7; opacity: .9; }
 .wd-explorer .cursor { stroke: currentColor; stroke-width: 1; opacity: .6; }
-.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; padding: 0; margin: .4rem 0; list-style: none; }
+.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; padding: 0;
+  margin: .4rem 0; list-style: none; }
 .wd-explorer .legend li { margin: 0; display: flex; align-items: center; gap: .35em; }
 .wd-explorer .legend svg { display: inline; }
 .wd-explorer .scroll { overflow-x: auto; }
-.wd-explorer table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: .3rem 0; width: auto; }
-.wd-explorer th, .wd-explorer td { padding: .1rem .7rem .1rem 0; text-align: right; border: 0; background: none; color: inherit; }
+.wd-explorer table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: .3rem 0;
+  width: auto; }
+.wd-explorer th, .wd-explorer td { padding: .1rem .7rem .1rem 0; text-align: right; border: 0; background: none;
+  color: inherit; }
 .wd-explorer th:first-child { text-align: left; font-weight: 400; }
 .wd-explorer caption { text-align: left; caption-side: top; color: inherit; padding: 0; }
 .wd-explorer progress { width: 10rem; max-width: 100%; accent-color: var(--accent); }
@@ -56,7 +65,8 @@ export const STYLE = `
   .wd-explorer .slider { grid-template-columns: 1fr 5rem; }
   .wd-explorer .slider label { grid-column: 1 / -1; }
 }
-.wd-explorer .aloud { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.wd-explorer .aloud { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }
 @media (pointer: coarse) { .wd-explorer :is(input, select, button) { font-size: 16px; } }
 .wd-explorer .printed { display: none; }
 @media print {

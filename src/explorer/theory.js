@@ -52,17 +52,27 @@ export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
  *  Returns w2 [T], before each step, and growth [T], what the step's gradient will have added to |w|² in all:
  *  λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
 export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }) {
-  const steps = lr.length, w2 = new Float64Array(steps), growth = new Float64Array(steps);
-  const lars = optimizer === "lars", nesterov = optimizer === "nesterov";
+  const steps = lr.length;
+  const w2 = new Float64Array(steps);
+  const growth = new Float64Array(steps);
+  const lars = optimizer === "lars";
+  const nesterov = optimizer === "nesterov";
   const alpha = lars ? 0 : weight_decay;
-  const a = nesterov ? 1 + rho : 1, b = nesterov ? rho ** 2 : rho;
-  let X = w2_0, Y = 0, Z = 0;
+  const a = nesterov ? 1 + rho : 1;
+  const b = nesterov ? rho ** 2 : rho;
+  let X = w2_0;
+  let Y = 0;
+  let Z = 0;
   for (let t = 0; t < steps; t++) {
-    const rate = lr[t], G = lars ? X : c2[t] / X;
-    const wd = alpha * X, dv = alpha * Y, d2 = G + alpha ** 2 * X; // as w·g = v·g = 0
+    const rate = lr[t];
+    const G = lars ? X : c2[t] / X;
+    const wd = alpha * X;
+    const dv = alpha * Y;
+    const d2 = G + alpha ** 2 * X; // as w·g = v·g = 0
     w2[t] = X;
     growth[t] = (rate / (1 - rho)) ** 2 * (rho === 0 ? G : d2 + 2 * b * dv);
-    const wu = a * wd + b * Y, u2 = a ** 2 * d2 + 2 * a * b * dv + b ** 2 * Z;
+    const wu = a * wd + b * Y;
+    const u2 = a ** 2 * d2 + 2 * a * b * dv + b ** 2 * Z;
     const uv = a * d2 + (a * rho + b) * dv + b * rho * Z;
     X = X - 2 * rate * wu + rate ** 2 * u2;
     Y = wd + rho * Y - rate * uv;

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import inspect
+import json
 import os
 import re
 import sys
@@ -107,9 +108,12 @@ def parser() -> argparse.ArgumentParser:
                      "a sweep can be stopped at any time, and goes on where it was")  # fmt: skip
     sub.add_argument("--folder", type=_place, default=library.bundle_dir(), help="default: in the package")
 
-    sub = command("bench", bench, [device], "Measure a training step: with and without the recorder, against a plain "
-                  "float32 loop, and as a share of what matrix products reach.")  # fmt: skip
-    sub.add_argument("--rounds", type=int, default=12, help="times that each loop is measured, in turn (default 12)")
+    sub = command("bench", bench, [device, quiet], "Measure a training step: with and without the recorder, against "
+                  "a plain loop, as a share of what matrix products reach; then memory, and other widths.")  # fmt: skip
+    sub.add_argument("--rounds", type=int, default=5, help="times that each loop is measured, in turn (default 5)")
+    sub.add_argument("--minutes", type=_minutes, metavar="M", default=5.0, help="at most about so many (default 5); "
+                     "Ctrl-C keeps what was measured until then")  # fmt: skip
+    sub.add_argument("--json", type=_file, metavar="FILE", help="write what was measured here, too")
     _add_config(sub)
 
     sub = command("cache", show_cache, [], "Say what is remembered, where, and how large it is; or clear it. What is "
@@ -254,7 +258,13 @@ def bench(arguments) -> None:
     from .bench import bench, report
 
     config = _config(arguments, data="synthetic")
-    print(report(bench(config, arguments.device, arguments.rounds)))
+    measured = bench(config, arguments.device, rounds=arguments.rounds, minutes=arguments.minutes,
+                     progress=not arguments.quiet)  # fmt: skip
+    if arguments.json:
+        cache.write(arguments.json, (json.dumps(measured, indent=1, ensure_ascii=False) + "\n").encode(), sealed=False)
+    print(report(measured))
+    if not measured["finished"]:
+        raise KeyboardInterrupt
 
 
 def show_cache(arguments) -> None:

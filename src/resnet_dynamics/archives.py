@@ -23,6 +23,11 @@ from typing import NamedTuple
 
 from .console import Bar
 
+__all__ = [
+    "ALL", "ALLOWED", "BESIDE", "ELSEWHERE", "LARGEST", "SYSTEM", "Entry", "Refused", "kind", "opened", "passed_over",
+    "show",
+]  # fmt: skip
+
 LARGEST = 10_000_000  # bytes of one file that is read; 32 × 32 pixels are 3,072 bytes
 ALL = 20_000_000_000  # bytes of all files that are read; of a compressed tar, of all that it unpacks to
 ALLOWED = "must be a folder, or a zip, tar, tar.gz, tar.bz2 or tar.xz"
@@ -84,19 +89,19 @@ def show(text: object) -> str:
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
-def kind(path: Path) -> type[Zip | Tar] | None:
+def kind(path: Path) -> type[_Zip | _Tar] | None:
     """Return what a file is by its first bytes, whatever its name; None if it is no archive."""
     with open(path, "rb") as file:
         start = file.read(tarfile.BLOCKSIZE)
     if ZIP.match(start):
-        return Zip
+        return _Zip
     with contextlib.suppress(tarfile.HeaderError):
         tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
-        return Tar
-    return Tar if any(re.match(magic, start) for magic in COMPRESSED) else None
+        return _Tar
+    return _Tar if any(re.match(magic, start) for magic in COMPRESSED) else None
 
 
-def opened(path: Path) -> Zip | Tar:
+def opened(path: Path) -> _Zip | _Tar:
     """Open an archive and list what is in it.
 
     Raises:
@@ -143,7 +148,7 @@ class _Archive:
             inside[names[-1]] = entry
 
 
-class Zip(_Archive):
+class _Zip(_Archive):
     """What is in a zip. Names are UTF-8 where they can be, else as in DOS, code page 437.
 
     A backslash in a name separates, as a slash does, where no slash is in any name, where the zip was packed on
@@ -195,7 +200,7 @@ def _zipped(info: zipfile.ZipInfo) -> str:
     return "file"
 
 
-class Tar(_Archive):
+class _Tar(_Archive):
     """What is in a tar, compressed or not. It is gone through twice: for the names, then for what is read."""
 
     def __init__(self, path: Path):

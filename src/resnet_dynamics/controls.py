@@ -24,6 +24,8 @@ import matplotlib.pyplot as plt
 from . import runs
 from .config import plain
 
+__all__ = ["LOADING", "TRAINING", "Controls", "Twin"]
+
 
 class Twin:
     """What a widget mixes in to be seen where no kernel answers: its display carries `static_html()`, too."""
@@ -45,7 +47,7 @@ _HOOK = f"{__name__}:_made"  # what pyplot calls for each figure that it makes
 _HERE = threading.local()
 
 
-class Stopped(KeyboardInterrupt):
+class _Stopped(KeyboardInterrupt):
     """The reader has pressed Stop: what draws ends as at an interrupt of the kernel; nobody takes it for a failure."""
 
 
@@ -83,17 +85,17 @@ class Controls(Twin, ipywidgets.VBox):
             raise ValueError(f"draw={draw!r}: must be a function that draws")
         if not isinstance(alt, str) or not alt.strip():
             raise ValueError(f"alt={alt!r}: must say in words what there is to see")
-        arguments, of = inspect.signature(draw).parameters, called(draw)
+        arguments, of = inspect.signature(draw).parameters, _called(draw)
         for name in (*arguments, *(name for name in values if name not in arguments)):
             if name not in values or name not in arguments:
                 asked, given = (", ".join(names) or "none" for names in (arguments, values))
                 raise ValueError(f"{name}: must be an argument of {of} with a list of values; the arguments are "
                                  f"{asked}, the lists {given}")  # fmt: skip
-            values[name] = choices(name, values[name], arguments[name], of)
+            values[name] = _choices(name, values[name], arguments[name], of)
         self.draw, self.alt, self.thread = draw, alt, None
         self._end, self._guard = threading.Event(), threading.Lock()
         self.choices = {
-            name: ipywidgets.SelectionSlider(description=label(name), options=[(shown(v), v) for v in options],
+            name: ipywidgets.SelectionSlider(description=_label(name), options=[(_shown(v), v) for v in options],
                                              index=options.index(plain(arguments[name].default)),
                                              continuous_update=False, style={"description_width": "initial"})
             for name, options in values.items()
@@ -134,13 +136,13 @@ class Controls(Twin, ipywidgets.VBox):
         self.button.disabled, self.button.description = True, "Running"
         self.stop_button.disabled = threading.current_thread() is not self.thread
         self.shown.value = f'<div style="opacity: 0.5" aria-busy="true">{before}</div>'
-        self._say("running" + (f" with{said(values)}" if values else ""))
+        self._say("running" + (f" with{_said(values)}" if values else ""))
         after, text = before, "interrupted; the picture is the one before"
         watched = runs.watcher.set(self._watch())
         try:
-            after = picture(self.draw, self.alt, values)
+            after = _picture(self.draw, self.alt, values)
             text = ""
-        except Stopped:
+        except _Stopped:
             text = "stopped; the picture is the one before"
         except (Exception, SystemExit) as error:  # draw may be a program that ends itself
             after, text = f'<p role="alert">{html.escape(f"{type(error).__name__}: {error}")}</p>', ""
@@ -158,7 +160,7 @@ class Controls(Twin, ipywidgets.VBox):
         def each(t, so_far):
             nonlocal began, spoken, steps
             if self._end.is_set() and threading.current_thread() is self.thread:
-                raise Stopped
+                raise _Stopped
             now = time.monotonic()
             if t == 1:
                 began, steps = now, so_far().sizes["step"]  # the first step is slow
@@ -192,30 +194,31 @@ def _end_quietly():
         thread.join(max(0.0, until - time.monotonic()))
 
 
-def label(name) -> str:
+def _label(name) -> str:
     """What an argument is called beside its slider."""
     return SYMBOLS.get(name, name.replace("_", " "))
 
 
-def said(values) -> str:
+def _said(values) -> str:
     """Values in words, with a space before them; nothing if there are none."""
-    return "".join(f"{',' * (i > 0)} {label(name)} = {shown(value)}" for i, (name, value) in enumerate(values.items()))
+    parts = [f"{_label(name)} = {_shown(value)}" for name, value in values.items()]
+    return f" {', '.join(parts)}" if parts else ""
 
 
-def called(draw) -> str:
+def _called(draw) -> str:
     """What a function is called; what it is a part of, if it has no name of its own."""
     if isinstance(draw, functools.partial):
-        return called(draw.func)
+        return _called(draw.func)
     return getattr(draw, "__name__", type(draw).__name__)
 
 
-def shown(value) -> str:
+def _shown(value) -> str:
     """A value as it is chosen."""
     number = isinstance(value, numbers.Number) and not isinstance(value, (bool, complex))
     return f"{value:g}" if number else str(value)
 
 
-def choices(name, options, argument, of) -> list:
+def _choices(name, options, argument, of) -> list:
     """Return the values of an argument to choose from, or say what is wrong with them."""
     if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
         raise ValueError(f"{argument}: must be an argument that is given by its name, of {of}")
@@ -233,26 +236,26 @@ def choices(name, options, argument, of) -> list:
             raise ValueError(f"{name}={said:.60}: must be single values to choose from, and the default one of them")
     if default not in options:
         raise ValueError(f"{name}={options}: must be a list of values with the default {default!r} in it")
-    if len({*map(shown, options)}) < len(options):
-        raise ValueError(f"{name}={options}: must be values that look different: {', '.join(map(shown, options))}")
+    if len({*map(_shown, options)}) < len(options):
+        raise ValueError(f"{name}={options}: must be values that look different: {', '.join(map(_shown, options))}")
     return options
 
 
-def picture(draw, alt, values) -> str:
+def _picture(draw, alt, values) -> str:
     """Return the figure that draw(**values) makes, what it prints, and the values, as HTML."""
     printed, file = io.StringIO(), io.BytesIO()
     try:
         with _figures() as made, _prints_to(printed):
             draw(**values)
         if not made:
-            raise ValueError(f"{called(draw)} made no figure, or has shown it already")
+            raise ValueError(f"{_called(draw)} made no figure, or has shown it already")
         made[-1].savefig(file, format="png", dpi=110)
     finally:
         for one in made:
             plt.close(one)
     data = base64.b64encode(file.getvalue()).decode()
     text = f"<pre>{html.escape(printed.getvalue())}</pre>" if printed.getvalue() else ""
-    of = f"<p>Drawn with{html.escape(said(values))}.</p>" if values else ""
+    of = f"<p>Drawn with{html.escape(_said(values))}.</p>" if values else ""
     return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="max-width: 100%">{of}{text}'
 
 

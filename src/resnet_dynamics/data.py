@@ -7,6 +7,8 @@ import torch
 from . import datasets
 from .config import Config
 
+__all__ = ["CUTOUT", "PAD", "Data", "crop", "cutout", "mean_and_std"]
+
 PAD, CUTOUT = 4, 8  # pixels
 
 
@@ -15,7 +17,8 @@ class Data:
 
     All choices of an epoch (the order of the images, where each is cropped, flipped and cut out) are drawn at its
     start, on the CPU, from a generator seeded by the configuration, and moved in one copy. So they are the same on
-    every device, and no step waits for the host.
+    every device, and no step waits for the host. `epoch` yields batches; `shuffle` and `batch` make the same ones for a
+    step that counts on the device.
 
     Attributes:
         train_x, test_x: uint8 [N, H, W, 3]; the training images carry a border of 4 reflected pixels.
@@ -37,30 +40,53 @@ class Data:
             raise ValueError(f"batch_size={config.batch_size}: {images.name} has only {len(x)} training images")
         self.images, self.classes = images, images.classes
         self.mean, self.std = (moment.to(device) for moment in mean_and_std(x))
-        self.train_x = _reflect(x, PAD if config.augment else 0).to(device)
+        self.train_x = _reflect(x, PAD if config.augment else 0).to(device).contiguous()
         self.train_y = y.to(device)
-        self.test_x, self.test_y = images.test_x.to(device), images.test_y.to(device)
+        self.test_x, self.test_y = images.test_x.to(device).contiguous(), images.test_y.to(device)
         self.batch_size, self.augment = config.batch_size, config.augment
         self.steps_per_epoch = len(x) // config.batch_size
         self._random = torch.Generator("cpu").manual_seed(config.seed + 2**32)
+        self._choices = torch.zeros(self.steps_per_epoch, 6, self.batch_size, dtype=torch.int64, device=device)
+        self._rows = tuple(moment.repeat(x.shape[2]) for moment in (self.mean, self.std))
+
+    def shuffle(self):
+        """Draw the choices of the next epoch, and move them to their place on the device."""
+        self._choices.copy_(self._draw())
+
+    def batch(self, t):
+        """Return (images float32 [B, 3, H, W] in channels_last, labels [B]) of step t, as the last shuffle has it.
+
+        t: int64 [1], counted through all epochs. It lies on the device, so that a step can be recorded once.
+        """
+        return self._chosen(self._choices.index_select(0, t % self.steps_per_epoch)[0])
 
     def epoch(self):
-        """Yield (images float32 [B, 3, H, W] in channels_last, labels [B]) for one shuffled pass."""
+        """Yield the batches of one shuffled pass, as `batch` returns them."""
+        yield from map(self._chosen, self._draw().to(self.train_x.device))
+
+    def _draw(self):
+        """Return the choices of an epoch, int64 [steps, 6, B] on the CPU.
+
+        Six for each image: which one, crop (row, column), flip, centre of the cutout (row, column).
+        """
         n, size = len(self.train_x), self.test_x.shape[1]
         last = 2 * PAD if self.augment else 0
-        # One row for each image: which one, crop (row, column), flip, centre of the cutout (row, column).
         draw = torch.stack([
             torch.randperm(n, generator=self._random, device="cpu"),
             *(torch.randint(high, (n,), generator=self._random, device="cpu")
               for high in (last + 1, last + 1, 2, size, size)),
-        ]).to(self.train_x.device)  # fmt: skip
-        for batch in draw.split(self.batch_size, dim=1)[: self.steps_per_epoch]:
-            index, row, column, flip, cut_row, cut_column = batch
-            x = crop(self.train_x, index, row, column, flip if self.augment else None, size)
-            x = self.normalize(x)
-            if self.augment:
-                x = cutout(x, cut_row, cut_column)
-            yield x, self.train_y[index]
+        ])  # fmt: skip
+        draw = draw[:, : self.steps_per_epoch * self.batch_size]
+        return draw.unflatten(1, (self.steps_per_epoch, self.batch_size)).transpose(0, 1)
+
+    def _chosen(self, choices):
+        """The batch of choices [6, B]."""
+        index, row, column, flip = choices[:4]
+        x = crop(self.train_x, index, row, column, flip if self.augment else None, self.test_x.shape[1])
+        x = self.normalize(x)
+        if self.augment:
+            x = cutout(x, choices[4:])
+        return x, self.train_y[index]
 
     def test(self, batch_size: int = 1000):
         """Yield the test images, normalized, in order."""
@@ -69,7 +95,8 @@ class Data:
 
     def normalize(self, x):
         """uint8 [B, H, W, 3] → float32 [B, 3, H, W]: zero mean and unit variance a channel over the training set."""
-        return ((x - self.mean) / self.std).permute(0, 3, 1, 2)
+        mean, std = self._rows  # of a row of pixels, three numbers each: a loop over three is slow
+        return (x.flatten(2) - mean).div_(std).view(x.shape).permute(0, 3, 1, 2)
 
 
 def mean_and_std(images):
@@ -88,26 +115,23 @@ def mean_and_std(images):
 def crop(images, index, row, column, flip, size):
     """Cut a window of size × size out of each chosen image; mirror it where flip is 1.
 
-    images [N, H, W, C]; index, row, column, flip [B] → [B, size, size, C]. One gather for the whole batch.
+    images [N, H, W, C]; index, row, column, flip [B] → [B, size, size, C]. Every possible window is there as a view of
+    the images, [N, rows, columns, size, size · C]; one gather takes those of the batch, whole rows at a time.
     """
-    offset = torch.arange(size, device=images.device)
-    columns = offset.expand(len(index), size)
-    if flip is not None:
-        columns = torch.where(flip[:, None] == 1, size - 1 - columns, columns)
-    rows, columns = row[:, None] + offset, column[:, None] + columns
-    return images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+    channels = images.shape[3]
+    windows = images.flatten(2).unfold(1, size, 1).unfold(2, size * channels, channels)
+    x = windows[index, row, column].view(-1, size, size, channels)
+    return x if flip is None else torch.where((flip == 1)[:, None, None, None], x.flip(2), x)
 
 
-def cutout(x, row, column):
-    """Set 8 × 8 pixels around (row, column) [B] of x [B, C, H, W] to zero, the mean; fewer at the border. In place."""
-    half = CUTOUT // 2
+def cutout(x, centre):
+    """Set 8 × 8 pixels around `centre`, int64 [2, B], of square x [B, C, H, H] to zero, the mean; fewer at the border.
 
-    def inside(centre, length):
-        distance = torch.arange(length, device=x.device) - centre[:, None]
-        return (distance >= -half) & (distance < half)
-
-    square = inside(row, x.shape[2])[:, None, :, None] & inside(column, x.shape[3])[:, None, None, :]
-    return x.masked_fill_(square, 0.0)  # a copy would not be channels_last
+    In place. Of the eight, four lie before the row and the column of the centre.
+    """
+    pixels = torch.arange(0.5, x.shape[2], dtype=torch.float32, device=x.device)  # their middles
+    row, column = (pixels - centre[:, :, None]).abs() < CUTOUT / 2
+    return x.masked_fill_(row[:, None, :, None] & column[:, None, None, :], 0.0)  # a copy would not be channels_last
 
 
 def _reflect(x, pad):

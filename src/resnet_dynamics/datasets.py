@@ -13,22 +13,22 @@ same key.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from . import cache, cifar
+from . import image_cache as kept
 from .folders import Origin, as_text, expanded
 from .synthetic import CLASSES, DIGEST, draw
+
+__all__ = [
+    "VARIABLE", "Images", "Source", "available", "cifar10", "expected", "given_stand_in", "images", "load", "stand_in",
+    "standing_in", "synthetic", "torchvision",
+]  # fmt: skip
 
 # torch takes seconds to import, so it is imported where images are handed out: what they are called, `expected` says at
 # once. torchvision is imported for CIFAR-10 alone.
@@ -82,11 +82,11 @@ def load(key: str) -> Images:
         found = _stand_in()
         return cifar10() if found is None else _in_place_of_cifar10(found)
     with cache.call():
-        if found := _recall(_own(digest)):
+        if found := kept.recalled(kept.own_file(digest)):
             return _images(found)
     raise FileNotFoundError(
-        f"data={key!r}: these images are not in the cache, {_folder()}. Call rd.datasets.images once with the folder "
-        "or archive that they came from: it decodes them under the same key"
+        f"data={key!r}: these images are not in the cache, {kept.folder()}. Call rd.datasets.images once with the "
+        "folder or archive that they came from: it decodes them under the same key"
     )
 
 
@@ -105,7 +105,7 @@ def expected(key: str) -> Source:
     if found is None:
         return Source("CIFAR-10", None)
     with cache.call():
-        digest = _digest(found)
+        digest = kept.digest_of(found)
     return Source(_stand_in_name(digest), digest)
 
 
@@ -122,7 +122,7 @@ def available(key: str) -> bool:
     try:
         if (found := _stand_in()) is not None:
             return found.plausible()
-        return (_folder() / "cifar10.npz").is_file() or cifar.there(_folder())
+        return (kept.folder() / "cifar10.npz").is_file() or cifar.there(kept.folder())
     except (OSError, TypeError, ValueError):  # a stand-in that is not there, or cannot be read
         return False
 
@@ -216,12 +216,16 @@ def cifar10(root: str | os.PathLike | None = None) -> Images:
         FileExistsError: in `root`, something else is in the archive's place.
         ConnectionError: no mirror has the archive.
     """
-    folder = _folder() if root is None else expanded(as_text(root, "root", "a folder"), "root")
+    folder = kept.folder() if root is None else expanded(as_text(root, "root", "a folder"), "root")
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise NotADirectoryError(f"root={str(folder)!r}: must be a folder")
-    own = os.path.realpath(folder) != os.path.realpath(_folder())
+    own = os.path.realpath(folder) != os.path.realpath(kept.folder())
+
+    def make() -> kept.Arrays:
+        return kept.arrays(*cifar.read(torchvision().datasets.CIFAR10, folder, own))
+
     with cache.call():
-        found = _remember("cifar10", lambda: _arrays(*cifar.read(torchvision().datasets.CIFAR10, folder, own)))
+        found = kept.remembered("cifar10", make)
         return _images(found, "CIFAR-10", "cifar10")
 
 
@@ -239,15 +243,16 @@ def synthetic() -> Images:
     floor and sqrt in float32, which IEEE 754 rounds in one way.
     """
 
-    def make() -> _Arrays:
-        drawn = _arrays(*draw(), CLASSES)
+    def make() -> kept.Arrays:
+        drawn = kept.arrays(*draw(), CLASSES)
         if drawn.digest != DIGEST:
             raise RuntimeError(f"the synthetic set came out as {drawn.digest}, must be {DIGEST}: this machine rounds "
                                "float32 in another way than IEEE 754")  # fmt: skip
         return drawn
 
     with cache.call():
-        return _images(_remember("synthetic-1", make), "synthetic", "synthetic")  # another number if it is drawn anew
+        found = kept.remembered("synthetic-1", make)  # another number if it is drawn anew
+        return _images(found, "synthetic", "synthetic")
 
 
 def images(path: str | os.PathLike) -> Images:
@@ -268,7 +273,7 @@ def images(path: str | os.PathLike) -> Images:
         run = rd.run(rd.Config(data=leaves.key))
     """
     with cache.call():
-        return _images(_decoded(Origin(path)))
+        return _images(kept.decoded_once(Origin(path)))
 
 
 def stand_in(path: str | os.PathLike) -> Images:
@@ -278,7 +283,7 @@ def stand_in(path: str | os.PathLike) -> Images:
 
 def _in_place_of_cifar10(origin: Origin) -> Images:
     with cache.call():
-        found = _decoded(origin)
+        found = kept.decoded_once(origin)
         return _images(found, _stand_in_name(found.digest), "cifar10")
 
 
@@ -286,121 +291,8 @@ def _stand_in_name(digest: str) -> str:
     return KNOWN.get(digest, f"stand-in {digest}")
 
 
-# -------------------------------------------------------------------------------------------- cache
-
-
-class _Arrays(NamedTuple):
-    """`Images` without torch."""
-
-    train_x: np.ndarray
-    train_y: np.ndarray
-    test_x: np.ndarray
-    test_y: np.ndarray
-    classes: tuple[str, ...]
-    digest: str
-
-
-_unkept: dict[Path, _Arrays] = {}  # the last set that could not be written, so that it is not made twice
-
-
-def _arrays(train_x, train_y, test_x, test_y, classes) -> _Arrays:
-    """Return the arrays, or lists, as they are kept, with their digest."""
-    arrays = [
-        np.ascontiguousarray(array, np.int64 if np.ndim(array) == 1 else np.uint8)
-        for array in (train_x, train_y, test_x, test_y)
-    ]
-    sha = hashlib.sha256("\n".join(classes).encode())
-    for array in arrays:
-        sha.update(f"\n{array.shape}\n".encode())
-        sha.update(array)
-    return _Arrays(*arrays, tuple(classes), sha.hexdigest()[:16])
-
-
-def _images(made: _Arrays, name: str | None = None, key: str = "") -> Images:
+def _images(made: kept.Arrays, name: str | None = None, key: str = "") -> Images:
     import torch
 
     *arrays, classes, digest = made
     return Images(*map(torch.from_numpy, arrays), classes, name or f"images {digest}", digest, key)
-
-
-def _folder() -> Path:
-    return cache.cache_dir() / "datasets"
-
-
-def _own(digest: str) -> Path:
-    return _folder() / f"images-{digest}.npz"
-
-
-def _seen(origin: Origin) -> Path:
-    """Return the file with the digest of what a folder or archive gave when it was decoded."""
-    return _folder() / f"seen-{origin.fingerprint}.txt"
-
-
-def _digest(origin: Origin) -> str:
-    """Return the digest of what is in a folder or archive; it is decoded only if nobody has done so before."""
-    try:
-        found = (cache.recall(_seen(origin)) or b"").decode()
-    except (ValueError, IsADirectoryError):
-        found = ""
-    return found if re.fullmatch("[0-9a-f]{16}", found) else _decoded(origin).digest
-
-
-def _decoded(origin: Origin) -> _Arrays:
-    """Return what is in a folder or archive: decoded, or remembered."""
-
-    def recall(file: Path) -> _Arrays | None:
-        with contextlib.suppress(ValueError, IsADirectoryError):
-            if digest := cache.recall(file):
-                return _recall(_own(digest.decode()))
-        return None
-
-    def remember(file: Path, made: _Arrays) -> bool:
-        own = _own(made.digest)
-        with cache.turn(own):
-            return _store(own, made) and cache.remember(file, made.digest.encode())
-
-    return _once(_seen(origin), recall, lambda: _arrays(*origin.decode()), remember)
-
-
-def _remember(key: str, make: Callable[[], _Arrays]) -> _Arrays:
-    """Return what the cache holds under `key`. If nothing: made and stored, once for all who wait."""
-    return _once(_folder() / f"{key}.npz", _recall, make, _store)
-
-
-def _once(file: Path, recall: Callable, make: Callable, remember: Callable) -> _Arrays:
-    found = _copied(file) or recall(file)
-    if found is None:
-        with cache.turn(file):
-            found = _copied(file) or recall(file)  # another process may have made it meanwhile
-            if found is None:
-                found = make()
-                if not remember(file, found):
-                    _unkept.clear()
-                    _unkept[file] = found
-                    found = _copied(file)
-    return found
-
-
-def _copied(file: Path) -> _Arrays | None:
-    found = _unkept.get(file)
-    return found and found._replace(**{name: getattr(found, name).copy() for name in _Arrays._fields[:4]})
-
-
-def _recall(file: Path) -> _Arrays | None:
-    """Read a file of the cache; None if it is not there, not as it was written, or a copy under another name."""
-    try:
-        content = cache.recall(file)
-        if content is None:
-            return None
-        with np.load(io.BytesIO(content)) as saved:
-            *arrays, classes, digest = (saved[name] for name in _Arrays._fields)
-            called = saved["called"].item() if "called" in saved else f"images-{digest}"  # so in earlier versions
-            return _Arrays(*arrays, tuple(classes.tolist()), digest.item()) if called == file.stem else None
-    except (ValueError, KeyError, EOFError, IsADirectoryError, zipfile.BadZipFile):
-        return None
-
-
-def _store(file: Path, made: _Arrays) -> bool:
-    content = io.BytesIO()
-    np.savez(content, called=file.stem, **made._asdict())
-    return cache.remember(file, content.getvalue())

@@ -25,6 +25,7 @@ import xarray as xr
 
 from . import library, measure, recording
 from .config import CONVS, Config
+from .series import checked
 
 # What is kept: name → (dimensions, symbol, what it is, unit).
 SERIES = {
@@ -58,7 +59,7 @@ def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
     coordinate `window` is the first step. For LARS growth is λ_eff²(|d|² + 2ρ d·v), λ_eff = λ_LARS/(1 − ρ), as of
     momentum, with its own rate and its own d.
     """
-    steps = measure.checked(ds).sizes["step"]
+    steps = checked(ds).sizes["step"]
     edges = np.asarray(windows(steps) if edges is None else edges)
     whole = edges.dtype.kind in "iu" and edges.ndim == 1 and len(edges) > 1
     if not (whole and edges[0] == 0 and edges[-1] <= steps and (np.diff(edges) > 0).all()):
@@ -116,7 +117,7 @@ def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -
     The edges of its windows [n + 1], the series [L][n], [n] or [e], and what run it is. Where its steps end in NaN the
     windows end, too; the tests end at the last that is known.
     """
-    c, steps = recording.config(measure.checked(ds)), ds.sizes["step"]
+    c, steps = recording.config(checked(ds)), ds.sizes["step"]
     done = 1 + max(np.flatnonzero(ds.w2.notnull().any("layer")), default=0)
     edges = windows(steps)
     part = thinned(ds, np.append(edges[edges < done], done))

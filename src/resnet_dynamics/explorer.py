@@ -7,12 +7,9 @@ there is no JavaScript. torch is loaded to train, or once a front end has said t
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import contextvars
 import functools
-import html
-import io
 import itertools
 import json
 import math
@@ -26,12 +23,13 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from . import cache, evidence, measure, plots, schedules, theory
+from . import cache, evidence, measure
 from .config import CONVS, Config, plain
 from .controls import LOADING, TRAINING, Twin
+from .fallback import fallback
+
+__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "preload", "setting"]
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),
@@ -52,20 +50,20 @@ KEPT = 6  # curves
 EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
 
 
-class BadValue(traitlets.TraitError, ValueError):
+class _BadValue(traitlets.TraitError, ValueError):
     """A value that is not allowed. As a TraitError it takes the change back, also if it came from the front end."""
 
 
-class Value(traitlets.Any):
+class _Value(traitlets.Any):
     """A trait that takes what `checked` does."""
 
     allow_none = False
 
     def validate(self, _owner, value):
-        return checked(self.name, value)
+        return _checked(self.name, value)
 
 
-class Stopped(Exception):
+class _Stopped(Exception):
     """A run was asked to end. Its arguments are the recording so far, None before the first step, and its steps."""
 
 
@@ -94,20 +92,21 @@ class Explorer(Twin, anywidget.AnyWidget):
     Example:
         >>> explorer = Explorer(lr=0.4, momentum=0.9, plan="smoke")
         >>> explorer.train().join()
-        >>> explorer.runs[-1].w2.sel(layer="prep").plot()
+        >>> explorer.runs[-1].sizes["step"]
+        32
     """
 
     _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
-    lr = Value().tag(sync=True)
-    weight_decay = Value().tag(sync=True)
-    momentum = Value().tag(sync=True)
-    optimizer = Value().tag(sync=True)
-    plan = Value().tag(sync=True)
-    layer = Value().tag(sync=True)
-    gradient = Value().tag(sync=True)
-    panels = Value().tag(sync=True)
-    small = Value().tag(sync=True)
-    predict = Value().tag(sync=True)
+    lr = _Value().tag(sync=True)
+    weight_decay = _Value().tag(sync=True)
+    momentum = _Value().tag(sync=True)
+    optimizer = _Value().tag(sync=True)
+    plan = _Value().tag(sync=True)
+    layer = _Value().tag(sync=True)
+    gradient = _Value().tag(sync=True)
+    panels = _Value().tag(sync=True)
+    small = _Value().tag(sync=True)
+    predict = _Value().tag(sync=True)
     evidence = traitlets.Dict().tag(sync=True)
     curves = traitlets.List().tag(sync=True)
     progress = traitlets.Dict({"state": "idle", "fraction": 0.0, "text": ""}).tag(sync=True)
@@ -121,7 +120,7 @@ class Explorer(Twin, anywidget.AnyWidget):
             raise TypeError(f"{bad}: must be one of the arguments, by name: {', '.join(VALUES)}")
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
                      gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
-        given = {name: checked(name, value) for name, value in given.items()}
+        given = {name: _checked(name, value) for name, value in given.items()}
         super().__init__(**given, evidence=evidence.pack())
         self.runs, self.thread = [], None
         self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)
@@ -169,18 +168,18 @@ class Explorer(Twin, anywidget.AnyWidget):
         def each(t, so_far):
             nonlocal began, shown, fraction
             if self._end.is_set():
-                raise Stopped(so_far(), t)
+                raise _Stopped(so_far(), t)
             began = began or time.monotonic()  # at the end of the first step, which is slow
             if time.monotonic() - shown >= PAUSE:
                 ds = so_far()
                 show(ds, "training")
                 fraction = t / ds.sizes["step"]
-                self._say("training", fraction, how_far(ds, t, time.monotonic() - began), note)
+                self._say("training", fraction, _how_far(ds, t, time.monotonic() - began), note)
                 shown = time.monotonic()
 
         def waiting():
             if self._end.is_set():
-                raise Stopped(None, 0)
+                raise _Stopped(None, 0)
             self._say("loading", 0.0, "waiting for another process that makes the same", note)
 
         over = threading.Event()
@@ -192,7 +191,7 @@ class Explorer(Twin, anywidget.AnyWidget):
             with cache.call() as call:
                 try:
                     ds, t = runs.run(config, progress=False, each=each, waiting=waiting), None
-                except Stopped as stopped:
+                except _Stopped as stopped:
                     ds, t = stopped.args
             if ds is None:
                 state, text = "stopped", "stopped before it began"
@@ -204,14 +203,14 @@ class Explorer(Twin, anywidget.AnyWidget):
                     state, fraction = "diverged", end / steps
                     text = f"{known}the loss is no longer finite at step {end}"
                 else:
-                    state, fraction, text = "done", 1.0, f"{known}{result(ds)}"
+                    state, fraction, text = "done", 1.0, f"{known}{_result(ds)}"
                     note = "; ".join(filter(None, (note, call.said and f"not remembered, see {cache.VARIABLE}")))
                 show(ds, state)
                 if t is not None:
                     ds = ds.isel(step=slice(0, t)).assign_attrs(stopped_at=t, steps=steps)
                 self.runs.append(ds)
         except Exception as error:
-            state, text = "failed", words(error)
+            state, text = "failed", _words(error)
             with self._guard:
                 self.curves = [one | {"state": "stopped"} if one["id"] == own["id"] else one for one in self.curves]
         finally:
@@ -238,10 +237,10 @@ class Explorer(Twin, anywidget.AnyWidget):
             if not self._busy:
                 try:
                     for name in ("lr", "weight_decay", "momentum", "optimizer", "plan"):
-                        setattr(self, name, checked(name, message.get(name)))
+                        setattr(self, name, _checked(name, message.get(name)))
                     self.train()
                 except Exception as error:
-                    self._say("failed", 0.0, words(error))
+                    self._say("failed", 0.0, _words(error))
         elif kind == "stop":
             self.send({"type": "heard"})
             self.stop()
@@ -260,7 +259,7 @@ class Explorer(Twin, anywidget.AnyWidget):
 
 
 # Values
-def checked(name, value):
+def _checked(name, value):
     """Return a value as its trait has it, or raise ValueError: the value, and what is allowed."""
     own = plain(value)
     if name in RANGES:
@@ -269,21 +268,21 @@ def checked(name, value):
         ok, allowed = real and low <= own <= high, f"a number {words}"
         own = float(own) if ok else own
     elif name in CHOICES:
-        ok, allowed = isinstance(own, str) and own in CHOICES[name], f"one of {quoted(CHOICES[name])}"
+        ok, allowed = isinstance(own, str) and own in CHOICES[name], f"one of {_quoted(CHOICES[name])}"
         own = str(own) if ok else own
     elif name == "panels":
         own = [str(one) for one in own if isinstance(one, str)] if isinstance(own, (list, tuple)) else []
         ok = own and {*own} <= {*PANELS} and len({*own}) == len(own) == len(value)
-        allowed = f"a list of some of {quoted(PANELS)}"
+        allowed = f"a list of some of {_quoted(PANELS)}"
     else:
         ok, allowed = isinstance(own, (bool, np.bool_)), "True or False"
         own = bool(own) if ok else own
     if not ok:
-        raise BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
+        raise _BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
     return own
 
 
-def quoted(names) -> str:
+def _quoted(names) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
@@ -300,7 +299,7 @@ def setting(plan, lr, weight_decay, momentum, optimizer) -> tuple[Config, str]:
     return config.replace(data="synthetic", train_images=images), "generated images, CIFAR-10 is not on this machine"
 
 
-def how_far(ds, t, seconds) -> str:
+def _how_far(ds, t, seconds) -> str:
     """Say how far a run is; `seconds` since its first step."""
     from .machine import duration
 
@@ -308,7 +307,7 @@ def how_far(ds, t, seconds) -> str:
     return ", ".join([f"step {t} of {ds.sizes['step']}", *left, f"loss {float(ds.loss[t - 1]):.3g}"])
 
 
-def result(ds) -> str:
+def _result(ds) -> str:
     """Say how a whole run came out; a loss may have exploded and stayed finite."""
     loss = float(ds.loss[-1])
     if measure.dead(ds):
@@ -319,7 +318,7 @@ def result(ds) -> str:
     return ", ".join(filter(None, (tested, exploded)))
 
 
-def words(error) -> str:
+def _words(error) -> str:
     return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
@@ -339,107 +338,3 @@ def preload() -> threading.Thread:
     thread.start()
     LOADING.append(thread)
     return thread
-
-
-# Without JavaScript
-def fallback(values) -> str:
-    """Return a picture and a table, in HTML, of the recorded run that is nearest to the explorer's values."""
-    asked = {name: getattr(values, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
-    found = recorded(values.evidence, values.plan, **asked)
-    if found is None:
-        return "<p>No run with such an optimizer and decay is recorded.</p>"
-    run, what, edges, w2, c2, lr_t = found
-    names, layers = values.evidence["layers"], [values.layer] if values.layer != "all" else values.evidence["layers"]
-    path = followed(run, edges, w2, c2, lr_t)
-    png = base64.b64encode(picture(names, layers, edges, w2, path)).decode()
-    told = []
-    for layer in dict.fromkeys((layers[0], layers[-1])):
-        one, theirs = w2[names.index(layer)], path[names.index(layer)]
-        told.append(f"{layer} from {three(one[0])} to {three(one[-1])} (predicted {three(theirs[-1])})")
-    alt = f"Squared weight norms over {edges[-1]} steps, measured as dots and predicted as lines: {', '.join(told)}."
-    caption = (f"The recorded run that is nearest: {run['optimizer']}, λ = {run['lr']:g}, α = {run['weight_decay']:g}, "
-               f"ρ = {run['momentum']:g}. {what}. Dots: measured |w|². Lines: predicted from |w|² at the start and the "
-               "measured size of the gradients.")  # fmt: skip
-    return (f'<figure>\n<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
-            f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"
-            f"{table(names, layers, run, edges, w2, c2, lr_t)}")  # fmt: skip
-
-
-def three(value) -> str:
-    """A number in three digits; what is beyond the codes of the evidence is not told apart."""
-    if not np.isfinite(value):
-        return "none"
-    return f"{value:.3g}" if value < 2.0**63.9 else "over 1e+19"
-
-
-def recorded(pack, plan, **asked):
-    """Return (run, what, edges, w2, c2, lr_t) of the nearest recorded run, of the plan's set if it has one, or None.
-
-    As far as it did not diverge: w2 and c2 are float64 [L, W], edges [W + 1], lr_t [T].
-    """
-    for n in (pack["plans"][plan]["set"], 0, 1):
-        one = pack["sets"][n] if n is not None else {"runs": []}
-        i = evidence.nearest(one["runs"], **asked)
-        if i is not None:
-            run, length = one["runs"][i], len(one["edges"]) - 1
-            codes = np.frombuffer(base64.b64decode(one["codes"]), "<u2").reshape(len(one["runs"]), -1)[i]
-            w2, c2 = evidence.decode(codes[: 2 * len(CONVS) * length]).reshape(2, len(CONVS), length)
-            alive = int(np.isfinite(w2 + c2).all(0).cumprod().sum())
-            its_plan = ("short", "book")[n]
-            config = evidence.configs()[its_plan].replace(lr=run["lr"])
-            lr_t = schedules.rates(config, pack["plans"][its_plan]["steps_per_epoch"])
-            edges = np.array(one["edges"][: alive + 1])
-            return run, one["what"], edges, w2[:, :alive], c2[:, :alive], lr_t[: edges[-1]]
-    return None
-
-
-def followed(run, edges, w2, c2, lr_t):
-    """Return |w_t|² as theory predicts it from its start and c² of each window [L, T]."""
-    lars = run["optimizer"] == "lars"
-    rates = theory.lars_rate(lr_t, run["weight_decay"], run["momentum"]) if lars else lr_t
-    c = np.repeat(np.sqrt(c2), np.diff(edges), axis=1).T
-    known = run["optimizer"] if run["optimizer"] in ("nesterov", "lars") else "sgd"
-    with np.errstate(all="ignore"):  # some of the runs are far too hot
-        return theory.norm_recurrence(w2[:, 0], c, rates, run["weight_decay"], run["momentum"], optimizer=known).T
-
-
-def picture(names, layers, edges, w2, path) -> bytes:
-    """Draw |w|²/|w_0|² of some layers, dots as measured and lines as predicted: a PNG."""
-    with plots.style():
-        figure = Figure(figsize=plots.SIZE, layout="constrained")
-        FigureCanvasAgg(figure)
-        ax = figure.subplots()
-        looks = plots.layer_styles(names)
-        for layer in layers:
-            i = names.index(layer)
-            ax.plot(path[i] / w2[i, 0], label=layer, **looks[layer])
-            ax.plot(edges[:-1], w2[i] / w2[i, 0], ".", color=looks[layer]["color"], markersize=5)
-        ax.set(xlabel="training step", ylabel="squared norm |w|² (|w₀|²)", xlim=(0, edges[-1]), yscale="log")
-        figure.legend(loc="outside upper right", ncols=min(4, len(layers)), handlelength=1.5, columnspacing=0.9)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=144)
-    return file.getvalue()
-
-
-def table(names, layers, run, edges, w2, c2, lr_t) -> str:
-    """Return the table of the same run, in HTML: where its norms went, and where theory has them."""
-    late = slice(w2.shape[1] - max(1, w2.shape[1] // 4), None)  # the last quarter of the windows
-    weight = np.diff(edges)[late]
-    lr = np.add.reduceat(lr_t, edges[:-1])[late] / weight
-    mean = functools.partial(np.average, weights=weight)
-    at, lars = (mean(lr), run["weight_decay"], run["momentum"]), run["optimizer"] == "lars"
-    known = "nesterov" if run["optimizer"] == "nesterov" else "sgd"
-    rows = []
-    for layer in layers:
-        i = names.index(layer)
-        with np.errstate(all="ignore"):
-            settled = theory.equilibrium_norm(np.sqrt(mean(c2[i, late])), *at, optimizer=known, exact=True)
-            rate = theory.lars_rate(lr, *at[1:]) if lars else lr * np.sqrt(c2[i, late]) / w2[i, late]
-            cells = [w2[i, 0], w2[i, -1], np.nan if lars else settled**2, np.sqrt(mean(rate**2)), theory.lars_rate(*at)]
-        cells = "".join(f"<td>{three(cell)}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{layer}</th>{cells}</tr>')
-    heads = ("layer", "|w|² at the start", "|w|² at the end", "|w|² at equilibrium, predicted",
-             "λ_LARS" if lars else "λ|g|/|w|", "√(2λα(1−ρ))")  # fmt: skip
-    heads = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return ("<table>\n<caption>The last three columns are of the last quarter of the run.</caption>\n"
-            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody>\n</table>")  # fmt: skip

@@ -22,7 +22,8 @@ def bundle_dir() -> Path:
 def manifest() -> dict:
     """Return what the book plans, as `recordings/manifest.json` has it.
 
-    {"runs": {name: what changes in `Config.book`}, "sweeps": {name: {"base": fields, "axes": {field: values}}}}
+    {"runs": {name: what changes in `Config.book`}, "with_filters": names of those that hold every output filter, too,
+     "sweeps": {name: {"base": fields, "axes": {field: values}}}}
     """
     return json.loads((bundle_dir() / "manifest.json").read_text())
 

@@ -1,4 +1,7 @@
-"""LARS, as equations (4) and (8). Plain SGD is torch's own."""
+"""SGD, and LARS as equations (4) and (8), whose rates lie on the device; and the scale of a float16 loss.
+
+Nothing here waits for the host, so a step can be recorded once and replayed (`train.repeatable`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,90 @@ import math
 import numbers
 
 import torch
+from torch.optim.sgd import sgd
+
+__all__ = ["LARS", "SGD", "Scaler", "rescaled"]
 
 LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large nor too small for float32
+
+
+class SGD(torch.optim.SGD):
+    """torch.optim.SGD, bit for bit on a CPU, whose λ and α may be tensors of one number on the device.
+
+        d ← g + αw;  v ← ρv + d;  w ← w − λv        (Nesterov: w ← w − λ(d + ρv))
+
+    torch's own reads λ on the host, or, fused, keeps α as a number, which a step that is replayed would never change.
+
+    Attributes:
+        found_inf: a tensor of one number that says, where it is 1, that the next step is to be left out; or None.
+
+    Args:
+        params, lr, momentum, weight_decay, nesterov: as torch.optim.SGD has them.
+
+    Cost: on a GPU one launch a group, and with α as a tensor one more for each weight. On a CPU three to five passes.
+    """
+
+    found_inf: torch.Tensor | None = None
+
+    def __init__(self, params, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+        super().__init__(params, lr, momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
+        loss = _loss_of(closure)
+        for group in self.param_groups:
+            _move(self, group, *_with_gradients(group), group["weight_decay"])
+        return loss
+
+
+def _move(optimizer, group, w, g, alpha=0.0):
+    """d ← g + αw, v ← ρv + d, w ← w − λv of each tensor; nothing where `found_inf` is 1."""
+    if not w:
+        return
+    lr, rho, nesterov = group["lr"], group["momentum"], group.get("nesterov", False)
+    v = [_momentum(optimizer, p) for p in w] if rho else []
+    fused = w[0].device.type != "cpu" or optimizer.found_inf is not None
+    if torch.is_tensor(alpha) or (alpha and not fused):
+        g, alpha = _decayed(g, w, alpha), 0.0
+    if fused:  # one launch; v begins as zeros, since torch's would begin as anything where its first step is left out
+        sgd(w, g, v, weight_decay=alpha, momentum=rho, lr=lr, dampening=0.0, nesterov=nesterov, maximize=False,
+            foreach=False, fused=True, found_inf=optimizer.found_inf)  # fmt: skip
+        return
+    if rho:
+        torch._foreach_mul_(v, rho)
+        torch._foreach_add_(v, g)
+    direction = torch._foreach_add(g, v, alpha=rho) if nesterov else v or g
+    if torch.is_tensor(lr):
+        torch._foreach_addcmul_(w, direction, [lr] * len(w), value=-1)
+    else:
+        torch._foreach_add_(w, direction, alpha=-lr)
+
+
+def _decayed(grads, weights, weight_decay):
+    """Return g + αw of each tensor, rounded once, as torch.optim.SGD adds them; α is a number or a tensor of one."""
+    if torch.is_tensor(weight_decay):
+        return torch._foreach_addcmul(grads, weights, [weight_decay] * len(weights))
+    return torch._foreach_add(grads, weights, alpha=weight_decay)
+
+
+def _momentum(optimizer, weight):
+    state = optimizer.state[weight]
+    if "momentum_buffer" not in state:
+        state["momentum_buffer"] = torch.zeros_like(weight)
+    return state["momentum_buffer"]
+
+
+def _with_gradients(group):
+    weights = [p for p in group["params"] if p.grad is not None]
+    return weights, [p.grad for p in weights]
+
+
+def _loss_of(closure):
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 class LARS(torch.optim.Optimizer):
@@ -28,9 +113,12 @@ class LARS(torch.optim.Optimizer):
         cifar10-fast: norms per output filter of the summed gradient, Nesterov, the learning rate inside v, decay
             multiplied by |w|/|g| as well.
 
+    Attributes:
+        found_inf: a tensor of one number that says, where it is 1, that the next step is to be left out; or None.
+
     Args:
         params: weights that are scale invariant. Others belong to an SGD of their own.
-        lr: λ, in radians a step.
+        lr: λ, in radians a step: a number, or a float tensor of one number, which the host does not read.
         momentum: ρ in [0, 1).
         per_filter: take |w| and |g| of every output filter (dimension 0) instead of the whole tensor; of a tensor with
             one dimension, of each entry.
@@ -38,11 +126,13 @@ class LARS(torch.optim.Optimizer):
     Raises:
         ValueError: names the value, of the optimizer or of a group, and what is allowed.
 
-    Cost: three elementwise launches a list of tensors (foreach), two for the norms of each tensor, and no host
-    synchronization.
+    Cost: a dozen operations on a list of tensors, and no host synchronization. On a GPU the one that multiplies by
+    |w|/|g| is a launch for each tensor, and per filter four norms are.
     """
 
-    def __init__(self, params, lr: float, momentum: float = 0.0, per_filter: bool = False):
+    found_inf: torch.Tensor | None = None
+
+    def __init__(self, params, lr, momentum: float = 0.0, per_filter: bool = False):
         super().__init__(params, _checked(dict(lr=lr, momentum=momentum, per_filter=per_filter)))
 
     def add_param_group(self, param_group):
@@ -51,30 +141,28 @@ class LARS(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _loss_of(closure)
         for group in self.param_groups:
-            w = [p for p in group["params"] if p.grad is not None]
-            if not w:
-                continue
-            v = [self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in w]
-            direction = rescaled([p.grad for p in w], w, group["per_filter"])
-            torch._foreach_mul_(v, group["momentum"])
-            torch._foreach_add_(v, direction)
-            torch._foreach_add_(w, v, alpha=-group["lr"])
+            w, g = _with_gradients(group)
+            d = rescaled(g, w, group["per_filter"])
+            _move(self, group, w, d)
+            if not group["momentum"]:
+                for p, v in zip(w, d):
+                    self.state[p]["momentum_buffer"] = v
         return loss
 
 
 def _checked(group):
     """Return the group with plain numbers, or say what is wrong."""
-    allowed = {"lr": "a finite number, not negative", "momentum": "a number in [0, 1)", "per_filter": "True or False"}
+    allowed = {"lr": "a finite number, not negative, or a float tensor of one", "momentum": "a number in [0, 1)",
+               "per_filter": "True or False"}  # fmt: skip
     group = dict(group)
     for name in allowed.keys() & group.keys():
         value = group[name]
         if name == "per_filter":
             ok = isinstance(value, bool)
+        elif name == "lr" and torch.is_tensor(value):
+            ok = value.is_floating_point() and value.numel() == 1  # its value is the device's
         else:
             ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
             ok = ok and (name == "lr" or value < 1)
@@ -86,40 +174,85 @@ def _checked(group):
 
 def rescaled(grads, weights, per_filter=False):
     """Return (|w|/|g|) g of each tensor, or of each of its output filters; zero where |g| is."""
-    if per_filter:
-        ratios = [_ratio(*_filter_norms(w), *_filter_norms(g)) for g, w in zip(grads, weights)]
-    else:
-        ratios = _ratio(*_layer_norms(weights), *_layer_norms(grads))
-    return [(g.to(ratio.dtype) * ratio).to(g.dtype) for g, ratio in zip(grads, ratios)]
+    if not grads:
+        return []
+    g, w = list(map(_single, grads)), list(map(_single, weights))
+    ratios = _filter_ratios(w, g) if per_filter else _layer_ratios(w, g)
+    return [d.to(given.dtype) for d, given in zip(torch._foreach_mul(g, ratios), grads)]
 
 
-def _ratio(w, w_wide, g, g_wide):
-    """|w|/|g| from norms in float32; in float64 where their squares are beyond float32. At most 3e38."""
-    in_range = (w > LOW) & (w < HIGH) & (g > LOW) & (g < HIGH)
-    wide = torch.where(g_wide > 0, w_wide / g_wide, 0.0).clamp(max=3e38)
-    return torch.where(in_range, w / g, wide.to(w.dtype))
+def _ratio(norms, wide):
+    """|w|/|g| of norms [2, n] of w and g, in float32; of those in float64 where squares are beyond float32.
+
+    At most 3e38. Of two float32 numbers the quotient in float64, rounded, is their quotient in float32.
+    """
+    w, g = torch.where(norms.clamp(LOW, HIGH) == norms, norms, wide)
+    return (w / g).to(norms.dtype).nan_to_num(nan=0.0, posinf=3e38)  # 0/0; and g = 0, which stays 0
 
 
-def _layer_norms(tensors):
-    """The norm of each tensor [L], in float32 or its own type, and in float64."""
-    tensors = list(map(_single, tensors))
-    wide = [torch.linalg.vector_norm(x, dtype=_wide(x)) for x in tensors]
-    return torch.stack(torch._foreach_norm(tensors)), torch.stack(wide)
+def _layer_ratios(w, g):
+    """|w|/|g| of each tensor, as tensors of one number."""
+    every, n = [*w, *g], len(w)
+    norms, wide = (torch.stack(torch._foreach_norm(every, dtype=dtype)).view(2, n) for dtype in (None, _wide(g[0])))
+    return list(_ratio(norms, wide).unbind())
 
 
-def _filter_norms(x):
-    """The norm of each output filter [F, 1, ...], in float32 or its own type, and in float64."""
-    x = _single(x)
+def _filter_ratios(w, g):
+    """|w|/|g| of each output filter, of each tensor [F, 1, ...]."""
+    sizes = [x.shape[0] for x in w]
+    norms, wide = (torch.cat([_filter_norms(x, dtype) for x in (*w, *g)]).view(2, -1) for dtype in (None, _wide(g[0])))
+    return [ratio.view(-1, *[1] * (x.ndim - 1)) for ratio, x in zip(_ratio(norms, wide).split(sizes), w)]
+
+
+def _filter_norms(x, dtype):
+    """The norm of each output filter [F], in a type or its own."""
     if x.ndim < 2:
-        return x.abs(), x.abs().to(_wide(x))
-    over = dict(dim=tuple(range(1, x.ndim)), keepdim=True)
-    return torch.linalg.vector_norm(x, **over), torch.linalg.vector_norm(x, **over, dtype=_wide(x))
+        return x.abs().to(dtype or x.dtype)
+    return torch.linalg.vector_norm(x, dim=tuple(range(1, x.ndim)), dtype=dtype)
 
 
 def _single(x):
     """The tensor in float32, if its own type is narrower."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x if x.dtype.itemsize >= 4 else x.float()
 
 
 def _wide(x):
     return torch.float64 if x.device.type != "mps" else torch.float32  # which has no float64
+
+
+class Scaler:
+    """Keep gradients within the range of float16: multiply the loss by S, divide the gradients by it.
+
+        a gradient is not finite: no optimizer steps, S ← S/2;  2000 steps without: S ← 2S
+
+    As torch.amp.GradScaler, but all optimizers step or none, and nothing waits: `skipped` stays on the device, and is
+    the optimizers' `found_inf`.
+
+    Args:
+        optimizers: SGD and LARS of this module.
+        enabled: otherwise it does nothing, and `skipped` is None.
+        scale: S at first.
+    """
+
+    def __init__(self, optimizers, enabled: bool, scale: float = 2.0**12):
+        self.parameters = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+        self.skipped = None
+        if enabled:
+            new = dict(dtype=torch.float32, device=self.parameters[0].device)
+            self._scale, self.skipped = torch.full((), scale, **new), torch.zeros((), **new)
+            self._steps = torch.zeros((), dtype=torch.int32, device=new["device"])  # since S changed
+            for optimizer in optimizers:
+                optimizer.found_inf = self.skipped
+
+    def scaled(self, loss):
+        """Return S · loss, of which backward() is to be called."""
+        return loss if self.skipped is None else loss * self._scale
+
+    def unscale(self):
+        """Divide the gradients by S, and choose the next S. Return `skipped`: 1 if one of them is not finite, or 0."""
+        if self.skipped is not None:
+            self.skipped.zero_()
+            grads = [p.grad for p in self.parameters if p.grad is not None]
+            torch._amp_foreach_non_finite_check_and_unscale_(grads, self.skipped, self._scale.reciprocal())
+            torch._amp_update_scale_(self._scale, self._steps, self.skipped, 2.0, 0.5, 2000)
+        return self.skipped

@@ -11,6 +11,8 @@ import numbers
 import numpy as np
 import xarray as xr
 
+__all__ = ["OCTAVE", "ridge", "smooth", "tops"]
+
 OCTAVE = 0.5  # standard deviation of the kernel of `smooth`
 
 

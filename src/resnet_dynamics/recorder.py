@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
-# The vectors of a layer whose inner products are recorded. w and v_prev are as they were before the step.
-ROLES = ("w", "g", "v_prev", "v", "u")
+from .recording import PRODUCTS, ROLES
+
+__all__ = ["CHUNK", "Recorder"]
+
+CHUNK = 512  # numbers of a layer that are multiplied at once
 
 
 class Recorder:
@@ -23,64 +28,152 @@ class Recorder:
 
     For ρ = 0, where torch keeps no momentum buffer, v_t is d_t = g + αw.
 
-    Series lie in buffers [T, …] on the device and come to the host once, in `series`. No step waits for the host. The
-    forward and backward pass may run under torch.compile; the recorder is outside of it.
+    Series lie in buffers [T, …] on the device and come to the host once. No step waits for the host, and none depends
+    on a number of Python that changes, so a step can be recorded once and replayed. The forward and backward pass may
+    run under torch.compile; the recorder is outside of it.
 
     Args:
-        weights: name → parameter of the layers to watch.
-        optimizer: whose state holds "momentum_buffer" (torch.optim.SGD, or our LARS).
+        weights: name → parameter of the layers to watch, each of which one of the optimizers moves.
+        optimizers: whose state holds "momentum_buffer" (torch.optim.SGD, or ours).
         steps: T.
-        filters: keep the products of every output filter too: [T, F] for each layer.
+        filters: keep the products of every output filter too.
 
-    Cost a step: five copies of the weights, and for each layer one batched product of [F, 5, K] with its transpose.
+    Raises:
+        ValueError: names the layers that no optimizer moves.
+
+    Attributes:
+        products: [T, L, 15], in the order of `recording.PRODUCTS`. |error| of a·b: below 1e-6 |a||b|.
+        filter_products: name → [T, F, 15], if asked for.
+        loss, accuracy, skipped: [T].
+
+    Cost a step: five copies of the weights, in twelve operations whatever the number of layers. With filters there are
+    three more, and one for each layer.
     """
 
     def __init__(self, weights: dict[str, torch.nn.Parameter], optimizers, steps: int, filters: bool = False):
         self.weights, self.optimizers, self.filters = weights, optimizers, filters
-        device = next(iter(weights.values())).device
-        self._group = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
+        self._layers = list(weights.values())
         self._state = {p: o.state for o in optimizers for group in o.param_groups for p in group["params"]}
-        new = dict(dtype=torch.float32, device=device)
-        self._rows = {name: torch.zeros(len(ROLES), *w.shape, **new) for name, w in weights.items()}
-        f = {name: len(w) for name, w in weights.items()}
-        shape = (len(ROLES), len(ROLES))
-        self.products = torch.zeros(steps, len(weights), *shape, **new)
-        self.filter_products = {n: torch.zeros(steps, f[n], *shape, **new) for n in weights} if filters else {}
-        self.loss = torch.full((steps,), torch.nan, **new)
-        self.accuracy = torch.full((steps,), torch.nan, **new)
-        self.skipped = torch.zeros(steps, **new)
+        group_of = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
+        if still := [name for name, w in weights.items() if w not in group_of]:
+            raise ValueError(f"weights of {', '.join(still)}: must be among those that the optimizers move")
+        self._rows = _Rows(self._layers)
+        self._runs = self._rows.runs([group_of[w] for w in self._layers])
+        new = dict(dtype=torch.float32, device=self._layers[0].device)
+        self.products = torch.zeros(steps, len(weights), len(PRODUCTS), **new)
+        self._per_filter = torch.zeros(steps if filters else 0, sum(map(len, self._layers)), len(PRODUCTS), **new)
+        self._series = torch.full((3, steps), torch.nan, **new)
+        self.loss, self.accuracy, self.skipped = self._series
+        self._no = torch.zeros(1, **new)
+
+    @property
+    def filter_products(self):
+        """Name → [T, F, 15], views of one tensor; nothing if filters are not recorded."""
+        parts = self._per_filter.split([len(w) for w in self._layers], dim=1)
+        return dict(zip(self.weights, parts)) if self.filters else {}
 
     @torch.no_grad()
     def before(self):
         """Copy weights and gradients, and keep the last momentum, before the optimizer moves anything."""
-        for name, weight in self.weights.items():
-            w, g, v_prev, v, _ = self._rows[name]
-            w.copy_(weight)
-            g.copy_(weight.grad)
-            v_prev.copy_(v)
+        rows = self._rows
+        torch._foreach_copy_(rows.of["w"], self._layers)
+        torch._foreach_copy_(rows.of["g"], [weight.grad for weight in self._layers])
+        rows.v_prev.copy_(rows.v)
 
     @torch.no_grad()
-    def after(self, t: int, loss, accuracy, skipped: bool = False):
+    def after(self, t, loss, accuracy, skipped=None):
         """Complete step t: momentum and update, then all inner products.
 
-        skipped: no optimizer took the step, as its gradient overflows. Then there is no g, and v is what it was.
+        t: a number, or int64 [1] on the device. loss, accuracy: numbers, or tensors of one.
+        skipped: None, or a tensor that is 1 where no optimizer took the step. Then v is what it was.
         """
-        for i, (name, weight) in enumerate(self.weights.items()):
-            rows = self._rows[name]
-            w, g, _, v, u = rows
-            buffer = self._state[weight].get(weight, {}).get("momentum_buffer")
-            if skipped:
-                g.fill_(torch.nan)
-            elif buffer is not None:
-                v.copy_(buffer)
-            else:
-                torch.add(g, w, alpha=self._group[weight].get("weight_decay", 0.0), out=v)
-            torch.sub(weight, w, out=u)
-            a = rows.flatten(2).transpose(0, 1)  # [F, 5, K]
-            products = a @ a.transpose(1, 2)
-            self.products[t, i] = products.sum(0)
-            if self.filters:
-                self.filter_products[name][t] = products
-        self.skipped[t] = float(skipped)
-        self.loss[t] = loss
-        self.accuracy[t] = accuracy
+        rows, t = self._rows, self._tensor(t, torch.int64)
+        self._copy_momentum()
+        if skipped is not None:
+            torch.where(skipped > 0, rows.v_prev, rows.v, out=rows.v)
+        torch._foreach_copy_(rows.of["u"], self._layers)
+        rows.u.sub_(rows.w)
+        a = rows.data.transpose(0, 1)  # [chunks, 5, 512]
+        self.products.index_copy_(0, t, rows.totals(a @ a.transpose(1, 2))[None])
+        if self.filters:
+            products = torch.cat([a @ a.transpose(1, 2) for a in rows.filters])  # [F of all layers, 5, 5]
+            self._per_filter.index_copy_(0, t, products.flatten(1)[:, rows.pairs][None])
+        series = [self._tensor(x) for x in (loss, accuracy, self._no if skipped is None else skipped)]
+        self._series.index_copy_(1, t, torch.stack(series))
+
+    def _copy_momentum(self):
+        """v of every layer: the buffer of its optimizer or, where that keeps none, d = g + αw."""
+        rows = self._rows
+        buffers = [self._state[w].get(w, {}).get("momentum_buffer") for w in self._layers]
+        kept = [(v, buffer) for v, buffer in zip(rows.of["v"], buffers) if buffer is not None]
+        if kept:
+            torch._foreach_copy_([v for v, _ in kept], [buffer for _, buffer in kept])
+        for group, first, chunks in self._runs:
+            if buffers[first] is None:
+                w, g, v, alpha = rows.w[chunks], rows.g[chunks], rows.v[chunks], group.get("weight_decay", 0.0)
+                if torch.is_tensor(alpha):
+                    torch.addcmul(g, w, alpha, out=v)
+                else:
+                    torch.add(g, w, alpha=alpha, out=v)
+
+    def _tensor(self, x, dtype=torch.float32):
+        """x as a tensor [1] on the device, without a wait for it."""
+        if torch.is_tensor(x):
+            return x.to(dtype).view(1)
+        return torch.full((1,), x, dtype=dtype, device=self.products.device)
+
+
+class _Rows:
+    """The five vectors of all layers, side by side in one buffer, so that an operation takes all layers at once.
+
+    Each layer is cut into chunks of 512; its last one is filled up with zeros, which add nothing to a product.
+
+    Attributes:
+        data: [5, chunks, 512], in the order of `recording.ROLES`. The last chunk belongs to nobody and stays zero.
+        w, g, v_prev, v, u: [chunks, 512], views of it.
+        of: role → a view for each layer, in the shape of its weights.
+        filters: for each layer a view [F, 5, weights of a filter].
+        pairs: places in [25] of the 15 products that differ.
+    """
+
+    def __init__(self, weights):
+        device = weights[0].device
+        ends = [0, *itertools.accumulate(-(-w.numel() // CHUNK) for w in weights)]
+        self._places = [slice(*ends_) for ends_ in itertools.pairwise(ends)]
+        self.data = torch.zeros(len(ROLES), ends[-1] + 1, CHUNK, dtype=torch.float32, device=device)
+        self.w, self.g, self.v_prev, self.v, self.u = self.data
+        shaped = [_shaped(self.data[:, place], w) for w, place in zip(weights, self._places)]  # [5, *shape] each
+        self.of = {role: [rows[i] for rows in shaped] for i, role in enumerate(ROLES)}
+        self.filters = [_by_filter(rows) for rows in shaped]
+        most = max(place.stop - place.start for place in self._places)
+        chunks = [[*range(ends[-1])][place] for place in self._places]
+        self._chunks = torch.tensor([[*its, *[ends[-1]] * (most - len(its))] for its in chunks], device=device)
+        i, j = torch.triu_indices(len(ROLES), len(ROLES), device=device)
+        self.pairs = len(ROLES) * i + j
+
+    def runs(self, groups):
+        """Return (group, first layer, chunks) of each run of neighbours of one group, of groups [L]."""
+        out = []
+        for _, run in itertools.groupby(range(len(groups)), lambda i: id(groups[i])):
+            first, *_, last = [*run] * 2
+            out.append((groups[first], first, slice(self._places[first].start, self._places[last].stop)))
+        return out
+
+    def totals(self, products):
+        """Add up products of chunks [chunks, 5, 5] to those of the layers [L, 15].
+
+        A sum takes what belongs to it and no more: one layer that is not finite leaves the others as they are.
+        """
+        return products.flatten(1)[self._chunks[:, :, None], self.pairs].sum(1)
+
+
+def _shaped(rows, weight):
+    """A view of rows [5, chunks, 512] as [5, *shape] of a weight, with its order in memory."""
+    strides = torch.empty_like(weight, device="meta").stride()
+    return rows.as_strided((len(rows), *weight.shape), (rows.stride(0), *strides))
+
+
+def _by_filter(rows):
+    """A view of rows [5, F, ...] as [F, 5, K]: a filter's numbers in their order in memory."""
+    inner = sorted(range(2, rows.ndim), key=rows.stride, reverse=True)
+    return rows.permute(1, 0, *inner).view(rows.shape[1], len(rows), -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from . import cache
 from .cache import cache_dir as cache_dir  # its place before `cache` was one; readers' code has it
 from .config import Config
 
+__all__ = [
+    "FORMAT", "PRODUCTS", "QUANTITIES", "ROLES", "SEMANTICS", "BrokenRecording", "OtherRecording", "checked", "config",
+    "content", "describe", "from_products", "label", "load", "parsed", "read", "save", "thin",
+]  # fmt: skip
+
+# The vectors of a layer whose inner products are recorded. w and v_prev are as they were before the step.
+ROLES = ("w", "g", "v_prev", "v", "u")
+PRODUCTS = tuple(itertools.combinations_with_replacement(ROLES, 2))
 FORMAT = 1
 SEMANTICS = 1
 """What training means: another number whenever the same configuration and images would train another way."""
@@ -55,10 +64,11 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
     Args:
         config: of the run.
         layers: L names.
-        products: float [T, L, 5, 5], inner products of (w, g, v_prev, v, u) as `recorder.Recorder` keeps them.
+        products: float [T, L, 15], inner products as `recorder.Recorder` keeps them, in the order of `PRODUCTS`.
         series: name → array, over steps [T] or epochs [E].
         provenance: name → plain value, kept as attributes.
-        filter_products: layer → [T, F, 5, 5] or None.
+        filter_products: layer → [T, F, 15], or what gives that for a slice of steps; or None. A slice is taken at a
+            time, so that the memory it takes is that of the result and little more.
 
     d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
     """
@@ -69,33 +79,43 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
     if any(n.startswith("test_") for n in series):
         coords["epoch"] = np.arange(1, len(series["test_loss"]) + 1)
     if filter_products:
-        widest = max(p.shape[1] for p in filter_products.values())
-        stacked = np.full((len(products), len(layers), widest, *products.shape[2:]), np.nan, np.float32)
-        for i, layer in enumerate(layers):
-            stacked[:, i, : filter_products[layer].shape[1]] = filter_products[layer]
-        data |= {f"filter_{name}": (("step", "layer", "filter"), a)
-                 for name, a in _quantities(stacked, config.momentum, skipped).items()}  # fmt: skip
+        per_filter = _of_filters([filter_products[layer] for layer in layers], config.momentum, skipped)
+        data |= {f"filter_{name}": (("step", "layer", "filter"), a) for name, a in per_filter.items()}
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
     return label(xr.Dataset(data, coords, attrs))
 
 
+def _of_filters(products, momentum, skipped, at_once=64):
+    """Return name → [T, L, F] of the products of each layer; NaN where a layer has fewer filters than the widest."""
+    widest = max(p[:1].shape[1] for p in products)
+    out = {name: np.full((len(skipped), len(products), widest), np.nan, np.float32) for name in _LAYERED}
+    for i, p in enumerate(products):
+        for begin in range(0, len(skipped), at_once):
+            steps = slice(begin, begin + at_once)
+            for name, a in _quantities(p[steps], momentum, skipped[steps]).items():
+                out[name][steps, i, : a.shape[1]] = a
+    return out
+
+
 def _quantities(p, momentum, skipped):
     p = np.asarray(p, np.float64)  # differences of products lose digits in float32
-    w, g, v_prev, v, u = range(5)
+    of = {pair: p[..., n] for n, pair in enumerate(PRODUCTS)}
+    v2, vv_prev, v_prev2 = of["v", "v"], of["v_prev", "v"], of["v_prev", "v_prev"]
     out = {
-        "w2": p[..., w, w],
-        "g2": p[..., g, g],
-        "d2": p[..., v, v] - 2 * momentum * p[..., v, v_prev] + momentum**2 * p[..., v_prev, v_prev],
-        "v2": p[..., v, v],
-        "u2": p[..., u, u],
-        "wg": p[..., w, g],
-        "wv": p[..., w, v_prev],
-        "dv": p[..., v, v_prev] - momentum * p[..., v_prev, v_prev],
-        "gv": p[..., g, v_prev],
+        "w2": of["w", "w"],
+        "g2": of["g", "g"],
+        "d2": v2 - 2 * momentum * vv_prev + momentum**2 * v_prev2,
+        "v2": v2,
+        "u2": of["u", "u"],
+        "wg": of["w", "g"],
+        "wv": of["w", "v_prev"],
+        "dv": vv_prev - momentum * v_prev2,
+        "gv": of["g", "v_prev"],
     }
-    for name in ("d2", "dv"):
-        out[name][skipped] = np.nan  # v stayed, so it does not tell d
-    return {name: a.astype(np.float32) for name, a in out.items()}
+    out = {name: a.astype(np.float32) for name, a in out.items()}
+    for name in ("g2", "d2", "wg", "gv", "dv"):
+        out[name][skipped] = np.nan  # there is no g, and v stayed, so it does not tell d
+    return out
 
 
 def label(ds: xr.Dataset) -> xr.Dataset:

@@ -11,6 +11,8 @@ from . import cache, library, recording
 from .config import Config
 from .console import say, warn
 
+__all__ = ["keep", "place", "recalled", "record", "remembered", "run", "watcher"]
+
 # What is called after every step of trainings in a context, where the call of `run` names nothing itself: so a function
 # that trains can be followed, and stopped, from outside.
 watcher = contextvars.ContextVar("watcher", default=None)
@@ -50,7 +52,8 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
 
     Example:
         >>> ds = run(Config.book(lr=4.0, momentum=0.0))
-        >>> ds.w2.sel(layer="prep").plot()
+        >>> ds.attrs["dataset"], ds.sizes["step"]
+        ('CIFAR-10 (JPEG)', 2328)
     """
     if not isinstance(config, Config):
         raise TypeError(f"run({config!r}): must be a Config, as in run(Config(lr=0.4))")
@@ -124,6 +127,8 @@ def keep(config: Config, ds) -> None:
 def record(data=None, only=(), device=None, folder: Path | None = None, progress=True):
     """Record what is missing of the book's runs, thinned, into the package. Resumable: whole recordings stay.
 
+    Those that the manifest names in "with_filters" hold the series of every output filter, too.
+
     Args:
         data: an archive of CIFAR-10 to use in its place (train|test/<class>/*), or None for the original.
         only: names of the manifest; empty means all.
@@ -150,7 +155,7 @@ def record(data=None, only=(), device=None, folder: Path | None = None, progress
             if progress:
                 say(f"{name}: {config}")
             with datasets.standing_in(data):
-                whole = _train(config, False, device, progress)
+                whole = _train(config, name in library.manifest().get("with_filters", ()), device, progress)
                 kept = place(config, datasets.expected(config.data))
             ds = recording.thin(whole)
             _save(ds, path, whole, kept)

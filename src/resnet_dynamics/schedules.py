@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["Cosine", "PiecewiseLinear", "decays", "epochs_at", "rates", "schedule", "steps_of"]
+
 
 @dataclass(frozen=True)
 class PiecewiseLinear:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+__all__ = ["CLASSES", "DIGEST", "SIZE", "draw"]
+
 SIZE = 32  # height and width of an image in pixels
 OUTLINES = ("disk", "ring", "square", "triangle", "cross")
 PATTERNS = ("stripes", "checks", "dots", "zigzag", "ripples")

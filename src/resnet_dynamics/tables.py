@@ -8,6 +8,8 @@ import numpy as np
 
 from .config import plain
 
+__all__ = ["Table", "power", "table"]
+
 
 class Table:
     """What `table` returns: HTML in a notebook and on a page, aligned text elsewhere."""

@@ -19,76 +19,48 @@ exact=False is the leading order in x, as the post prints; exact=True is what ra
 gradients do at any x, and the default for (1′) alone. Ratios are of root mean squares.
 """
 
-import functools
-import inspect
-import reprlib
-from typing import NamedTuple
-
 import numpy as np
 
+from .arguments import checked, first, known, numbers_only, settling, some_motion
+from .decoupled import AdamW, adamw
+from .recurrence import Moments, master_ode, moments, next_moments, norm_recurrence
 
-def _checked(function):
-    """Let the function see numbers and arrays only, each as `_ARGUMENTS` below allows it, and all of them together."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def called(*args, **kwargs):
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            allowed = ", ".join(signature.parameters)
-            unknown = [f"{name}={value!r}" for name, value in kwargs.items() if name not in signature.parameters]
-            said = unknown[0] if unknown else f"{function.__name__}: {error}"
-            raise TypeError(f"{said}: must be the arguments of {function.__name__}: {allowed}") from None
-        for name, value in given.arguments.items():
-            if name in _ARGUMENTS and not (value is None and signature.parameters[name].default is None):
-                given.arguments[name] = _read(name, value)
-            elif name == "exact" and not (np.ndim(value) == 0 and isinstance(value, _TRUTH) and value in (0, 1)):
-                raise ValueError(f"exact={' '.join(reprlib.repr(value).split())}: must be True or False")
-        read = {name: value for name, value in given.arguments.items() if name in _ARGUMENTS}
-        _of_the_same(read)
-        try:
-            return function(*given.args, **given.kwargs)
-        except OverflowError:
-            numbers = ", ".join(f"{name}={value:g}" for name, value in read.items() if isinstance(value, float))
-            raise ValueError(f"{numbers}: must be smaller, {function.__name__} is beyond 1.8e308") from None
-        except ValueError as error:
-            if "broadcast" not in str(error):
-                raise
-            shapes = ", ".join(f"{name} of shape {np.shape(value)}" for name, value in read.items() if np.ndim(value))
-            raise ValueError(f"{shapes}: must be shapes that broadcast, as numpy's do") from None
-
-    return called
+__all__ = [
+    "AdamW", "Moments", "adamw", "corrected_rate", "decay", "descend", "drift", "equilibrium_lost", "equilibrium_norm",
+    "equilibrium_ratio", "growth", "kappa_from_chi", "lars_momentum_step", "lars_rate", "lars_step", "lifetime_rate",
+    "master_ode", "memory", "moments", "norm_after_decay", "norm_after_gradient", "norm_multipliers", "norm_recurrence",
+    "ringing", "rotation_angle", "shrink", "time_constant", "trust_ratio", "update_rate",
+]  # fmt: skip
 
 
 # (1), (2): the two halves of a step. (1′), (2′): what they do to the norm.
 
 
-@_checked
+@checked
 def decay(w, lr, weight_decay):
     """Shrink the weights: w → (1 − λα) w. Equation (1), exact."""
     return (1 - lr * weight_decay) * w
 
 
-@_checked
+@checked
 def descend(w, g, lr):
     """Take the gradient step: w → w − λg. Equation (2), exact."""
     return w - lr * g
 
 
-@_checked
+@checked
 def norm_after_decay(w2, lr, weight_decay, *, exact=True):
     """Return |w|² after (1), in u²: (1 − λα)²|w|²; leading order (1 − 2λα)|w|². Equation (1′)."""
     return w2 - shrink(w2, lr, weight_decay, exact=exact)
 
 
-@_checked
+@checked
 def norm_after_gradient(w2, g2, lr):
     """Return |w|² after (2), in u²: |w|² + λ²|g|², Pythagoras as w·g = 0. Equation (2′), exact."""
     return w2 + growth(g2, lr)
 
 
-@_checked
+@checked
 def shrink(w2, lr, weight_decay, *, exact=True):
     """Return what decay takes from |w|² in a step, in u²: (2λα − λ²α²)|w|². Equation (1′).
 
@@ -99,7 +71,7 @@ def shrink(w2, lr, weight_decay, *, exact=True):
     return (2 * x - x**2 if exact else 2 * x) * w2
 
 
-@_checked
+@checked
 def growth(g2, lr):
     """Return what the gradient adds to |w|² in a step, in u²: λ²|g|². Equation (2′), exact."""
     return lr**2 * g2
@@ -108,19 +80,19 @@ def growth(g2, lr):
 # (3): shrink and growth balance.
 
 
-@_checked
+@checked
 def equilibrium_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return |g|/|w| at equilibrium, in nat/u²: √(2α/λ). Equation (3); with momentum (7), inverted.
 
     exact=True, plain SGD: √(2α/λ − α²). inf where λ = 0.
     """
-    _some_motion(lr, weight_decay)
+    some_motion(lr, weight_decay)
     balance = _balance(lr * weight_decay, momentum, optimizer, exact)
     with np.errstate(divide="ignore"):
         return np.sqrt(np.divide(weight_decay * balance, lr))
 
 
-@_checked
+@checked
 def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return |w| (not squared) at equilibrium, in u: |w|⁴ = λc²/(2α(1 − ρ)). (3) with |g| = c/|w|.
 
@@ -132,7 +104,7 @@ def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exac
 # (4)-(6): LARS, and why SGD becomes it. (7)-(9): the same with momentum.
 
 
-@_checked
+@checked
 def lars_step(w, g, lr):
     """Take a step of LARS without momentum: w → w − λ (|w|/|g|) g. Equation (4), exact.
 
@@ -142,19 +114,19 @@ def lars_step(w, g, lr):
     return w - lr * _trust(w, g) * g
 
 
-@_checked
+@checked
 def trust_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the LARS factor |w|/|g| to which SGD drives, in u²/nat. Equations (5) and (7).
 
     (5) √(λ/(2α)); (7) √(λ/(2α(1 − ρ))). inf where α = 0.
     """
-    _some_motion(lr, weight_decay)
+    some_motion(lr, weight_decay)
     balance = _balance(lr * weight_decay, momentum, optimizer, exact)
     with np.errstate(divide="ignore"):
         return np.sqrt(np.divide(lr, weight_decay * balance))
 
 
-@_checked
+@checked
 def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the rate at which LARS moves as SGD does, λ|g|/|w|. Equations (6) and (9).
 
@@ -170,7 +142,7 @@ def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     return np.sqrt(x * _balance(x, momentum, optimizer, exact))
 
 
-@_checked
+@checked
 def lars_momentum_step(w, v, g, lr, momentum):
     """Take a step of LARS with momentum: v → ρv + (|w|/|g|) g, w → w − λv. Equation (8), exact.
 
@@ -180,7 +152,7 @@ def lars_momentum_step(w, v, g, lr, momentum):
     return w - lr * v, v
 
 
-@_checked
+@checked
 def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return how far one gradient moves w in all, |Δw|/|w|: √(2λα/(1 − ρ)). Unnumbered equation.
 
@@ -193,7 +165,7 @@ def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
 # Successive updates overlap, so that the length of a step is neither of the two. Derived.
 
 
-@_checked
+@checked
 def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the rms length of one step, |w_{t+1} − w_t|/|w_t|: √(2λα/(1 + ρ)) for heavy ball.
 
@@ -204,8 +176,8 @@ def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
         sgdw       2x(1 − ρ)/(1 + ρ − ρx)
     """
     x, rho = lr * weight_decay, momentum
-    small = _settling(x, rho, optimizer) if exact else 0.0
-    if _known(optimizer) == "sgd":
+    small = settling(x, rho, optimizer) if exact else 0.0
+    if known(optimizer) == "sgd":
         return np.sqrt(2 * x / (1 + rho))
     if optimizer == "sgdw":
         return np.sqrt(2 * x * (1 - rho) / (1 + rho - rho * small))
@@ -213,7 +185,7 @@ def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
     return np.sqrt(2 * x * top / (1 + rho + rho * (1 + 2 * rho) * small))
 
 
-@_checked
+@checked
 def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return the angle θ from w_t to w_{t+1} at equilibrium, in radians; about update_rate.
 
@@ -227,7 +199,7 @@ def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fal
 # How long it takes. Derived.
 
 
-@_checked
+@checked
 def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
     """Return in how many steps |w|⁴ comes e times closer to equilibrium: (1 − ρ)/(4λα).
 
@@ -241,19 +213,19 @@ def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
         if exact:
             mu = norm_multipliers(lr, weight_decay, momentum, optimizer=optimizer)[..., 0]
             return np.abs(1 / np.log(np.abs(mu)))
-        return np.divide(1.0 if _known(optimizer) == "sgdw" else 1 - rho, 4 * x)
+        return np.divide(1.0 if known(optimizer) == "sgdw" else 1 - rho, 4 * x)
 
 
-@_checked
+@checked
 def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
     """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
 
     Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
     Heavy ball, leading order: ρ² and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
     """
-    x, rho = np.broadcast_arrays(_settling(lr * weight_decay, momentum, optimizer), momentum)
+    x, rho = np.broadcast_arrays(settling(lr * weight_decay, momentum, optimizer), momentum)
     # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
-    columns = [_next_moments(*unit, 1.0, x, rho, _known(optimizer))[:3] for unit in np.eye(4)]
+    columns = [next_moments(*unit, 1.0, x, rho, known(optimizer))[:3] for unit in np.eye(4)]
     step = np.stack([np.stack([part + 0 * x for part in column], -1) for column in columns], -1)
     step, push = step[..., :3], step[..., 3]
     # Fixed point: (step − 1)·(1, Y, Z) + G·push = 0. We need its G; as G = c²/X, dG/dX = −G there.
@@ -265,7 +237,7 @@ def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
     return np.take_along_axis(mu, np.argsort(-np.abs(mu), -1), -1)
 
 
-@_checked
+@checked
 def ringing(lr, weight_decay, momentum, *, exact=False):
     """Return (period, damping time), in steps, of the ringing of |w|² under heavy ball, or None.
 
@@ -275,7 +247,7 @@ def ringing(lr, weight_decay, momentum, *, exact=False):
     >>> ringing(0.4, 5e-4, 0.9) is None, round(float(ringing(0.04, 5e-4, 0.99)[0]))
     (True, 846)
     """
-    _numbers(lr=lr, weight_decay=weight_decay, momentum=momentum)
+    numbers_only(lr=lr, weight_decay=weight_decay, momentum=momentum)
     x, rho = lr * weight_decay, momentum
     spring = np.roots([1, -(1 + rho - 4 * x), rho])
     mu = norm_multipliers(lr, weight_decay, momentum)[0] if exact else spring[0]
@@ -284,7 +256,7 @@ def ringing(lr, weight_decay, momentum, *, exact=False):
     return 2 * np.pi / abs(np.angle(mu)), -1 / np.log(abs(mu))
 
 
-@_checked
+@checked
 def memory(lr_t, weight_decay, momentum=0.0):
     """Return the share of the initial |w|⁴ left before each step [T]: exp(−Σ_{s<t} 4λ_sα/(1 − ρ)).
 
@@ -294,7 +266,7 @@ def memory(lr_t, weight_decay, momentum=0.0):
     return np.exp(h - np.cumsum(h, axis=0))
 
 
-@_checked
+@checked
 def equilibrium_lost(slope, weight_decay, momentum=0.0):
     """Return how many steps before its end a ramp λ = s(T − t) loses equilibrium: √((1 − ρ)/(4sα)).
 
@@ -305,92 +277,10 @@ def equilibrium_lost(slope, weight_decay, momentum=0.0):
         return np.sqrt(np.divide(1 - momentum, 4 * slope * weight_decay))
 
 
-# Any schedule. Derived.
-
-
-class Moments(NamedTuple):
-    """Means over runs [T, ...] in u² and the like, named as in a recording."""
-
-    w2: np.ndarray  # |w_t|², before step t
-    wv: np.ndarray  # w_t · v_{t−1}, before step t
-    v2: np.ndarray  # |v_t|², of step t
-    u2: np.ndarray  # |w_{t+1} − w_t|², of step t
-
-
-@_checked
-def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
-    """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
-
-    They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
-        w·v' = ρY + αX       Z' = ρ²Z + 2ραY + G + α²X
-        Y' = w·v' − λZ'      X' = X − 2λ w·v' + λ²Z'
-    from v = 0. "lars" is (8): lr_t is its own rate, and as d = (|w|/|g|) g the same with G = X and
-    α = 0, whatever c and weight_decay are; without momentum X' = (1 + λ²)X.
-
-    Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L]. weight_decay of the shape of lr_t
-    is a series α(t).
-    Returns Moments of [T] or [T, L]. Cost: T times a few operations on [L].
-    """
-    lars = _known(optimizer, "lars") == "lars"
-    lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
-    alpha = 0 * alpha if lars else alpha
-    wv = v2 = np.zeros_like(w2)
-    rows = []
-    for lr, a, c2 in zip(lr_t, alpha, c**2, strict=True):
-        g2 = w2 if lars else c2 / w2
-        after, wv_after, v2, u2 = _next_moments(w2, wv, v2, g2, lr, a, rho, optimizer)
-        rows.append((w2, wv, v2, u2))
-        w2, wv = after, wv_after
-    return Moments(*map(np.stack, zip(*rows, strict=True)))
-
-
-@_checked
-def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
-    """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
-
-    (1′) and (2′) in one: exact for plain SGD and any c_t = |g_t||w_t|; with momentum the mean over
-    random gradients. Arguments, optimizers and shapes of `moments`. Returns [T] or [T, L].
-    """
-    return moments(w2_0, c, lr_t, weight_decay, momentum, optimizer=optimizer).w2
-
-
-@_checked
-def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
-    """Return z_t = (λ|g|/|w|)²/(2λα(1 − ρ)): dots over line, squared, of figures 5 and 7.
-
-        d ln z/dt = 4λα(1 − z)/(1 − ρ) + d ln(λc²/α)/dt
-    Solved in y = |w|⁴, where it is linear: dy/dt = (y* − y)·4λα/(1 − ρ), y* = λc²/(2α(1 − ρ)),
-    z = y*/y, with λ and c constant within a step. Leading order in λα and in the momentum's memory
-    over τ; `norm_recurrence` has neither error. weight_decay of the shape of lr_t is a series α(t):
-    with α ∝ λ the target stands still. Start: w2_0 = |w_0|², or z0 (needs λ_0 > 0), or
-    neither: equilibrium at the largest λ. Shapes as in `moments`. Returns [T] or [T, L].
-    """
-    if w2_0 is not None and z0 is not None:
-        raise ValueError(f"z0={z0}: must be None where w2_0 is given, each is a start")
-    start = 1.0 if w2_0 is None else w2_0
-    lr_t, c, start, alpha, rho = _series(lr_t, c, start, weight_decay, momentum)
-    if not np.all(alpha > 0):
-        raise ValueError(f"weight_decay={weight_decay}: must be > 0, z is relative to the decay")
-    target = lr_t * c**2 / (2 * alpha * (1 - rho))
-    keep = np.exp(-4 * lr_t * alpha / (1 - rho))
-    if w2_0 is not None:
-        y = start**2
-    else:
-        y = target.max(axis=0) if z0 is None else target[0] / z0
-        if np.any(y == 0):
-            where = "at some step" if z0 is None else "at the first step"
-            raise ValueError(f"lr_t * c**2=0: must be > 0 {where}, its equilibrium is the start; or give w2_0")
-    z = np.empty_like(target)
-    for t in range(len(z)):
-        z[t] = target[t] / y
-        y = target[t] + keep[t] * (y - target[t])
-    return z
-
-
 # Norms that drift, batches that are correlated. Derived.
 
 
-@_checked
+@checked
 def drift(w2, lr_t, weight_decay, momentum=0.0):
     """Return δ of a window, the motion of |w|² relative to its decay: (1 − ρ)/(2λα) d ln|w|²/dt.
 
@@ -408,7 +298,7 @@ def drift(w2, lr_t, weight_decay, momentum=0.0):
     return (w2[-1] - w2[0]) / decayed
 
 
-@_checked
+@checked
 def kappa_from_chi(chi, momentum):
     """Return κ = E[d·v]/E|d|² from the cosine χ = d·v/(|d||v|), v the buffer before the step.
 
@@ -418,66 +308,21 @@ def kappa_from_chi(chi, momentum):
     return chi * (rho * chi + np.sqrt(rho**2 * chi**2 + 1 - rho**2)) / (1 - rho**2)
 
 
-@_checked
+@checked
 def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, optimizer="sgd"):
     """Return λ|d|/|w| with drift δ and correlation κ: √(2λα(1 − ρ)(1 + δ)/(1 + 2ρκ)). Corrects (9).
 
     "nesterov": ρ² for ρ in the last bracket. Exact for δ = 0, given w·g = 0. Note d = g + αw. A
     cosine χ = 0.05 at ρ = 0.9 lowers the rate by 10 %.
     """
-    if _known(optimizer) == "sgdw":
+    if known(optimizer) == "sgdw":
         raise ValueError("optimizer='sgdw': must be 'sgd' or 'nesterov' here")
     overlap = momentum**2 if optimizer == "nesterov" else momentum
     bracket = 1 + 2 * overlap * kappa
     if np.any(bracket <= 0):
-        bad = _first(kappa + 0 * bracket, bracket <= 0)
+        bad = first(kappa + 0 * bracket, bracket <= 0)
         raise ValueError(f"kappa={bad}: must be > −1/(2ρ), for Nesterov ρ², so that the bracket is positive")
     return lars_rate(lr, weight_decay, momentum) * np.sqrt((1 + drift) / bracket)
-
-
-# Another optimizer, the same balance. Derived.
-
-
-class AdamW(NamedTuple):
-    """What AdamW comes to, by `adamw`."""
-
-    norm: float  # |w|, u
-    update_rate: float  # |w_{t+1} − w_t|/|w_t|
-    lifetime_rate: float  # how far one gradient moves w in all, |Δw|/|w|
-    time_constant: float  # steps in which |w|² comes e times closer to equilibrium
-
-
-@_checked
-def adamw(weights, lr, weight_decay, momentum=0.9, *, exact=False) -> AdamW:
-    """Return the equilibrium of AdamW (w ← (1 − λα)w − λ m/√v) for gradients orthogonal to w and to each other.
-
-    m/√v does not know the size of a gradient: it has rms 1 per weight, spread over the steps by β₁ = `momentum`. So
-    growth is λ²K a step whatever |w| is, with K = `weights`. Updates u that forget w, of mean square U² and with
-    autocorrelation C_k, add up to |w|² = λ²U² S/(1 − a²) with S = 1 + 2Σ aᵏC_k and a = 1 − λα. Here U² =
-    K(1 − β₁)/(1 + β₁) and C_k = β₁ᵏ. exact=True, with x = λα:
-        |w|²          λK/(α(2 − x)) · (1 − β₁)(1 + aβ₁)/((1 + β₁)(1 − aβ₁))
-        (|Δw|/|w|)²   2x(1 − β₁)/(1 + β₁ − β₁x)
-        in all, ²     λ²K/|w|²
-        τ             −1/(2 ln a), or −1/(2 ln β₁) where β₁ > a
-    exact=False is the leading order in x/(1 − β₁), not in x:
-        |w|² = λK/(2α)   |Δw|/|w| = √(2x(1 − β₁)/(1 + β₁))   in all √(2x)   τ = 1/(2x)
-    At x/(1 − β₁) = 0.1 and β₁ = 0.9 this |w|² is 9 % too large. Each step rotates as in Kosson et al. 2024 (arXiv
-    2305.17212). λ in u, α in 1/u: x is a pure number as before. For gradients that are alike in all weights, β₂ close
-    to 1, and ε small.
-
-    >>> [round(float(adamw(1000, 0.01, 1.0, exact=e).norm), 2) for e in (False, True)]
-    [2.24, 2.14]
-    """
-    _some_motion(lr, weight_decay)
-    beta, x = momentum, lr * weight_decay
-    small = _settling(x, beta, "sgdw") if exact else 0.0
-    a = 1 - small
-    overlap = (1 - beta) * (1 + a * beta) / ((1 + beta) * (1 - a * beta))  # 1 to leading order
-    with np.errstate(divide="ignore"):
-        norm = np.sqrt(np.divide(lr * weights, weight_decay * (2 - small)) * overlap)
-        tau = np.divide(-0.5, np.log(np.maximum(np.abs(a), beta))) if exact else np.divide(1.0, 2 * x)
-    update = np.sqrt(2 * x * (1 - beta) / (1 + beta - beta * small))
-    return AdamW(norm, update, np.sqrt(x * (2 - small) / overlap), np.abs(tau))
 
 
 # Shared by the functions above.
@@ -485,8 +330,8 @@ def adamw(weights, lr, weight_decay, momentum=0.9, *, exact=False) -> AdamW:
 
 def _balance(x, momentum, optimizer, exact):
     """λ|g|²/(α|w|²) at equilibrium."""
-    rho, x = momentum, _settling(x, momentum, optimizer) if exact else 0.0
-    if _known(optimizer) == "sgd":
+    rho, x = momentum, settling(x, momentum, optimizer) if exact else 0.0
+    if known(optimizer) == "sgd":
         return 2 * (1 - rho) * (1 - x / (2 * (1 + rho)))
     if optimizer == "nesterov":
         top = (1 - rho + rho * x) * (2 * (1 + rho) - (1 + 2 * rho) * x)
@@ -495,126 +340,7 @@ def _balance(x, momentum, optimizer, exact):
     return (1 - rho * a) * (1 - rho**2) * (2 - x) / (1 + rho * a)
 
 
-def _next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
-    """|w'|², w'·v', |v'|², |w' − w|² for v' = ρv + d, w' = kept·w − λu, u = a·d + b·v."""
-    coupled, kept = (0.0, 1 - lr * alpha) if optimizer == "sgdw" else (alpha, 1.0)
-    a, b = (1 + rho, rho**2) if optimizer == "nesterov" else (1.0, rho)
-    wd, dv, d2 = coupled * w2, coupled * wv, g2 + coupled**2 * w2  # as w·g = v·g = 0
-    wu, u2 = a * wd + b * wv, a**2 * d2 + 2 * a * b * dv + b**2 * v2
-    uv_new = a * d2 + (a * rho + b) * dv + b * rho * v2  # u·v'
-    return (
-        kept**2 * w2 - 2 * kept * lr * wu + lr**2 * u2,
-        kept * (wd + rho * wv) - lr * uv_new,
-        d2 + 2 * rho * dv + rho**2 * v2,
-        (1 - kept) ** 2 * w2 + 2 * (1 - kept) * lr * wu + lr**2 * u2,
-    )
-
-
 def _trust(w, g):
     """|w|/|g|, and 0 where there is no gradient, as in `optim.LARS`."""
     size = np.linalg.norm(g)
     return np.linalg.norm(w) / size if size != 0 else 0.0
-
-
-def _series(lr_t, c, w2_0, weight_decay, momentum):
-    """Return lr_t, c and weight_decay as [T, *S] and w2_0 as [*S], where S is the shape of one step."""
-    lr_t, c, w2_0, alpha, rho = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay, momentum))
-
-    series = alpha.ndim and alpha.shape == lr_t.shape  # else the same at every step
-    alpha = alpha if series else alpha[None]
-
-    def full(a):
-        a = a.reshape(a.shape[:1] + (1,) * (1 + len(one) - a.ndim) + a.shape[1:])
-        return np.broadcast_to(a, (len(lr_t), *one))
-
-    try:
-        one = np.broadcast_shapes(lr_t.shape[1:], c.shape[1:], w2_0.shape, alpha.shape[1:], rho.shape)
-        return full(lr_t), full(c), np.broadcast_to(w2_0, one), full(alpha), rho
-    except ValueError:
-        shapes = f"lr_t of shape {lr_t.shape}, c of {c.shape}, |w_0|² of {w2_0.shape}"
-        raise ValueError(f"{shapes}: must be [T] or [T, L], the same or a number, and [L] or a number") from None
-
-
-# What an argument may be: its name → in words, the test, and whether an array of it may have gaps. The
-# recording of a run that diverged has, so what is measured may be NaN or inf; what is chosen may not.
-_ARGUMENTS = {
-    **dict.fromkeys(("lr", "weight_decay", "lr_t"), ("≥ 0 and finite", lambda x: x >= 0, False)),
-    "momentum": ("in [0, 1)", lambda x: (x >= 0) & (x < 1), False),
-    **dict.fromkeys(("slope", "z0", "weights"), ("> 0 and finite", lambda x: x > 0, False)),
-    **dict.fromkeys(("w", "g", "v", "kappa"), ("finite", lambda x: True | (x == x), True)),
-    **dict.fromkeys(("w2", "g2", "c"), ("≥ 0 and finite", lambda x: ~(x < 0), True)),
-    "w2_0": ("> 0 and finite", lambda x: ~(x <= 0), True),
-    "chi": ("in [−1, 1]", lambda x: ~(abs(x) > 1), True),
-    "drift": ("≥ −1 and finite", lambda x: ~(x < -1), True),
-}
-
-
-def _read(name, value):
-    """Return a number as it is and all else as an array, labelled if it was; ValueError where it is not allowed."""
-    allowed, test, gaps = _ARGUMENTS[name]
-    try:
-        plain = np.asarray(value)
-    except Exception:  # ragged lists, tensors of another device: each library has its own error
-        plain = np.array(None)
-    if plain.dtype.kind not in "iuf":
-        shown = " ".join(reprlib.repr(value).split())
-        raise ValueError(f"{name}={shown}: must be a real number or an array of real numbers, {allowed}")
-    if name == "lr_t" and (plain.ndim == 0 or len(plain) == 0):
-        raise ValueError(f"lr_t={plain.tolist()}: must be a series of at least one step")
-    good = test(plain) if gaps and plain.ndim else test(plain) & np.isfinite(plain)
-    if not np.all(good):
-        index = np.argwhere(~good)[0].tolist() if plain.ndim else ""
-        raise ValueError(f"{name}{index}={_first(plain, ~good)}: must be {allowed}")
-    labelled = hasattr(value, "__array_ufunc__")  # numpy's own, xarray's, pandas'
-    if plain.dtype.kind in "iu":  # squares of narrow ones would wrap around
-        return value.astype(float) if labelled else float(value) if isinstance(value, int) else plain.astype(float)[()]
-    return value if labelled or isinstance(value, float) else plain[()]
-
-
-def _of_the_same(arguments):
-    """Refuse labelled series of different steps, of which xarray would silently keep those in common."""
-    seen = {}
-    for name, value in arguments.items():
-        for dim, size in getattr(value, "sizes", {}).items():
-            index = value.indexes.get(dim)
-            other, its_size, its_index = seen.setdefault(dim, (name, size, index))
-            if size != its_size or not (index is None or its_index is None or index.equals(its_index)):
-                raise ValueError(f"{other} and {name}: must be of the same values of {dim}, of which they have others")
-
-
-_TRUTH = (bool, np.bool_, int)
-
-
-def _first(values, bad):
-    """The first of the values that are bad, as a number of Python."""
-    return np.broadcast_to(values, np.shape(bad))[np.asarray(bad)].flat[0].item()
-
-
-def _numbers(**values):
-    for name, value in values.items():
-        if np.ndim(value):
-            raise ValueError(f"{name} of shape {np.shape(value)}: must be a number here, not an array")
-
-
-def _some_motion(lr, weight_decay):
-    if np.any(lr + weight_decay == 0):
-        raise ValueError("lr=0 and weight_decay=0: must not both be 0, nothing moves and no equilibrium is reached")
-
-
-def _settling(x, momentum, optimizer):
-    """Return x = λα, if it is small enough that |w| comes to an equilibrium."""
-    rho = momentum
-    most = {"sgd": 2 * (1 + rho), "nesterov": 2 * (1 + rho) / (1 + 2 * rho), "sgdw": 2 + 0 * rho}[_known(optimizer)]
-    over = np.asarray(x > most)
-    if over.any():
-        bad, limit = _first(x + 0 * most, over), _first(0 * x + most, over)
-        raise ValueError(f"lr * weight_decay={bad:g}: must be ≤ {limit:g} with optimizer={optimizer!r} and this "
-                         "momentum, beyond it |w| has no equilibrium")  # fmt: skip
-    return x
-
-
-def _known(optimizer, *more):
-    *most, last = known = ("sgd", "nesterov", "sgdw", *more)
-    if not isinstance(optimizer, str) or optimizer not in known:
-        raise ValueError(f"optimizer={optimizer!r}: must be {', '.join(map(repr, most))} or {last!r}")
-    return optimizer

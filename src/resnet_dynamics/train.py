@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
+import itertools
 import time
 
 import numpy as np
@@ -16,15 +18,22 @@ from .console import Bar, say, warn
 from .data import Data
 from .machine import Settings, memory, name_of, pick_device, precision
 from .models import build, conv_layers, symmetries
-from .optim import LARS
+from .optim import LARS, SGD, Scaler
 from .recorder import Recorder
 from .recording import SEMANTICS, from_products
 from .schedules import decays, rates, steps_of
 
+__all__ = [
+    "CHECK", "COMPILE", "WARM", "Rates", "Step", "Watch", "earns_compiling", "evaluate", "finish", "fitting",
+    "learning_rates", "make_optimizers", "repeatable", "train",
+]  # fmt: skip
+
 CHECK = 50  # steps between looks at the loss from the host: progress bar, divergence
+WARM = 3  # steps before one is recorded as a graph: cuDNN chooses its kernels, optimizers make their buffers
+COMPILE = 1.4e9  # images of all steps, times width, from which on compiling pays
 
 
-def train(config: Config, *, device=None, filters=False, progress=True, each=None):
+def train(config: Config, *, device=None, filters=False, progress=True, each=None, graph=True):
     """Train a network and record it.
 
         for each step t of T:
@@ -38,8 +47,10 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     The host waits for the device once every 50 steps, to show the loss and to see whether it is still finite. A run
     whose loss is not ends there, as a result: `diverged_at` is the first such step, later values are NaN.
 
+    On a GPU a step is recorded once, as a CUDA graph, and replayed: see `repeatable`.
+
     In float16 a step whose gradients overflow is left out, by all optimizers: `skipped` is 1 there, what has to do with
-    g or d is NaN, and the weights stay.
+    g or d is NaN, and the weights stay. Their number is among the attributes. The host does not wait for that either.
 
     Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. If another thread
     changes a setting of torch meanwhile, a warning says so, and `disturbed` is among the attributes.
@@ -50,8 +61,8 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     Args:
         config: the run.
         device: "cuda", "cpu" ... None takes the GPU if there is one.
-        filters: record every output filter as well as every layer. Memory on the host while the recording is made: some
-            seven times what the series take, 3.9 GB for the baseline at full size.
+        filters: record every output filter as well as every layer. Memory for the baseline at full size: 0.31 GB on
+            the device, and on the host 0.34 GB for the series and little more while they are made.
         progress: show what is about to happen, and a progress bar.
         each: called as each(t, so_far) after every step t, counted from 1, and with the same t after every thousand
             images of a test. so_far() returns the recording as it is now: as the one that comes back, NaN after step
@@ -65,7 +76,7 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     """
     device = pick_device(device)
     with Settings(device) as settings:
-        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None))
+        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None), graph)
         if settings.disturbed():
             warn("a setting of torch that all threads share was changed while this run trained, so it may not be the "
                  "run of its configuration; it is not remembered")  # fmt: skip
@@ -73,54 +84,105 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     return model, ds
 
 
-def _train(config, device, filters, progress, each):
+def _train(config, device, filters, progress, each, graph):
     data = Data(config, device)
     steps = fitting(config, data)
     epochs = -(-steps // data.steps_per_epoch)
-    model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
-    lr, lars_lr = learning_rates(config, data.steps_per_epoch)
-    alpha = np.broadcast_to(decays(config, lr), lr.shape)
-    optimizers = make_optimizers(config, model)
-    recorder = Recorder(conv_layers(model), optimizers, steps, filters)
+    step = Step(config, data, steps, device, filters)
     test = torch.full((2, epochs), torch.nan, dtype=torch.float32, device=device)
-    dtype = precision(device)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16, init_scale=2.0**12)
-    watch = Watch(config, data, device, dtype, steps, progress)
+    watch = Watch(config, data, device, step.dtype, steps, progress)
 
     def so_far():
-        return finish(config, recorder, lr, lars_lr, test, watch, data, dtype, t)
+        return finish(config, step, test, watch, t)
 
-    t = 0
+    t, make_step = 0, repeatable(step, device) if graph else step
     with watch:
         watch.announce()
         for epoch in range(epochs):
-            model.train()
-            for x, y in data.epoch():
-                if t == steps:
-                    break
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                    logits = model(x)
-                loss = F.cross_entropy(logits.float(), y)
-                model.zero_grad()
-                scaler.scale(loss).backward()
-                for optimizer in optimizers:
-                    scaler.unscale_(optimizer)
-                    set_rates(optimizer, lr[t], lars_lr[t], alpha[t])
-                skipped = scaler.is_enabled() and overflown(model)
-                recorder.before()
-                for optimizer in optimizers if not skipped else ():
-                    scaler.step(optimizer)
-                recorder.after(t, loss.detach(), (logits.argmax(1) == y).float().mean(), skipped)
-                scaler.update()
+            data.shuffle()
+            step.model.train()
+            for _ in range(min(data.steps_per_epoch, steps - t)):
+                make_step()
                 t += 1
-                over = watch(t, recorder.loss)
+                over = watch(t, step.recorder.loss)
                 each(t, so_far)
                 if over:
                     break
             if watch.diverged_at >= 0:
                 break
-            test[:, epoch] = evaluate(model, data, device, dtype, functools.partial(each, t, so_far))
-    return model, so_far()
+            test[:, epoch] = evaluate(step.model, data, device, step.dtype, functools.partial(each, t, so_far))
+    return step.model, so_far()
+
+
+class Step:
+    """The step of a run, and all that it moves. Called again and again, it makes one step after another.
+
+    Which one it is (t), λ and α, and the choices of its batch lie on the device, where it reads them and writes its
+    series. Nothing of it is a number of Python that changes, and nothing waits for the host, so a GPU can replay it.
+    """
+
+    def __init__(self, config: Config, data: Data, steps: int, device, filters=False):
+        self.data, self.device, self.dtype = data, device, precision(device)
+        self.model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
+        self.network = torch.compile(self.model) if earns_compiling(config, steps, device) else self.model
+        self.optimizers = make_optimizers(config, self.model)
+        self.rates = Rates(config, self.optimizers, data.steps_per_epoch, device)
+        self.scaler = Scaler(self.optimizers, enabled=self.dtype == torch.float16)
+        self.recorder = Recorder(conv_layers(self.model), self.optimizers, steps, filters)
+        self.t = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def __call__(self):
+        x, y = self.data.batch(self.t)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.network(x)
+        loss = F.cross_entropy(logits.float(), y)
+        self.model.zero_grad()
+        self.scaler.scaled(loss).backward()
+        skipped = self.scaler.unscale()
+        self.rates.set(self.t)
+        self.recorder.before()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.recorder.after(self.t, loss.detach(), (logits.argmax(1) == y).mean(dtype=torch.float32), skipped)
+        self.t.add_(1)
+
+
+def repeatable(step, device):
+    """Return a function that makes the steps of `step`, whatever the device; on a GPU without Python's part.
+
+    There, after three steps as they are, one is recorded as a CUDA graph, its kernels with all their arguments, and
+    from then on replayed. What changes from step to step therefore lies in tensors, at places that stay.
+    """
+    if device.type != "cuda":
+        return step
+    graph, stream, count = torch.cuda.CUDAGraph(), torch.cuda.Stream(device), itertools.count()
+
+    def make_step():
+        n = next(count)
+        with torch.cuda.device(device):
+            if n < WARM:
+                stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(stream):
+                    step()
+                torch.cuda.current_stream().wait_stream(stream)
+                return
+            if n == WARM:
+                with torch.cuda.graph(graph, stream=stream):
+                    step()  # recorded, not made
+            graph.replay()
+
+    return make_step
+
+
+def earns_compiling(config: Config, steps: int, device) -> bool:
+    """Return whether a run on a GPU is so long that compiling its network, about a minute, pays.
+
+    It saves memory traffic between the convolutions: computed, not measured, 120 kB an image and unit of width, or
+    4e-8 s at the speed of an H100's memory. A minute is that of 1.4e9 images times width, eighteen runs of the baseline
+    at full width. So no run of the book is compiled. On a CPU compiling makes the network slower (0.77 times as fast).
+    """
+    work = steps * config.batch_size * config.width
+    return device.type == "cuda" and work >= COMPILE and importlib.util.find_spec("triton") is not None
 
 
 def fitting(config: Config, data: Data) -> int:
@@ -132,12 +194,6 @@ def fitting(config: Config, data: Data) -> int:
         raise ValueError(f"epochs={config.epochs}: must be fewer, {steps:.3g} steps take {1e-6 * steps:.3g} GB or more "
                          f"to record, and this machine has {memory() / 1e9:.3g} GB")  # fmt: skip
     return steps
-
-
-def overflown(model) -> bool:
-    """Return whether a gradient is not finite. Waits for the device."""
-    grads = [p.grad for p in model.parameters() if p.grad is not None]
-    return not all(torch.stack([g.isfinite().all() for g in grads]).tolist())
 
 
 @torch.no_grad()
@@ -169,11 +225,11 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
         "lr_scale": config.rest_lr_scale,
         "weight_decay_scale": config.rest_weight_decay_scale,
     }
-    common = dict(lr=0.0, momentum=config.momentum)
+    common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ
     if not config.optimizer.startswith("lars"):
-        return [torch.optim.SGD([convs, rest], nesterov=config.optimizer == "nesterov", **common)]
+        return [SGD([convs, rest], nesterov=config.optimizer == "nesterov", **common)]
     return [LARS(convs["params"], per_filter=config.optimizer == "lars-filter", **common),
-            torch.optim.SGD([rest], **common)]  # fmt: skip
+            SGD([rest], **common)]  # fmt: skip
 
 
 def learning_rates(config: Config, steps_per_epoch: int):
@@ -190,11 +246,34 @@ def learning_rates(config: Config, steps_per_epoch: int):
     return lr, lars_lr
 
 
-def set_rates(optimizer, lr, lars_lr, alpha):
-    for group in optimizer.param_groups:
-        group["lr"] = float(lars_lr if isinstance(optimizer, LARS) else lr * group.get("lr_scale", 1))
-        if "weight_decay" in group:
-            group["weight_decay"] = float(alpha * group.get("weight_decay_scale", 1))
+class Rates:
+    """λ and α of every step on the device, where the optimizers find those of the present one.
+
+    The groups of the optimizers hold tensors of one number, to which `set` copies what step t takes, in one launch. α
+    is among them where it follows λ; where it is constant, it stays a number.
+
+    Attributes:
+        lr, lars_lr: λ and λ_LARS, float64 [T].
+    """
+
+    def __init__(self, config: Config, optimizers, steps_per_epoch: int, device):
+        self.lr, self.lars_lr = learning_rates(config, steps_per_epoch)
+        alpha, columns = decays(config, self.lr), []
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                its = self.lars_lr if isinstance(optimizer, LARS) else self.lr * group.get("lr_scale", 1)
+                columns.append((group, "lr", its))
+                if "weight_decay" in group and np.ndim(alpha):
+                    columns.append((group, "weight_decay", alpha * group.get("weight_decay_scale", 1)))
+        table = np.stack([series for _, _, series in columns], axis=1)
+        self._table = torch.tensor(table, dtype=torch.float32, device=device)
+        self._now = self._table[:1].clone()
+        for (group, name, _), now in zip(columns, self._now[0]):
+            group[name] = now
+
+    def set(self, t):
+        """Let the optimizers take the rates of step t, int64 [1] on the device."""
+        torch.index_select(self._table, 0, t, out=self._now)
 
 
 class Watch(contextlib.AbstractContextManager):
@@ -236,31 +315,27 @@ class Watch(contextlib.AbstractContextManager):
             say(f"The loss is no longer finite at step {self.diverged_at}: the run ends here, as a result.")
 
 
-def finish(config, recorder, lr, lars_lr, test, watch, data, dtype, t):
-    """Copy the series to the host, all at once, and make the recording of the first t steps."""
+def finish(config, step, test, watch, t):
+    """Copy the series to the host, and make the recording of the first t steps."""
     seconds = time.perf_counter() - watch.start
     done = t if watch.diverged_at < 0 else watch.diverged_at
+    recorder, data, lr = step.recorder, step.data, step.rates.lr
     ends = np.minimum(data.steps_per_epoch * np.arange(1, test.shape[1] + 1), len(lr))  # steps before each test
-    test_loss, test_accuracy = np.where(ends <= done, host(test), np.nan)
+    test_loss, test_accuracy = np.where(ends <= done, _host(test), np.nan)
     series = {
         "lr": lr,
-        "loss": host(recorder.loss),
-        "accuracy": host(recorder.accuracy),
+        "loss": _host(recorder.loss),
+        "accuracy": _host(recorder.accuracy),
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
     }
     if config.optimizer.startswith("lars"):
-        series["lars_lr"] = lars_lr
-    products = host(recorder.products)
-    products[done:] = np.nan
+        series["lars_lr"] = step.rates.lars_lr
     series["loss"][done + 1 :] = np.nan  # at `done` itself it shows how the run ended
     series["accuracy"][done:] = np.nan
-    per_filter = {name: host(p) for name, p in recorder.filter_products.items()}
-    for p in per_filter.values():
-        p[done:] = np.nan
     provenance = {
-        "device": name_of(recorder.products.device),
-        "precision": str(dtype).removeprefix("torch."),
+        "device": name_of(step.device),
+        "precision": str(step.dtype).removeprefix("torch."),
         "torch_version": str(torch.__version__),  # TorchVersion is no plain str
         "package_version": __version__,
         "semantics": SEMANTICS,
@@ -271,13 +346,28 @@ def finish(config, recorder, lr, lars_lr, test, watch, data, dtype, t):
         "images_per_second": round(config.batch_size * done / seconds, 1),
         "diverged_at": watch.diverged_at,
     }
-    if dtype == torch.float16:
-        series["skipped"] = host(recorder.skipped)
+    if step.dtype == torch.float16:
+        series["skipped"] = _host(recorder.skipped)
         series["skipped"][done:] = np.nan
         provenance["skipped"] = int(np.nansum(series["skipped"]))
-    return from_products(config, recorder.weights, products, series, provenance, per_filter)
+    per_filter = {name: _OnDevice(products) for name, products in recorder.filter_products.items()}
+    ds = from_products(config, recorder.weights, _host(recorder.products), series, provenance, per_filter)
+    for name in ds.data_vars:
+        if "layer" in ds[name].dims:
+            ds[name].values[done:] = np.nan
+    return ds
 
 
-def host(tensor) -> np.ndarray:
+class _OnDevice:
+    """A series on the device, of which slices of steps come to the host."""
+
+    def __init__(self, series):
+        self.series = series
+
+    def __getitem__(self, steps):
+        return _host(self.series[steps])
+
+
+def _host(tensor) -> np.ndarray:
     """Return a copy on the host, of a tensor that may change."""
     return tensor.cpu().numpy().copy()

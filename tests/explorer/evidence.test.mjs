@@ -20,22 +20,38 @@ test("codes are log2 in steps of 1/512; 0 is missing, 1 is zero", () => {
 });
 
 test("a set is unpacked in the order in which it was packed", () => {
-  const layers = ["a", "b", "c"], edges = [0, 1, 2, 4, 8], epochs = 2;
-  const runs = [{ name: "one", lr: 1 }, { name: "two", lr: 2 }];
+  const layers = ["a", "b", "c"];
+  const edges = [0, 1, 2, 4, 8];
+  const epochs = 2;
+  const runs = [
+    { name: "one", lr: 1 },
+    { name: "two", lr: 2 },
+  ];
   const numbers = Array.from({ length: 2 * (4 * 3 * 4 + 2 * 4 + 2 * 2) }, (_, i) => (i % 7 === 3 ? 0 : 300 * i + 2));
   const bytes = Buffer.alloc(2 * numbers.length);
-  numbers.forEach((code, i) => bytes.writeUInt16LE(code, 2 * i));
+  for (const [i, code] of numbers.entries()) bytes.writeUInt16LE(code, 2 * i);
   const more = (run) => ({ twice: 2 * run.lr });
   const packed = unpack({ codes: bytes.toString("base64"), runs, edges, epochs, what: "small" }, layers, more);
   const found = packed.map((run) => run.opened());
   assert.equal(packed[1].opened(), found[1], "decoded once");
   let at = 0;
-  const take = (n) => numbers.slice(at, (at += n)).map(decode);
+  const take = (n) => {
+    at += n;
+    return numbers.slice(at - n, at).map(decode);
+  };
   for (const [i, run] of found.entries()) {
-    for (const name of ["w2", "c2", "drive", "growth"]) assert.deepEqual(run[name], layers.map(() => take(4)), name);
+    for (const name of ["w2", "c2", "drive", "growth"])
+      assert.deepEqual(
+        run[name],
+        layers.map(() => take(4)),
+        name,
+      );
     for (const name of ["loss", "accuracy"]) assert.deepEqual(run[name], take(4), name);
     for (const name of ["test_loss", "test_accuracy"]) assert.deepEqual(run[name], take(2), name);
-    assert.deepEqual([run.name, run.lr, run.edges, run.what, run.twice], [runs[i].name, runs[i].lr, edges, "small", 2 * run.lr]);
+    assert.deepEqual(
+      [run.name, run.lr, run.edges, run.what, run.twice],
+      [runs[i].name, runs[i].lr, edges, "small", 2 * run.lr],
+    );
   }
   assert.equal(at, numbers.length);
   assert.deepEqual(unpack({ codes: "", runs: [], edges, epochs, what: "" }, layers), []);
@@ -73,7 +89,10 @@ test("nearest is so in ln λ, ln α and ln(1 − ρ)", () => {
 
 test("of equals it is the first", () => {
   const [first, second] = [0.2, 0.8].map((lr) => ({ lr, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball" }));
-  for (const runs of [[first, second], [second, first]]) {
+  for (const runs of [
+    [first, second],
+    [second, first],
+  ]) {
     assert.deepEqual(nearest(runs, { ...first, lr: 0.4 }), { run: runs[0], exact: false });
   }
 });
@@ -86,7 +105,13 @@ test("optimizers do not stand in for each other; SGD is heavy ball with ρ = 0",
     const plain = nearest(GRID, { ...nesterov, momentum: 0, optimizer });
     assert.deepEqual([plain.run.optimizer, plain.exact], ["sgd", true]);
   }
-  assert.equal(nearest(GRID.filter(({ optimizer }) => optimizer !== "lars"), { ...nesterov, optimizer: "lars" }), null);
+  assert.equal(
+    nearest(
+      GRID.filter(({ optimizer }) => optimizer !== "lars"),
+      { ...nesterov, optimizer: "lars" },
+    ),
+    null,
+  );
   assert.equal(nearest([], nesterov), null);
 });
 
@@ -103,7 +128,9 @@ test("smooth is the mean of five windows of one length, of those that are there"
   const edges = [0, 1, 2, 4, 8, 16, 24, 32, 40, 48, 56, 64];
   const values = [1, 3, 50, 60, 1, 2, 3, 4, 5, NaN, 7];
   const expected = [2, 2, 50, 60, 2, 2.5, 3, 3.5, 4.75];
-  smooth(values, edges).slice(0, 7).forEach((value, i) => close(value, expected[i], 1e-12, `window ${i}:`));
+  for (const [i, value] of smooth(values, edges).slice(0, 7).entries()) {
+    close(value, expected[i], 1e-12, `window ${i}:`);
+  }
   const [before, missing, last] = smooth(values, edges).slice(8);
   close(before, (3 + 4 + 5 + 7) / 4, 1e-12);
   close(missing, (4 + 5 + 7) / 3, 1e-12);
@@ -114,7 +141,8 @@ test("smooth is the mean of five windows of one length, of those that are there"
 });
 
 test("spread draws a straight line between the middles of windows", () => {
-  const edges = [0, 1, 2, 4, 8, 16, 24], line = (at) => 5 + 0.25 * at;
+  const edges = [0, 1, 2, 4, 8, 16, 24];
+  const line = (at) => 5 + 0.25 * at;
   const values = edges.slice(1).map((to, i) => line((edges[i] + to) / 2));
   for (const [t, value] of spread(values, edges, 24).entries()) {
     close(value, line(Math.min(20, Math.max(0.5, t + 0.5))), 1e-12, `step ${t}:`);
@@ -125,11 +153,12 @@ test("a run of the reader that ended early stays at its own steps", () => {
   assert.deepEqual([...half], [...whole]);
 });
 
-
 test("where run and plan differ in length, spread keeps the share of the training", () => {
-  const edges = [0, 8, 16, 24, 32], values = [1, 4, 2, 8];
-  const own = spread(values, edges, 32), longer = spread(values, edges, 96);
-  own.forEach((value, t) => close(longer[3 * t + 1], value, 1e-12, `step ${t}:`));
+  const edges = [0, 8, 16, 24, 32];
+  const values = [1, 4, 2, 8];
+  const own = spread(values, edges, 32);
+  const longer = spread(values, edges, 96);
+  for (const [t, value] of own.entries()) close(longer[3 * t + 1], value, 1e-12, `step ${t}:`);
   assert.equal(longer.length, 96);
 });
 

@@ -31,8 +31,8 @@ test("λ is at the middle of a step, and Σλ is the area of the schedule", () =
   assert.deepEqual([...rates({ ...PLAN, schedule: "constant" }, 0.4)], Array(480).fill(0.4));
   for (const warmup of [0, 5, 24]) {
     const lr = rates({ ...PLAN, warmup }, 0.4);
-    close(sum(lr), 0.4 * 480 / 2, 1e-12, `warmup ${warmup}`);
-    close(lr[0], warmup ? 0.4 * 0.5 / (20 * warmup) : 0.4 * 479.5 / 480, 1e-12);
+    close(sum(lr), (0.4 * 480) / 2, 1e-12, `warmup ${warmup}`);
+    close(lr[0], warmup ? (0.4 * 0.5) / (20 * warmup) : (0.4 * 479.5) / 480, 1e-12);
     close(Math.max(...lr), 0.4, 0.01);
   }
 });
@@ -63,7 +63,11 @@ test("there is no equilibrium without decay, for LARS, or where decay overshoots
     assert.equal(equilibrium(1, { lr: 0.4, weight_decay: 0, momentum: 0, optimizer }), Infinity);
   }
   assert.equal(equilibrium(1, { ...POST, optimizer: "lars" }), Infinity);
-  const bounds = [["sgd", 0, 2], ["heavy-ball", 0.9, 2 * 1.9], ["nesterov", 0.9, (2 * 1.9) / 2.8]];
+  const bounds = [
+    ["sgd", 0, 2],
+    ["heavy-ball", 0.9, 2 * 1.9],
+    ["nesterov", 0.9, (2 * 1.9) / 2.8],
+  ];
   for (const [optimizer, momentum, bound] of bounds) {
     const at = (x) => equilibrium(1, { lr: 1, weight_decay: x, momentum, optimizer });
     assert.ok(Number.isFinite(at(0.999 * bound)) && Number.isNaN(at(1.001 * bound)), optimizer);
@@ -72,7 +76,8 @@ test("there is no equilibrium without decay, for LARS, or where decay overshoots
 
 test("the mean of |w|² settles at equilibrium, and there growth is shrink", () => {
   for (const values of KINDS) {
-    const lr = constant(4000, values.lr), { w2, growth } = follow(0.5, constant(4000, 9), lr, values);
+    const lr = constant(4000, values.lr);
+    const { w2, growth } = follow(0.5, constant(4000, 9), lr, values);
     const what = JSON.stringify(values);
     close(w2.at(-1), equilibrium(3, values), 1e-9, what);
     close(growth.at(-1), shrink(w2.at(-1), values.lr, values), 1e-9, what);
@@ -80,7 +85,8 @@ test("the mean of |w|² settles at equilibrium, and there growth is shrink", () 
 });
 
 test("without momentum a step changes |w|² by growth less shrink, and Nesterov is SGD", () => {
-  const lr = rates(PLAN, 2), c2 = lr.map((_, t) => 1 + 0.5 * Math.sin(t));
+  const lr = rates(PLAN, 2);
+  const c2 = lr.map((_, t) => 1 + 0.5 * Math.sin(t));
   const values = { weight_decay: 0.3, momentum: 0, optimizer: "sgd" };
   const { w2, growth } = follow(3, c2, lr, values);
   for (let t = 0; t < 479; t++) {
@@ -93,7 +99,8 @@ test("without momentum a step changes |w|² by growth less shrink, and Nesterov 
 });
 
 test("what a lone gradient adds in all is growth: λ²|g|²/(1 − ρ)²", () => {
-  const c2 = constant(3000, 0), lr = constant(3000, 0.4);
+  const c2 = constant(3000, 0);
+  const lr = constant(3000, 0.4);
   c2[0] = 9;
   for (const optimizer of ["heavy-ball", "nesterov"]) {
     const { w2, growth } = follow(2, c2, lr, { weight_decay: 0, momentum: 0.9, optimizer });
@@ -103,7 +110,8 @@ test("what a lone gradient adds in all is growth: λ²|g|²/(1 − ρ)²", () =>
 });
 
 test("LARS knows neither the size of gradients nor decay; without momentum |w|² grows by 1 + λ²", () => {
-  const lr = rates(PLAN, 0.05), lars = { weight_decay: 0.1, momentum: 0, optimizer: "lars" };
+  const lr = rates(PLAN, 0.05);
+  const lars = { weight_decay: 0.1, momentum: 0, optimizer: "lars" };
   const { w2, growth } = follow(2, constant(480, NaN), lr, lars);
   for (let t = 0, X = 2; t < 480; X *= 1 + lr[t++] ** 2) {
     close(w2[t], X, 1e-12);
@@ -137,7 +145,8 @@ test("|w|⁴ comes e times closer to equilibrium in a time constant", () => {
     { lr: 0.4, weight_decay: 5e-5, momentum: 0.9, optimizer: "heavy-ball" },
     { lr: 0.4, weight_decay: 5e-5, momentum: 0.9, optimizer: "nesterov" },
   ]) {
-    const limit = equilibrium(3, values), tau = Math.round(timeConstant(values));
+    const limit = equilibrium(3, values);
+    const tau = Math.round(timeConstant(values));
     const { w2 } = follow(2 * limit, constant(4 * tau, 9), constant(4 * tau, values.lr), values);
     const far = w2.map((X) => X ** 2 - limit ** 2);
     close(far[2 * tau] / far[tau], Math.exp(-1), 0.02, values.optimizer);
@@ -145,7 +154,8 @@ test("|w|⁴ comes e times closer to equilibrium in a time constant", () => {
 });
 
 test("heavy ball rings where 4λα > (1 − √ρ)², with the damping 2/ln(1/ρ)", () => {
-  const edge = (1 - Math.sqrt(0.9)) ** 2 / 4, at = (x, more = {}) => ({ ...POST, lr: 1, weight_decay: x, ...more });
+  const edge = (1 - Math.sqrt(0.9)) ** 2 / 4;
+  const at = (x, more = {}) => ({ ...POST, lr: 1, weight_decay: x, ...more });
   assert.equal(ringing(at(0.999 * edge)), null);
   close(ringing(at(1.001 * edge)).damping, 2 / Math.log(1 / 0.9), 1e-12);
   close(timeConstant(at(1.001 * edge)), 2 / Math.log(1 / 0.9), 1e-12);
@@ -158,7 +168,8 @@ test("heavy ball rings where 4λα > (1 − √ρ)², with the damping 2/ln(1/ρ
 
 test("the mean of |w|² swings with the period of ringing, and dies out with its damping", () => {
   const values = { lr: 0.1, weight_decay: 2e-3, momentum: 0.995, optimizer: "heavy-ball" };
-  const limit = equilibrium(3, values), { period, damping } = ringing(values);
+  const limit = equilibrium(3, values);
+  const { period, damping } = ringing(values);
   const { w2 } = follow(1.05 * limit, constant(6000, 9), constant(6000, 0.1), values);
   const crossings = [...w2.keys()].filter((t) => t > 0 && w2[t - 1] > limit && w2[t] <= limit);
   close((crossings[4] - crossings[1]) / 3, period, 0.02);
@@ -175,21 +186,26 @@ function agrees(what, actual) {
   test(`${what} is that of Python in every case`, { skip }, () => {
     assert.ok(cases.length >= 200);
     cases.forEach((one, i) => {
-      const expected = [one[what]].flat(), found = actual(one);
+      const expected = [one[what]].flat();
+      const found = actual(one);
       const numbers = typeof found === "object" ? [...found] : [found];
       assert.equal(numbers.length, expected.length);
-      numbers.forEach((number, t) => close(number, expected[t] ?? Infinity, 1e-9, `case ${i}, ${what}[${t}]:`));
+      for (const [t, number] of numbers.entries()) {
+        close(number, expected[t] ?? Infinity, 1e-9, `case ${i}, ${what}[${t}]:`);
+      }
     });
   });
 }
 const path = ({ values, plan, start, c2 }) => {
-  const lr = rates(plan, values.lr), { weight_decay, momentum, optimizer } = values;
+  const lr = rates(plan, values.lr);
+  const { weight_decay, momentum, optimizer } = values;
   return follow(start, c2, optimizer === "lars" ? lr.map((v) => larsRate(v, weight_decay, momentum)) : lr, values);
 };
 
 agrees("rates", ({ values, plan }) => rates(plan, values.lr));
 agrees("lars_rates", ({ values: { lr, weight_decay, momentum }, plan }) =>
-  rates(plan, lr).map((v) => larsRate(v, weight_decay, momentum)));
+  rates(plan, lr).map((v) => larsRate(v, weight_decay, momentum)),
+);
 agrees("w2", (one) => path(one).w2);
 agrees("growth", (one) => path(one).growth);
 agrees("shrink", (one) => rates(one.plan, one.values.lr).map((lr, t) => shrink(one.w2[t], lr, one.values)));

@@ -1,0 +1,125 @@
+"""The norm through any schedule: the recurrence of its means, and the master equation. Derived.
+
+Symbols, units and arguments are those of `theory`, which has these functions, too.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .arguments import checked, known
+
+__all__ = ["Moments", "master_ode", "moments", "next_moments", "norm_recurrence"]
+
+
+class Moments(NamedTuple):
+    """Means over runs [T, ...] in u² and the like, named as in a recording."""
+
+    w2: np.ndarray  # |w_t|², before step t
+    wv: np.ndarray  # w_t · v_{t−1}, before step t
+    v2: np.ndarray  # |v_t|², of step t
+    u2: np.ndarray  # |w_{t+1} − w_t|², of step t
+
+
+@checked
+def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+    """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
+
+    They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
+        w·v' = ρY + αX       Z' = ρ²Z + 2ραY + G + α²X
+        Y' = w·v' − λZ'      X' = X − 2λ w·v' + λ²Z'
+    from v = 0. "lars" is (8): lr_t is its own rate, and as d = (|w|/|g|) g the same with G = X and
+    α = 0, whatever c and weight_decay are; without momentum X' = (1 + λ²)X.
+
+    Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L]. weight_decay of the shape of lr_t
+    is a series α(t).
+    Returns Moments of [T] or [T, L]. Cost: T times a few operations on [L].
+    """
+    lars = known(optimizer, "lars") == "lars"
+    lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
+    alpha = 0 * alpha if lars else alpha
+    wv = v2 = np.zeros_like(w2)
+    rows = []
+    for lr, a, c2 in zip(lr_t, alpha, c**2, strict=True):
+        g2 = w2 if lars else c2 / w2
+        after, wv_after, v2, u2 = next_moments(w2, wv, v2, g2, lr, a, rho, optimizer)
+        rows.append((w2, wv, v2, u2))
+        w2, wv = after, wv_after
+    return Moments(*map(np.stack, zip(*rows, strict=True)))
+
+
+@checked
+def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+    """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
+
+    (1′) and (2′) in one: exact for plain SGD and any c_t = |g_t||w_t|; with momentum the mean over
+    random gradients. Arguments, optimizers and shapes of `moments`. Returns [T] or [T, L].
+    """
+    return moments(w2_0, c, lr_t, weight_decay, momentum, optimizer=optimizer).w2
+
+
+@checked
+def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
+    """Return z_t = (λ|g|/|w|)²/(2λα(1 − ρ)): dots over line, squared, of figures 5 and 7.
+
+        d ln z/dt = 4λα(1 − z)/(1 − ρ) + d ln(λc²/α)/dt
+    Solved in y = |w|⁴, where it is linear: dy/dt = (y* − y)·4λα/(1 − ρ), y* = λc²/(2α(1 − ρ)),
+    z = y*/y, with λ and c constant within a step. Leading order in λα and in the momentum's memory
+    over τ; `norm_recurrence` has neither error. weight_decay of the shape of lr_t is a series α(t):
+    with α ∝ λ the target stands still. Start: w2_0 = |w_0|², or z0 (needs λ_0 > 0), or
+    neither: equilibrium at the largest λ. Shapes as in `moments`. Returns [T] or [T, L].
+    """
+    if w2_0 is not None and z0 is not None:
+        raise ValueError(f"z0={z0}: must be None where w2_0 is given, each is a start")
+    start = 1.0 if w2_0 is None else w2_0
+    lr_t, c, start, alpha, rho = _series(lr_t, c, start, weight_decay, momentum)
+    if not np.all(alpha > 0):
+        raise ValueError(f"weight_decay={weight_decay}: must be > 0, z is relative to the decay")
+    target = lr_t * c**2 / (2 * alpha * (1 - rho))
+    keep = np.exp(-4 * lr_t * alpha / (1 - rho))
+    if w2_0 is not None:
+        y = start**2
+    else:
+        y = target.max(axis=0) if z0 is None else target[0] / z0
+        if np.any(y == 0):
+            where = "at some step" if z0 is None else "at the first step"
+            raise ValueError(f"lr_t * c**2=0: must be > 0 {where}, its equilibrium is the start; or give w2_0")
+    z = np.empty_like(target)
+    for t in range(len(z)):
+        z[t] = target[t] / y
+        y = target[t] + keep[t] * (y - target[t])
+    return z
+
+
+def next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
+    """|w'|², w'·v', |v'|², |w' − w|² for v' = ρv + d, w' = kept·w − λu, u = a·d + b·v."""
+    coupled, kept = (0.0, 1 - lr * alpha) if optimizer == "sgdw" else (alpha, 1.0)
+    a, b = (1 + rho, rho**2) if optimizer == "nesterov" else (1.0, rho)
+    wd, dv, d2 = coupled * w2, coupled * wv, g2 + coupled**2 * w2  # as w·g = v·g = 0
+    wu, u2 = a * wd + b * wv, a**2 * d2 + 2 * a * b * dv + b**2 * v2
+    uv_new = a * d2 + (a * rho + b) * dv + b * rho * v2  # u·v'
+    return (
+        kept**2 * w2 - 2 * kept * lr * wu + lr**2 * u2,
+        kept * (wd + rho * wv) - lr * uv_new,
+        d2 + 2 * rho * dv + rho**2 * v2,
+        (1 - kept) ** 2 * w2 + 2 * (1 - kept) * lr * wu + lr**2 * u2,
+    )
+
+
+def _series(lr_t, c, w2_0, weight_decay, momentum):
+    """Return lr_t, c and weight_decay as [T, *S] and w2_0 as [*S], where S is the shape of one step."""
+    lr_t, c, w2_0, alpha, rho = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay, momentum))
+
+    series = alpha.ndim and alpha.shape == lr_t.shape  # else the same at every step
+    alpha = alpha if series else alpha[None]
+
+    def full(a):
+        a = a.reshape(a.shape[:1] + (1,) * (1 + len(one) - a.ndim) + a.shape[1:])
+        return np.broadcast_to(a, (len(lr_t), *one))
+
+    try:
+        one = np.broadcast_shapes(lr_t.shape[1:], c.shape[1:], w2_0.shape, alpha.shape[1:], rho.shape)
+        return full(lr_t), full(c), np.broadcast_to(w2_0, one), full(alpha), rho
+    except ValueError:
+        shapes = f"lr_t of shape {lr_t.shape}, c of {c.shape}, |w_0|² of {w2_0.shape}"
+        raise ValueError(f"{shapes}: must be [T] or [T, L], the same or a number, and [L] or a number") from None

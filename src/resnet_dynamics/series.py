@@ -1,0 +1,222 @@
+"""The steps of a recording: parts of it, means over them, and what became of the run.
+
+A part of a recording, as ds.isel(step=slice(-300, None)), keeps the numbers of its steps in its coordinate `step`. What
+is of a step and its neighbor is not a number where that neighbor is not there, and sums need steps without gaps; |w_0|
+is that of the first step that is there.
+
+Two conventions serve all of it:
+    SMOOTH  series are averaged over 50 steps, centered; an exponential mean would lag behind by its own length.
+    WINDOW  numbers for a whole run are means over steps from 25 % to 75 % of it, after the warm-up has been
+            forgotten and before equilibrium is lost at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+
+import numpy as np
+import xarray as xr
+
+from . import schedules
+from .recording import QUANTITIES, config
+
+__all__ = [
+    "SMOOTH", "WINDOW", "alive", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved", "named",
+    "of_recording", "rms", "smooth", "window", "without_gaps",
+]  # fmt: skip
+
+SMOOTH = 50
+WINDOW = (0.25, 0.75)
+DIGITS = 1e-9  # a sum that is a smaller part of what was summed before has lost its digits
+
+
+def checked(ds):
+    """Return a recording; of anything else say what it must be."""
+    if not isinstance(ds, xr.Dataset):
+        plain = ds is None or isinstance(ds, (str, numbers.Number))
+        shown = repr(ds) if plain else f"a {type(ds).__name__}"
+        raise TypeError(f"recording={shown}: must be an xarray.Dataset, a recording as run(config) returns it")
+    if "config" not in ds.attrs or "step" not in ds.dims:
+        shown = "a table of sweep" if "provenance" in ds else "a Dataset without steps and a config"
+        raise ValueError(f"recording={shown}: must be a recording, as run(config) returns it")
+    return ds
+
+
+def of_recording(function):
+    """Let the function see recordings alone, and say what one of them lacks."""
+
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        ds = checked(next(iter(signature.bind(*args, **kwargs).arguments.values())))
+        try:
+            return function(*args, **kwargs)
+        except AttributeError as error:
+            if error.name not in QUANTITIES or error.name in ds:
+                raise
+            said = f"{function.__name__} of a recording without {error.name}, the {QUANTITIES[error.name][1]}"
+            raise ValueError(f"{said}: must have it, as run(config) returns it") from None
+
+    return called
+
+
+@of_recording
+def alive(ds):
+    """Return the steps before a run diverged: all of them, mostly."""
+    end = int(ds.attrs.get("diverged_at", -1))
+    return ds if end < 0 else ds.isel(step=(ds.step < end).values)
+
+
+@of_recording
+def length(ds) -> int:
+    """Return of how many steps the whole run is, of which a recording may be a part.
+
+    A recording of a run that was stopped says it, attrs["steps"]. Else it is read from λ: its last step t has the rate
+    of the schedule at (t + ½)/S epochs, S steps each; with a constant λ, from the number of images, if the
+    configuration has it. Where nothing tells (an edited λ) what is there counts as all: the last step + 1.
+    """
+    if "steps" in ds.attrs:
+        return int(ds.attrs["steps"])
+    if not ds.sizes["step"]:
+        return 0
+    c, steps, lr = config(ds), ds.step.values, ds.lr.values.astype(float)
+    last = int(np.argmax(steps))
+    end = int(steps[last]) + 1
+    epochs = schedules.epochs_at(c, lr[last] / c.lr) if c.lr else []
+    guesses = [round((end - 0.5) / epoch) for epoch in epochs if epoch > 0]
+    guesses += [c.train_images // c.batch_size] if c.train_images else []
+    for each in guesses:
+        whole = schedules.rates(c, each) if 0 < c.epochs * each < 1e8 else []
+        if len(whole) >= end and np.allclose(whole[steps], lr, rtol=1e-5, atol=0):
+            return len(whole)
+    return end
+
+
+def window(ds, share=WINDOW):
+    """Return the steps from 25 % to 75 % of a recording or a series, or of any share of it; of what is there."""
+    if "step" not in getattr(ds, "dims", ()):
+        raise TypeError(f"a {type(ds).__name__} without steps: must be a recording, or a series of one")
+    try:
+        start, end = (float(part) if isinstance(part, numbers.Real) else np.nan for part in share)
+    except (TypeError, ValueError):
+        start = end = np.nan
+    if not 0 <= start < end <= 1:
+        raise ValueError(f"share={share!r}: must be two numbers, 0 ≤ first < last ≤ 1")
+    steps = ds.sizes["step"]
+    if round(start * steps) >= round(end * steps):
+        raise ValueError(f"share={share!r}: must hold at least one step, of {steps} it holds none")
+    return ds.isel(step=slice(round(start * steps), round(end * steps)))
+
+
+def smooth(series, steps=SMOOTH):
+    """Return the centered mean over `steps` steps, fewer at the ends. Dims and attributes stay; NaN is left out.
+
+    Means of growth and of shrink over the same steps still telescope. Cost: three cumulative sums. Where their
+    difference would lose its digits, small values after large ones, a mean is taken by itself.
+    """
+    if not isinstance(series, xr.DataArray) or "step" not in series.dims:
+        raise TypeError(f"series=a {type(series).__name__}: must be a DataArray with steps, a series of a recording")
+    if steps is not None and (not isinstance(steps, numbers.Integral) or steps < 0):
+        raise ValueError(f"steps={steps!r}: must be a whole number, or None to leave the series as it is")
+    if steps is None or steps <= 1:
+        return series
+    axis, n = series.get_axis_num("step"), series.sizes["step"]
+    x = np.moveaxis(series.values.astype(float), axis, 0)
+    first = np.maximum(np.arange(n) - steps // 2, 0)
+    last = np.minimum(np.arange(n) + (steps + 1) // 2, n)
+
+    def totals(a):
+        a = np.concatenate([np.zeros_like(a[:1]), np.cumsum(a, axis=0)])
+        return a[last] - a[first]
+
+    there = np.isfinite(x)
+    count = totals(there.astype(float))
+    x = np.where(there, x, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(count > 0, totals(x) / np.maximum(count, 1), np.nan)
+        lost = ~(totals(np.abs(x)) >= DIGITS * np.cumsum(np.abs(x), axis=0)[last - 1]) & (count > 0)
+        for t in np.flatnonzero(lost.any(axis=tuple(range(1, x.ndim)))):
+            mean[t] = np.where(lost[t], x[first[t] : last[t]].sum(axis=0) / np.maximum(count[t], 1), mean[t])
+    return series.copy(data=np.moveaxis(mean, 0, axis))
+
+
+def moved(series, ds, still=np.nan):
+    """Return a series of a recording with `still` at the steps that a loss scaler left out."""
+    return series.where(ds.skipped != 1, still) if "skipped" in ds else series
+
+
+@of_recording
+def dead(ds) -> bool:
+    """Return whether a network does not learn: over the last quarter of its run it guesses, whatever the image is.
+
+    That is to say: λ > 0, the training loss is ln K for a whole number K ≥ 2 of classes, to within 0.01 nat (root mean
+    square over the steps), and the training accuracy is 1/K, to within four standard deviations of so many guesses. A
+    run that diverged, or of which fewer than 16 steps are known, is not called dead.
+    """
+    known = xr.Dataset({"loss": ds.loss, "accuracy": ds.accuracy, "lr": ds.lr})
+    known = known.isel(step=np.flatnonzero(np.isfinite(known.loss)))
+    steps = known.sizes["step"]
+    if int(ds.attrs.get("diverged_at", -1)) >= 0 or steps < 16:
+        return False
+    end = known.isel(step=slice(steps - steps // 4, None)).astype(float)
+    classes = max(2.0, float(np.round(np.exp(np.minimum(end.loss.mean(), 20)))))
+    guesses = config(ds).batch_size * end.sizes["step"]
+    chance, noise = 1 / classes, np.sqrt((1 - 1 / classes) / classes / guesses)
+    stays = rms(end.loss - np.log(classes)) < 0.01 and abs(end.accuracy.mean() - chance) < 4 * noise
+    return bool(stays and (end.lr > 0).all())
+
+
+@of_recording
+def fate(ds) -> str:
+    """Say that a run diverged, was stopped, or does not learn, and at which step or loss; "" if it is well."""
+    end = int(ds.attrs.get("diverged_at", -1))
+    if end >= 0:
+        return f"diverged at step {end}"
+    if "stopped_at" in ds.attrs:
+        return f"stopped after {int(ds.attrs['stopped_at'])} of {length(ds)} steps"
+    if not {"loss", "accuracy", "lr"} <= {*ds} or not dead(ds):
+        return ""
+    steps = ds.sizes["step"]
+    return f"does not learn: loss stays at {float(ds.loss[steps - steps // 4 :].astype(float).mean()):.3f}"
+
+
+def named(array, name, symbol, long_name, units):
+    array = array.rename(name)
+    array.attrs = {"symbol": symbol, "long_name": long_name, "units": units}
+    return array
+
+
+def first(series):
+    """Return the first step of a series, float64 [layer]."""
+    if series.sizes["step"] == 0:
+        raise ValueError("a series of no steps: must have at least one; the run may have diverged at once")
+    return series.isel(step=0, drop=True).astype(float)
+
+
+def rms(series, dims="step"):
+    """Return the root mean square, over steps unless said otherwise."""
+    return np.sqrt((series.astype(float) ** 2).mean(dims))
+
+
+def earlier(v2):
+    """|v_{t-1}|², before step t, from |v_t|²: zero at the start, not a number where that step is not there."""
+    steps = v2.step.values
+    there = np.append(steps[:1] == 0, np.diff(steps) == 1)
+    return v2.shift(step=1, fill_value=0.0).where(xr.DataArray(there, dims="step"))
+
+
+def later(series):
+    """A series one step later: not a number where that step is not there."""
+    there = np.append(np.diff(series.step.values) == 1, False)[: series.sizes["step"]]
+    return series.shift(step=-1).where(xr.DataArray(there, dims="step"))
+
+
+def without_gaps(ds, what):
+    """Refuse a recording in which a step is missing between two others."""
+    if (gaps := np.flatnonzero(np.diff(ds.step.values) != 1)).size:
+        before, after = ds.step.values[gaps[0] :][:2].tolist()
+        raise ValueError(f"{what} of a recording whose step {after} follows {before}: must be steps without gaps")
+    return ds

@@ -1,0 +1,123 @@
+"""The house style: what all figures have in common. It is set on what is drawn, never in matplotlib's parameters."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+__all__ = [
+    "DARK", "DASHES", "FAINT", "GROWTH", "INK", "LIGHT", "LINE", "SHRINK", "SIZE", "TEXT", "dress", "figure",
+    "is_number", "label", "layer_styles", "legend", "note", "style", "ylabel",
+]  # fmt: skip
+
+SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
+TEXT = 11  # points
+INK, FAINT = "#1a1a1a", "#d9d9d9"
+SHRINK, GROWTH, LINE = "#7b3fa0", "#00796b", INK  # what decay takes, what gradients add, where they balance
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+DARK, LIGHT = 0.0, 0.72  # the part of viridis that shows on white
+
+_RC = {
+    "figure.figsize": SIZE,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "axes.facecolor": "white",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": TEXT,
+    "axes.titlelocation": "left",
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "font.size": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+
+
+def style():
+    """Return a context in which what you draw yourself looks like the rest: `with rd.plots.style(): ...`."""
+    return plt.rc_context(_RC)
+
+
+def figure(*args, **kwargs):
+    """Return fig, axes of plt.subplots(*args, **kwargs), in the house size and style."""
+    allowed = [*dict.fromkeys([*_keywords(plt.subplots), *_keywords(plt.Figure), "num", "clear"])]
+    if unknown := [name for name in kwargs if name not in allowed]:
+        raise TypeError(f"figure({unknown[0]}=...): must be an argument of plt.subplots: {', '.join(allowed)}")
+    with style():
+        return plt.subplots(*args, **{"figsize": SIZE, "layout": "constrained", **kwargs})
+
+
+def _keywords(function):
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+
+
+def dress(ax):
+    """Give axes the house style, whoever made them; None makes them."""
+    if ax is None:
+        ax = figure()[1]
+    if not isinstance(ax, plt.Axes) or ax.name != "rectilinear":
+        raise TypeError(f"ax=a {type(ax).__name__}: must be the axes to draw on, one of plots.figure(...), or None")
+    ax.set_facecolor("white")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(INK)
+    ax.tick_params(which="both", labelsize=TEXT, colors=INK)
+    ax.grid(True, color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set(size=TEXT, color=INK)
+    return ax
+
+
+def label(symbol, units):
+    return symbol if units in ("", "1") else f"{symbol} ({units})"
+
+
+def note(ax, lines):
+    if lines:
+        ax.text(0.02, 0.97, "\n".join(lines), transform=ax.transAxes, size=TEXT, color="#b3520f", va="top", zorder=5,
+                bbox=dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1.5))  # fmt: skip
+
+
+def ylabel(ax, text):
+    ax.set_ylabel(text, size=TEXT, color=INK)
+
+
+def legend(ax, above=False, **kwargs):
+    """Put a legend inside, or above the axes where it hides nothing."""
+    room = dict(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2) if above else {}
+    legend = ax.legend(**{"fontsize": TEXT, "frameon": not above, "framealpha": 0.85, "edgecolor": "none",
+                          "handlelength": 1.5, "handletextpad": 0.4, "columnspacing": 0.9, "labelspacing": 0.3,
+                          **room, **kwargs})  # fmt: skip
+    for handle in legend.legend_handles:
+        handle.set_alpha(1)
+    return legend
+
+
+def layer_styles(layers) -> dict:
+    """Return layer → {"color", "linestyle"}: luminance by depth of the stage, line style by the place in it."""
+    stages = list(dict.fromkeys(str(layer).split(".")[0] for layer in layers))
+    shades = plt.get_cmap("viridis")(np.linspace(DARK, LIGHT, len(stages)))
+    seen = dict.fromkeys(stages, 0)
+    styles = {}
+    for layer in layers:
+        stage = str(layer).split(".")[0]
+        styles[str(layer)] = {"color": tuple(shades[stages.index(stage)]),
+                              "linestyle": DASHES[seen[stage] % len(DASHES)]}  # fmt: skip
+        seen[stage] += 1
+    return styles
+
+
+def is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and np.isfinite(value)
