@@ -18,7 +18,7 @@ from .config import Config
 from .console import heard, say, warn
 from .workers import Workers
 
-__all__ = ["Job", "Outcome", "attempt", "checked", "outcomes", "perform"]
+__all__ = ["Job", "Outcome", "attempt", "checked", "outcomes", "perform", "reason"]
 
 LOOKS = 50  # at a job, a second: a look at one of SLURM asks a shared disk
 

@@ -16,7 +16,7 @@ import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["RayExecutor", "Workers", "serve"]
+__all__ = ["RayExecutor", "Workers", "serve", "share"]
 
 # The first line of a process: no Ctrl-C of its own, since it is the caller's to stop, and the caller's imports.
 START = """\
