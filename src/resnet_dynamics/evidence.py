@@ -27,6 +27,11 @@ from . import library, measure, recording
 from .config import CONVS, Config
 from .series import checked
 
+__all__ = [
+    "IN_TABLE", "ONE", "OCTAVE", "SERIES", "TRAINING_IMAGES", "configs", "curve", "decode", "encode", "grid", "kind",
+    "nearest", "pack", "plans", "thinned", "windows",
+]  # fmt: skip
+
 # What is kept: name → (dimensions, symbol, what it is, unit).
 SERIES = {
     "w2": (("layer", "window"), "|w|²", "squared weight norm at the first step of the window", "u²"),

@@ -61,8 +61,10 @@ def sweep(
         RuntimeError: every single run has failed.
 
     Example:
-        >>> table = sweep(Config.smoke(), lr=[0.1, 0.2, 0.4], seed=range(3))
-        >>> table.final_accuracy.mean("seed").plot()
+        >>> table = sweep(Config.smoke(epochs=1), lr=[0.1, 0.2], seed=range(2), progress=False)
+        >>> table.final_accuracy.dims, table.test_loss.dims
+        (('lr', 'seed'), ('lr', 'seed', 'epoch'))
+        >>> best = table.final_accuracy.mean("seed").idxmax()
     """
     grid = configs(base, **axes)
     checked(workers, executor, runs_per_job)
