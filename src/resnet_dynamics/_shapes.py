@@ -5,17 +5,17 @@ never imports this file, and needs neither jaxtyping nor beartype. An axis has o
 it; `*L` is any number of axes, `#` what broadcasts as numpy has it.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 from beartype.vale import Is
-from jaxtyping import Bool, Complex, Float, Float64, Int, Shaped, UInt16
+from jaxtyping import Bool, Complex, Float, Float32, Float64, Int, Int64, Shaped, UInt16
 
 __all__ = [
-    "Array", "ByLayer", "ByStep", "ByStepLayer", "Codes", "Decoded", "Edges", "Flags", "Full", "Layers", "Measured",
-    "Multipliers", "Number", "OneStep", "Part", "PerStep", "PerWindow", "Reals", "Series", "Share", "Sizes", "Steps",
-    "Weights",
+    "Array", "ByFilter", "ByLayer", "ByStep", "ByStepLayer", "Codes", "Decoded", "Edges", "Filters", "Flags", "Full",
+    "LayerRows", "LayerWeights", "Layers", "Measured", "Multipliers", "Number", "One", "OneStep", "Part", "PerStep",
+    "PerWindow", "Place", "Reals", "Rows", "Series", "Share", "Sizes", "Squares", "Steps", "Totals", "Weights",
 ]  # fmt: skip
 
 
@@ -47,6 +47,17 @@ ByStepLayer = _by("step", "layer")
 Measured = Float[xr.DataArray, "*S"]  # whatever its dimensions
 Part = xr.Dataset | Shaped[xr.DataArray, "..."]  # a recording or a series of it
 Share = tuple[float, float] | list[float]  # of a run: first and last, 0 to 1
+
+# The recorder: torch's tensors, and Any, so that nothing here loads torch
+One = Shaped[Any, ""] | Shaped[Any, "1"]
+Place = Int64[Any, "1"]  # t, on the device
+Rows = Float32[Any, "5 chunks 512"]
+Squares = Float32[Any, "chunks 5 5"]
+Totals = Float32[Any, "L 15"]
+LayerWeights = Float[Any, "*K"]
+LayerRows = Float32[Any, "5 *K"]
+Filters = Float32[Any, "F 5 K"]
+ByFilter = Float32[Any, "T _ 15"]
 
 # Evidence
 Edges = Int[np.ndarray, "edges"]  # W + 1 steps
