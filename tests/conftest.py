@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hints
 import pytest
 from screen import CHROMEDRIVER, CHROMIUM, address, browser  # noqa: F401  (fixtures)
 
@@ -18,6 +19,7 @@ def pytest_configure(config):
     config.cache_folder = tempfile.TemporaryDirectory(prefix="resnet-dynamics-test-")
     os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
     os.environ["MPLBACKEND"] = "agg"
+    hints.install()
 
 
 def pytest_unconfigure(config):

@@ -377,7 +377,7 @@ def test_an_exception_is_shown_in_words(monkeypatch):
 def test_what_was_drawn_stays_when_a_run_fails(monkeypatch):
     lasts(monkeypatch)
     monkeypatch.setattr(explorer, "PAUSE", 0)
-    monkeypatch.setattr(explorer, "how_far", lambda ds, t, seconds: "far" if t < 4 else [][0])
+    monkeypatch.setattr(explorer, "_how_far", lambda ds, t, seconds: "far" if t < 4 else [][0])
     front = Front()
     front.train()
     assert front.ends()[-1] == "failed" and "IndexError: list index out of range" in front.explorer.progress["text"]

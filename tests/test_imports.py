@@ -72,14 +72,14 @@ ALLOWED = {
     "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "controls", "datasets", "evidence", "fallback",
                  "machine", "measure", "runs", "train"},
 }  # fmt: skip
-# These see everything. The first re-exports lazily, the last is the command line.
-FREE = {"__init__", "__main__"}
+# These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
+FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
 TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
-LATE = ["anywidget", "h5netcdf", "h5py", "ipywidgets", "scipy", "torch", "torchvision"]
+LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]
 
 
 def imported(path):
@@ -96,7 +96,7 @@ def imported(path):
                 found.add(module)
     outer = {name for name in found if not name.startswith("resnet_dynamics.")}
     inner = {name.split(".")[1] for name in found if name.startswith("resnet_dynamics.")}
-    free = set(sys.stdlib_module_names) | {"__version__"}
+    free = set(sys.stdlib_module_names) | {"__version__", "_shapes"}
     return ({name.split(".")[0] for name in outer} | inner) - free
 
 

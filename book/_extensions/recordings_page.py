@@ -10,7 +10,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 import resnet_dynamics as rd
-from resnet_dynamics.sweep import planned as planned_sweeps
+from resnet_dynamics.library import planned_sweeps
 
 # Of each recording, in this order; what a file lacks is left out.
 PROVENANCE = ("digest", "dataset", "dataset_digest", "device", "precision", "torch_version", "package_version",

@@ -3,16 +3,23 @@
 Used by `theory` and by what it is made of; nothing here knows an equation but how large λα may be.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import reprlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ._shapes import Flags, Number, Reals
 
 __all__ = ["checked", "first", "known", "numbers_only", "settling", "some_motion"]
 
 
-def checked(function):
+def checked(function: Callable) -> Callable:
     """Let the function see numbers and arrays only, each as `_ARGUMENTS` below allows it, and all of them together."""
     signature = inspect.signature(function)
 
@@ -60,7 +67,7 @@ _ARGUMENTS = {
 }
 
 
-def _read(name, value):
+def _read(name: str, value) -> Reals:
     """Return a number as it is and all else as an array, labelled if it was; ValueError where it is not allowed."""
     allowed, test, gaps = _ARGUMENTS[name]
     try:
@@ -96,23 +103,23 @@ def _of_the_same(arguments):
 _TRUTH = (bool, np.bool_, int)
 
 
-def first(values, bad):
+def first(values, bad: Flags) -> Number:
     """The first of the values that are bad, as a number of Python."""
     return np.broadcast_to(values, np.shape(bad))[np.asarray(bad)].flat[0].item()
 
 
-def numbers_only(**values):
+def numbers_only(**values: Reals) -> None:
     for name, value in values.items():
         if np.ndim(value):
             raise ValueError(f"{name} of shape {np.shape(value)}: must be a number here, not an array")
 
 
-def some_motion(lr, weight_decay):
+def some_motion(lr: Reals, weight_decay: Reals) -> None:
     if np.any(lr + weight_decay == 0):
         raise ValueError("lr=0 and weight_decay=0: must not both be 0, nothing moves and no equilibrium is reached")
 
 
-def settling(x, momentum, optimizer):
+def settling(x: Reals, momentum: Reals, optimizer: str) -> Reals:
     """Return x = λα, if it is small enough that |w| comes to an equilibrium."""
     rho = momentum
     most = {"sgd": 2 * (1 + rho), "nesterov": 2 * (1 + rho) / (1 + 2 * rho), "sgdw": 2 + 0 * rho}[known(optimizer)]
@@ -124,7 +131,7 @@ def settling(x, momentum, optimizer):
     return x
 
 
-def known(optimizer, *more):
+def known(optimizer: str, *more: str) -> str:
     *most, last = known = ("sgd", "nesterov", "sgdw", *more)
     if not isinstance(optimizer, str) or optimizer not in known:
         raise ValueError(f"optimizer={optimizer!r}: must be {', '.join(map(repr, most))} or {last!r}")

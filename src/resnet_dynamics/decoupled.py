@@ -1,10 +1,15 @@
 """Decoupled optimizers in the same balance. Derived. Symbols, units and arguments are those of `theory`."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .arguments import checked, settling, some_motion
+
+if TYPE_CHECKING:
+    from ._shapes import Reals
 
 __all__ = ["AdamW", "adamw"]
 
@@ -12,14 +17,14 @@ __all__ = ["AdamW", "adamw"]
 class AdamW(NamedTuple):
     """What AdamW comes to, by `adamw`."""
 
-    norm: float  # |w|, u
-    update_rate: float  # |w_{t+1} − w_t|/|w_t|
-    lifetime_rate: float  # how far one gradient moves w in all, |Δw|/|w|
-    time_constant: float  # steps in which |w|² comes e times closer to equilibrium
+    norm: Reals  # |w|, u
+    update_rate: Reals  # |w_{t+1} − w_t|/|w_t|
+    lifetime_rate: Reals  # how far one gradient moves w in all, |Δw|/|w|
+    time_constant: Reals  # steps in which |w|² comes e times closer to equilibrium
 
 
 @checked
-def adamw(weights, lr, weight_decay, momentum=0.9, *, exact=False) -> AdamW:
+def adamw(weights: Reals, lr: Reals, weight_decay: Reals, momentum: Reals = 0.9, *, exact=False) -> AdamW:
     """Return the equilibrium of AdamW (w ← (1 − λα)w − λ m/√v) for gradients orthogonal to w and to each other.
 
     m/√v does not know the size of a gradient: it has rms 1 per weight, spread over the steps by β₁ = `momentum`. So

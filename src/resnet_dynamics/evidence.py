@@ -19,6 +19,7 @@ import json
 import math
 import numbers
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -26,6 +27,9 @@ import xarray as xr
 from . import library, measure, recording
 from .config import CONVS, Config
 from .series import checked
+
+if TYPE_CHECKING:
+    from ._shapes import Codes, Decoded, Edges, Number, PerStep, PerWindow, Reals
 
 __all__ = [
     "IN_TABLE", "ONE", "OCTAVE", "SERIES", "TRAINING_IMAGES", "configs", "curve", "decode", "encode", "grid", "kind",
@@ -49,7 +53,7 @@ ONE, OCTAVE = 32768, 512  # the code of 1, and how many codes double a value
 
 
 # Recordings, thinned
-def windows(steps: int) -> np.ndarray:
+def windows(steps: int) -> Edges:
     """Return the edges of the windows of a run, int [W + 1]: 0, 1, 2, 4, 8, 16, then every 8 steps, or about a 64th."""
     if not isinstance(steps, numbers.Integral) or steps < 1:
         raise ValueError(f"steps={steps!r}: must be a whole number, at least 1")
@@ -57,7 +61,7 @@ def windows(steps: int) -> np.ndarray:
     return np.array([e for e in (0, 1, 2, 4, 8, *range(16, steps, long)) if e < steps] + [steps])
 
 
-def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
+def thinned(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Dataset:
     """Return the `SERIES` of a recording, float64 [window, layer], [window], [epoch]; NaN after a divergence.
 
     edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
@@ -88,7 +92,7 @@ def thinned(ds: xr.Dataset, edges=None) -> xr.Dataset:
     return xr.Dataset(data, coords, ds.attrs | {"edges": edges})
 
 
-def _means(x, edges):
+def _means(x: PerStep, edges: Edges) -> PerWindow:
     """Means over the windows [W, ...] of x [T, ...], of what is there."""
     there = ~np.isnan(x)
     total = np.add.reduceat(np.where(there, x, 0.0).astype(float), edges[:-1])
@@ -96,7 +100,7 @@ def _means(x, edges):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def encode(values) -> np.ndarray:
+def encode(values: Reals | list[float]) -> Codes:
     """Return values as uint16 codes of their logarithm: a relative error of at most 0.07 %, from 2^-63.9 to 2^63.9.
 
         code 0: missing; else value = 2^((code − 32768)/512)
@@ -110,7 +114,7 @@ def encode(values) -> np.ndarray:
     return np.where(np.isnan(values), 0, codes).astype("<u2")
 
 
-def decode(codes) -> np.ndarray:
+def decode(codes: Codes | list[int]) -> Decoded:
     """Return what `encode` made codes of, float64; NaN where it is missing, 0 where it was too small."""
     codes = np.asarray(codes)
     return np.where(codes < 2, np.where(codes, 0.0, np.nan), 2.0 ** ((codes.astype(float) - ONE) / OCTAVE))
@@ -134,7 +138,7 @@ def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -
             "dataset": ds.attrs["dataset"], "diverged_at": int(ds.attrs["diverged_at"]), "state": state}  # fmt: skip
 
 
-def _plain(values):
+def _plain(values: Reals) -> float | list | None:
     if np.ndim(values):
         return [_plain(value) for value in values]
     return float(f"{values:.6g}") if np.isfinite(values) else None  # more digits than a picture shows
@@ -158,7 +162,7 @@ def plans() -> dict[str, dict]:
     return pack()["plans"]
 
 
-def _plan(name, config) -> dict:
+def _plan(name: str, config: Config) -> dict:
     images = config.train_images or TRAINING_IMAGES[config.data]
     per_epoch = images // config.batch_size
     words = {"short": "λ constant", "book": "λ up and down", "smoke": "generated images (seconds)",
@@ -246,7 +250,7 @@ def _trusted(read, *given):
         warnings.warn(f"{error}. It is not shown.", stacklevel=2)
 
 
-def nearest(runs: list[dict], lr, weight_decay, momentum, optimizer) -> int | None:
+def nearest(runs: list[dict], lr: Number, weight_decay: Number, momentum: Number, optimizer: str) -> int | None:
     """Return the index of the run of a set that is nearest to a setting, the first of equals, or None.
 
         distance² = (Δ ln λ)² + (Δ ln α)² + (Δ ln(1 − ρ))²

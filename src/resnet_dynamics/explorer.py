@@ -29,7 +29,7 @@ from .config import CONVS, Config, plain
 from .controls import LOADING, TRAINING, Twin
 from .fallback import fallback
 
-__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "preload", "setting"]
+__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "BadValue", "Explorer", "preload", "setting"]
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),
@@ -50,7 +50,7 @@ KEPT = 6  # curves
 EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
 
 
-class _BadValue(traitlets.TraitError, ValueError):
+class BadValue(traitlets.TraitError, ValueError):
     """A value that is not allowed. As a TraitError it takes the change back, also if it came from the front end."""
 
 
@@ -278,7 +278,7 @@ def _checked(name, value):
         ok, allowed = isinstance(own, (bool, np.bool_)), "True or False"
         own = bool(own) if ok else own
     if not ok:
-        raise _BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
+        raise BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
     return own
 
 

@@ -10,6 +10,8 @@ Parts of a recording, running means and the window of a whole run are those of `
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
@@ -34,6 +36,9 @@ from .series import (
     without_gaps,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    from ._shapes import ByLayer, ByStep, ByStepLayer, Share
+
 __all__ = [
     "SMOOTH", "WINDOW", "acceptance", "alive", "applied_norm", "correlation", "cosine", "dead", "drift", "drive",
     "fate", "first", "gradient_size", "growth", "kappa", "length", "line", "norm", "overall", "predicted", "radial",
@@ -41,11 +46,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _is_lars(ds):
+def _is_lars(ds: xr.Dataset) -> bool:
     return config(ds).optimizer.startswith("lars")
 
 
-def _sgd(ds, what):
+def _sgd(ds: xr.Dataset, what: str):
     """Return the config and λ of a run of SGD; of LARS there is no such quantity."""
     c = config(ds)
     if _is_lars(ds):
@@ -53,7 +58,7 @@ def _sgd(ds, what):
     return c, ds.lr.astype(float)
 
 
-def _positive(c, what, *names):
+def _positive(c, what: str, *names: str) -> None:
     """Refuse a run of which a quantity is relative to something that is 0."""
     for name in names:
         if getattr(c, name) == 0:
@@ -61,7 +66,7 @@ def _positive(c, what, *names):
             raise ValueError(f"{what} of a run with {name}=0.0: must be > 0, {said}")
 
 
-def _whole(ds, what, least=1):
+def _whole(ds: xr.Dataset, what: str, least: int = 1) -> xr.Dataset:
     """Return the steps before a run diverged, if there are enough."""
     ds, end = alive(ds), int(ds.attrs.get("diverged_at", -1))
     if (steps := ds.sizes["step"]) < least:
@@ -70,13 +75,13 @@ def _whole(ds, what, least=1):
     return ds
 
 
-def _overlap(c):
+def _overlap(c) -> float:
     """What multiplies 2 d·v: ρ for heavy ball, ρ² for Nesterov."""
     return c.momentum**2 if c.optimizer == "nesterov" else c.momentum
 
 
 @of_recording
-def weight_decay(ds):
+def weight_decay(ds: xr.Dataset) -> float | ByStep:
     """Return α, a number; of a run in which it follows λ, of every step [step]."""
     c = config(ds)
     if c.weight_decay_schedule == "constant":
@@ -86,7 +91,7 @@ def weight_decay(ds):
 
 # The two motions of the norm: figures 1 to 4
 @of_recording
-def shrink(ds):
+def shrink(ds: xr.Dataset) -> ByStepLayer:
     """Return what decay takes from the squared norm in each step, u² [step, layer]. Equation (1′), exact.
 
         ρ = 0   (2λα − λ²α²)|w|²
@@ -105,7 +110,7 @@ def shrink(ds):
 
 
 @of_recording
-def growth(ds):
+def growth(ds: xr.Dataset) -> ByStepLayer:
     """Return what the gradient adds to the squared norm in each step, u² [step, layer]. Equation (2′), exact.
 
     ρ = 0   λ²|g|²
@@ -122,13 +127,13 @@ def growth(ds):
 
 
 @of_recording
-def norm(ds):
+def norm(ds: xr.Dataset) -> ByStepLayer:
     """Return |w|²/|w_0|² [step, layer]."""
     return named(ds.w2.astype(float) / first(ds.w2), "norm", "|w|²", "squared norm", "|w₀|²")
 
 
 @of_recording
-def applied_norm(ds):
+def applied_norm(ds: xr.Dataset) -> ByStepLayer:
     """Return |ω|², ω = w − λ_eff ρv, λ_eff = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
     c, lr = _sgd(ds, "applied_norm")
     a = lr * _overlap(c) / (1 - c.momentum)
@@ -139,7 +144,7 @@ def applied_norm(ds):
 
 
 @of_recording
-def radial(ds):
+def radial(ds: xr.Dataset) -> ByStepLayer:
     """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
     c, lr = _sgd(ds, "radial")
     amount = moved(-2 * lr * (1 - lr * weight_decay(ds)) * ds.wg, ds, 0.0)
@@ -148,7 +153,7 @@ def radial(ds):
 
 # Dots and line: figures 5 and 7
 @of_recording
-def rate(ds):
+def rate(ds: xr.Dataset) -> ByStepLayer:
     """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
 
     Of a LARS recording: its λ_LARS, the same for all layers.
@@ -161,7 +166,7 @@ def rate(ds):
 
 
 @of_recording
-def line(ds):
+def line(ds: xr.Dataset) -> ByStep:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
     c = config(ds)
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
@@ -169,7 +174,7 @@ def line(ds):
 
 
 @of_recording
-def z(ds, steps=None):
+def z(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
 
     With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums.
@@ -183,7 +188,7 @@ def z(ds, steps=None):
 
 # Angles
 @of_recording
-def cosine(ds):
+def cosine(ds: xr.Dataset) -> ByStepLayer:
     """Return cos(w, g) = w·g/(|w||g|) [step, layer]; zero for every layer whose scale a batch norm divides out.
 
     Not a number where |w| or |g| is 0, also if that is of rounding, as in a network that no longer learns.
@@ -194,14 +199,14 @@ def cosine(ds):
 
 
 @of_recording
-def correlation(ds):
+def correlation(ds: xr.Dataset) -> ByStepLayer:
     """Return χ = g·v/(|g||v|), v the momentum before the step [step, layer]; not a number at the first step."""
     value = ds.gv.astype(float) / np.sqrt(ds.g2.astype(float) * earlier(ds.v2))
     return named(value, "correlation", "χ", "cosine of gradient and momentum", "1")
 
 
 @of_recording
-def rotation(ds):
+def rotation(ds: xr.Dataset) -> ByStepLayer:
     """Return the angle between w_t and w_{t+1}, rad [step − 1, layer].
 
     sin²(θ/2) = (|Δw|² − (|w'| − |w|)²)/(4|w||w'|): from three norms, since the arccosine of a rounded cosine has no
@@ -215,7 +220,7 @@ def rotation(ds):
 
 # Numbers of a whole run, one a layer
 @of_recording
-def drift(ds, share=WINDOW):
+def drift(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     """Return δ, the motion of |w|² relative to its decay, a mean over the steps of a window [layer].
 
         δ = mean of (1 − ρ)(|w_{t+1}|² − |w_t|²)/(2λα|w_t|²)
@@ -236,7 +241,7 @@ def drift(ds, share=WINDOW):
 
 
 @of_recording
-def kappa(ds, share=WINDOW):
+def kappa(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     """Return κ = E[d·v]/E[|d|²], v the momentum before the step, over a window [layer]. 0 for orthogonal batches.
 
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
@@ -249,7 +254,7 @@ def kappa(ds, share=WINDOW):
 
 
 @of_recording
-def telescoping(ds):
+def telescoping(ds: xr.Dataset) -> xr.Dataset:
     """Add up all changes of |w|², and compare with the difference of its ends. Exact bookkeeping of a whole run.
 
         |w_T|² − |w_0|² = Σ growth − Σ shrink + Σ radial + closure · (Σ shrink, or Σ growth where nothing decays)
@@ -293,7 +298,7 @@ def telescoping(ds):
 
 
 @of_recording
-def acceptance(ds, share=WINDOW):
+def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
     """Return what theory and recording must agree on, over a window, for every layer [layer].
 
         raw        rms of dots over line, λ|g|/|w| / √(2λα(1 − ρ))
@@ -336,14 +341,14 @@ def acceptance(ds, share=WINDOW):
 
 # Measured against predicted
 @of_recording
-def gradient_size(ds, steps=None):
+def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
     value = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
     return named(value, "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording
-def drive(ds):
+def drive(ds: xr.Dataset) -> ByStepLayer:
     """Return c²(1 + 2ρκ) = (|g|² + 2ρ g·v)|w|² [step, layer], nat²: what drives |w|² when batches are correlated.
 
     Nesterov has ρ² for ρ. c² itself without momentum. Of single steps it can be negative: a gradient that undoes the
@@ -355,7 +360,7 @@ def drive(ds):
 
 
 @of_recording
-def predicted(ds, c="measured", steps=SMOOTH):
+def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Dataset:
     """Return |w|² and z as theory has them, from |w_0|² and the size c of the gradients alone [step, layer].
 
     The norm follows `theory.norm_recurrence`, for which batches are independent; z = λc²/(2α(1 − ρ)|w|⁴), averaged like
@@ -390,6 +395,6 @@ def predicted(ds, c="measured", steps=SMOOTH):
 
 
 @of_recording
-def overall(ds, share=WINDOW):
+def overall(ds: xr.Dataset, share: Share = WINDOW) -> float:
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
     return float(np.sqrt(window(z(_whole(ds, "dots over line")), share).mean()))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 
 from .recording import PRODUCTS, ROLES
+
+if TYPE_CHECKING:
+    from ._shapes import ByFilter, Filters, LayerRows, LayerWeights, One, Place, Rows, Squares, Totals
 
 __all__ = ["CHUNK", "Recorder"]
 
@@ -50,7 +54,10 @@ class Recorder:
     three more, and one for each layer.
     """
 
-    def __init__(self, weights: dict[str, torch.nn.Parameter], optimizers, steps: int, filters: bool = False):
+    def __init__(
+        self, weights: dict[str, torch.nn.Parameter], optimizers: list[torch.optim.Optimizer], steps: int,
+        filters: bool = False
+    ):  # fmt: skip
         self.weights, self.optimizers, self.filters = weights, optimizers, filters
         self._layers = list(weights.values())
         self._state = {p: o.state for o in optimizers for group in o.param_groups for p in group["params"]}
@@ -67,7 +74,7 @@ class Recorder:
         self._no = torch.zeros(1, **new)
 
     @property
-    def filter_products(self):
+    def filter_products(self) -> dict[str, ByFilter]:
         """Name → [T, F, 15], views of one tensor; nothing if filters are not recorded."""
         parts = self._per_filter.split([len(w) for w in self._layers], dim=1)
         return dict(zip(self.weights, parts)) if self.filters else {}
@@ -81,7 +88,7 @@ class Recorder:
         rows.v_prev.copy_(rows.v)
 
     @torch.no_grad()
-    def after(self, t, loss, accuracy, skipped=None):
+    def after(self, t: int | Place, loss: float | One, accuracy: float | One, skipped: One | None = None):
         """Complete step t: momentum and update, then all inner products.
 
         t: a number, or int64 [1] on the device. loss, accuracy: numbers, or tensors of one.
@@ -116,7 +123,7 @@ class Recorder:
                 else:
                     torch.add(g, w, alpha=alpha, out=v)
 
-    def _tensor(self, x, dtype=torch.float32):
+    def _tensor(self, x, dtype=torch.float32) -> One | Place:
         """x as a tensor [1] on the device, without a wait for it."""
         if torch.is_tensor(x):
             return x.to(dtype).view(1)
@@ -136,7 +143,7 @@ class _Rows:
         pairs: places in [25] of the 15 products that differ.
     """
 
-    def __init__(self, weights):
+    def __init__(self, weights: list[torch.nn.Parameter]):
         device = weights[0].device
         ends = [0, *itertools.accumulate(-(-w.numel() // CHUNK) for w in weights)]
         self._places = [slice(*ends_) for ends_ in itertools.pairwise(ends)]
@@ -159,7 +166,7 @@ class _Rows:
             out.append((groups[first], first, slice(self._places[first].start, self._places[last].stop)))
         return out
 
-    def totals(self, products):
+    def totals(self, products: Squares) -> Totals:
         """Add up products of chunks [chunks, 5, 5] to those of the layers [L, 15].
 
         A sum takes what belongs to it and no more: one layer that is not finite leaves the others as they are.
@@ -167,13 +174,13 @@ class _Rows:
         return products.flatten(1)[self._chunks[:, :, None], self.pairs].sum(1)
 
 
-def _shaped(rows, weight):
+def _shaped(rows: Rows, weight: LayerWeights) -> LayerRows:
     """A view of rows [5, chunks, 512] as [5, *shape] of a weight, with its order in memory."""
     strides = torch.empty_like(weight, device="meta").stride()
     return rows.as_strided((len(rows), *weight.shape), (rows.stride(0), *strides))
 
 
-def _by_filter(rows):
+def _by_filter(rows: LayerRows) -> Filters:
     """A view of rows [5, F, ...] as [F, 5, K]: a filter's numbers in their order in memory."""
     inner = sorted(range(2, rows.ndim), key=rows.stride, reverse=True)
     return rows.permute(1, 0, *inner).view(rows.shape[1], len(rows), -1)

@@ -3,11 +3,16 @@
 Symbols, units and arguments are those of `theory`, which has these functions, too.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .arguments import checked, known
+
+if TYPE_CHECKING:
+    from ._shapes import Full, Layers, OneStep, Reals, Series, Sizes
 
 __all__ = ["Moments", "master_ode", "moments", "next_moments", "norm_recurrence"]
 
@@ -15,14 +20,16 @@ __all__ = ["Moments", "master_ode", "moments", "next_moments", "norm_recurrence"
 class Moments(NamedTuple):
     """Means over runs [T, ...] in u² and the like, named as in a recording."""
 
-    w2: np.ndarray  # |w_t|², before step t
-    wv: np.ndarray  # w_t · v_{t−1}, before step t
-    v2: np.ndarray  # |v_t|², of step t
-    u2: np.ndarray  # |w_{t+1} − w_t|², of step t
+    w2: Series  # |w_t|², before step t
+    wv: Series  # w_t · v_{t−1}, before step t
+    v2: Series  # |v_t|², of step t
+    u2: Series  # |w_{t+1} − w_t|², of step t
 
 
 @checked
-def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+def moments(
+    w2_0: Layers, c: Sizes, lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.0, *, optimizer="sgd"
+) -> Moments:
     """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
 
     They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
@@ -49,7 +56,9 @@ def moments(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
 
 
 @checked
-def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd"):
+def norm_recurrence(
+    w2_0: Layers, c: Sizes, lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.0, *, optimizer="sgd"
+) -> Series:
     """Return |w_t|² through a schedule, in u²; plain SGD: |w'|² = (1 − λα)²|w|² + λ²c²/|w|².
 
     (1′) and (2′) in one: exact for plain SGD and any c_t = |g_t||w_t|; with momentum the mean over
@@ -59,7 +68,10 @@ def norm_recurrence(w2_0, c, lr_t, weight_decay, momentum=0.0, *, optimizer="sgd
 
 
 @checked
-def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
+def master_ode(
+    lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.0, *, c: Sizes = 1.0, w2_0: Layers | None = None,
+    z0: Layers | None = None
+) -> Series:
     """Return z_t = (λ|g|/|w|)²/(2λα(1 − ρ)): dots over line, squared, of figures 5 and 7.
 
         d ln z/dt = 4λα(1 − z)/(1 − ρ) + d ln(λc²/α)/dt
@@ -91,7 +103,9 @@ def master_ode(lr_t, weight_decay, momentum=0.0, *, c=1.0, w2_0=None, z0=None):
     return z
 
 
-def next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
+def next_moments(
+    w2: Reals, wv: Reals, v2: Reals, g2: Reals, lr: Reals, alpha: Reals, rho: Reals, optimizer: str
+) -> tuple[Reals, Reals, Reals, Reals]:
     """|w'|², w'·v', |v'|², |w' − w|² for v' = ρv + d, w' = kept·w − λu, u = a·d + b·v."""
     coupled, kept = (0.0, 1 - lr * alpha) if optimizer == "sgdw" else (alpha, 1.0)
     a, b = (1 + rho, rho**2) if optimizer == "nesterov" else (1.0, rho)
@@ -106,7 +120,9 @@ def next_moments(w2, wv, v2, g2, lr, alpha, rho, optimizer):
     )
 
 
-def _series(lr_t, c, w2_0, weight_decay, momentum):
+def _series(
+    lr_t: Series, c: Sizes, w2_0: Layers, weight_decay: Layers | Series, momentum: Layers
+) -> tuple[Full, Full, OneStep, Full, Reals]:
     """Return lr_t, c and weight_decay as [T, *S] and w2_0 as [*S], where S is the shape of one step."""
     lr_t, c, w2_0, alpha, rho = (np.asarray(a, float) for a in (lr_t, c, w2_0, weight_decay, momentum))
 

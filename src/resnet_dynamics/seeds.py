@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
@@ -15,7 +16,7 @@ from .series import alive, checked, fate, length
 __all__ = ["band", "fates", "images", "is_list", "nothing", "of_one_run", "semantics", "several"]
 
 
-def images(recordings) -> dict:
+def images(recordings: Iterable[xr.Dataset]) -> dict[str, str]:
     """Return the data sets that recordings are of, digest → name, with the digest in the name if two have the same."""
     found = {ds.attrs["dataset_digest"]: ds.attrs.get("dataset", "images") for ds in recordings
              if "dataset_digest" in ds.attrs}  # fmt: skip
@@ -23,12 +24,12 @@ def images(recordings) -> dict:
     return {digest: f"{name} ({digest})" if names.count(name) > 1 else name for digest, name in found.items()}
 
 
-def semantics(ds) -> int:
+def semantics(ds: xr.Dataset) -> int:
     """Return by which meaning of a configuration a recording was made; those that do not say are of the first."""
     return int(ds.attrs.get("semantics", 1))
 
 
-def of_one_run(recordings) -> list:
+def of_one_run(recordings: Iterable[xr.Dataset]) -> list[xr.Dataset]:
     """Return a list of recordings, which must be different seeds of one run."""
     found = [checked(ds) for ds in recordings]
     if not found:
@@ -42,7 +43,7 @@ def of_one_run(recordings) -> list:
     return found
 
 
-def several(recordings) -> list:
+def several(recordings: xr.Dataset | Iterable[xr.Dataset]) -> list[xr.Dataset]:
     """Return a list of recordings, each as far as it did not diverge; what became of it, and of how many steps."""
     found = [recordings] if isinstance(recordings, xr.Dataset) or not is_list(recordings) else list(recordings)
     if not found:
@@ -51,7 +52,7 @@ def several(recordings) -> list:
             for ds in found]  # fmt: skip
 
 
-def nothing(recordings):
+def nothing(recordings: list[xr.Dataset]) -> ValueError:
     fates = " and ".join(dict.fromkeys(ds.attrs["fate"] for ds in recordings if not ds.sizes["step"]))
     return ValueError(f"recordings: one {fates or 'has no steps'}, nothing to draw: must be runs that took a step")
 
@@ -60,7 +61,7 @@ def is_list(value) -> bool:
     return isinstance(value, (list, tuple)) or inspect.isgenerator(value)
 
 
-def band(recordings) -> list:
+def band(recordings: xr.Dataset | Iterable[xr.Dataset]) -> list[xr.Dataset]:
     """The same, of the same steps, for recordings that must be seeds of one run."""
     found = several(recordings)
     configs = {config(ds).replace(seed=0) for ds in found}
@@ -80,7 +81,7 @@ def band(recordings) -> list:
     return [ds.isel(step=np.isin(ds.step.values, steps)) for ds in found]
 
 
-def fates(recordings) -> list:
+def fates(recordings: list[xr.Dataset]) -> list[str]:
     """Say which of the recordings diverged or were stopped, and which do not learn."""
     fates = [ds.attrs["fate"] for ds in recordings if ds.attrs["fate"]]
     if len(recordings) == 1:

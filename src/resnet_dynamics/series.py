@@ -15,12 +15,17 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from . import schedules
 from .recording import QUANTITIES, config
+
+if TYPE_CHECKING:
+    from ._shapes import ByLayer, ByStepLayer, Measured, Part, Share
 
 __all__ = [
     "SMOOTH", "WINDOW", "alive", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved", "named",
@@ -32,7 +37,7 @@ WINDOW = (0.25, 0.75)
 DIGITS = 1e-9  # a sum that is a smaller part of what was summed before has lost its digits
 
 
-def checked(ds):
+def checked(ds) -> xr.Dataset:
     """Return a recording; of anything else say what it must be."""
     if not isinstance(ds, xr.Dataset):
         plain = ds is None or isinstance(ds, (str, numbers.Number))
@@ -44,7 +49,7 @@ def checked(ds):
     return ds
 
 
-def of_recording(function):
+def of_recording(function: Callable) -> Callable:
     """Let the function see recordings alone, and say what one of them lacks."""
 
     signature = inspect.signature(function)
@@ -64,14 +69,14 @@ def of_recording(function):
 
 
 @of_recording
-def alive(ds):
+def alive(ds: xr.Dataset) -> xr.Dataset:
     """Return the steps before a run diverged: all of them, mostly."""
     end = int(ds.attrs.get("diverged_at", -1))
     return ds if end < 0 else ds.isel(step=(ds.step < end).values)
 
 
 @of_recording
-def length(ds) -> int:
+def length(ds: xr.Dataset) -> int:
     """Return of how many steps the whole run is, of which a recording may be a part.
 
     A recording of a run that was stopped says it, attrs["steps"]. Else it is read from λ: its last step t has the rate
@@ -95,7 +100,7 @@ def length(ds) -> int:
     return end
 
 
-def window(ds, share=WINDOW):
+def window(ds: Part, share: Share = WINDOW) -> Part:
     """Return the steps from 25 % to 75 % of a recording or a series, or of any share of it; of what is there."""
     if "step" not in getattr(ds, "dims", ()):
         raise TypeError(f"a {type(ds).__name__} without steps: must be a recording, or a series of one")
@@ -111,7 +116,7 @@ def window(ds, share=WINDOW):
     return ds.isel(step=slice(round(start * steps), round(end * steps)))
 
 
-def smooth(series, steps=SMOOTH):
+def smooth(series: Measured, steps: int | None = SMOOTH) -> Measured:
     """Return the centered mean over `steps` steps, fewer at the ends. Dims and attributes stay; NaN is left out.
 
     Means of growth and of shrink over the same steps still telescope. Cost: three cumulative sums. Where their
@@ -143,13 +148,13 @@ def smooth(series, steps=SMOOTH):
     return series.copy(data=np.moveaxis(mean, 0, axis))
 
 
-def moved(series, ds, still=np.nan):
+def moved(series: Measured, ds: xr.Dataset, still: float = np.nan) -> Measured:
     """Return a series of a recording with `still` at the steps that a loss scaler left out."""
     return series.where(ds.skipped != 1, still) if "skipped" in ds else series
 
 
 @of_recording
-def dead(ds) -> bool:
+def dead(ds: xr.Dataset) -> bool:
     """Return whether a network does not learn: over the last quarter of its run it guesses, whatever the image is.
 
     That is to say: λ > 0, the training loss is ln K for a whole number K ≥ 2 of classes, to within 0.01 nat (root mean
@@ -170,7 +175,7 @@ def dead(ds) -> bool:
 
 
 @of_recording
-def fate(ds) -> str:
+def fate(ds: xr.Dataset) -> str:
     """Say that a run diverged, was stopped, or does not learn, and at which step or loss; "" if it is well."""
     end = int(ds.attrs.get("diverged_at", -1))
     if end >= 0:
@@ -183,38 +188,38 @@ def fate(ds) -> str:
     return f"does not learn: loss stays at {float(ds.loss[steps - steps // 4 :].astype(float).mean()):.3f}"
 
 
-def named(array, name, symbol, long_name, units):
+def named(array: Measured, name: str, symbol: str, long_name: str, units: str) -> Measured:
     array = array.rename(name)
     array.attrs = {"symbol": symbol, "long_name": long_name, "units": units}
     return array
 
 
-def first(series):
+def first(series: ByStepLayer) -> ByLayer:
     """Return the first step of a series, float64 [layer]."""
     if series.sizes["step"] == 0:
         raise ValueError("a series of no steps: must have at least one; the run may have diverged at once")
     return series.isel(step=0, drop=True).astype(float)
 
 
-def rms(series, dims="step"):
+def rms(series: Measured, dims="step") -> xr.DataArray:
     """Return the root mean square, over steps unless said otherwise."""
     return np.sqrt((series.astype(float) ** 2).mean(dims))
 
 
-def earlier(v2):
+def earlier(v2: ByStepLayer) -> ByStepLayer:
     """|v_{t-1}|², before step t, from |v_t|²: zero at the start, not a number where that step is not there."""
     steps = v2.step.values
     there = np.append(steps[:1] == 0, np.diff(steps) == 1)
     return v2.shift(step=1, fill_value=0.0).where(xr.DataArray(there, dims="step"))
 
 
-def later(series):
+def later(series: Measured) -> Measured:
     """A series one step later: not a number where that step is not there."""
     there = np.append(np.diff(series.step.values) == 1, False)[: series.sizes["step"]]
     return series.shift(step=-1).where(xr.DataArray(there, dims="step"))
 
 
-def without_gaps(ds, what):
+def without_gaps(ds: xr.Dataset, what: str) -> xr.Dataset:
     """Refuse a recording in which a step is missing between two others."""
     if (gaps := np.flatnonzero(np.diff(ds.step.values) != 1)).size:
         before, after = ds.step.values[gaps[0] :][:2].tolist()

@@ -17,13 +17,22 @@ Arguments are numbers or arrays (lists, and xarray's too) that broadcast, whole 
 that an equation has no meaning for is a ValueError, which names it. λα is a pure number, called x below.
 exact=False is the leading order in x, as the post prints; exact=True is what random orthogonal
 gradients do at any x, and the default for (1′) alone. Ratios are of root mean squares.
+
+In signatures Reals are numbers or arrays that broadcast, Series are [T] or [T, L], Layers a number or [L].
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arguments import checked, first, known, numbers_only, settling, some_motion
 from .decoupled import AdamW, adamw
 from .recurrence import Moments, master_ode, moments, next_moments, norm_recurrence
+
+if TYPE_CHECKING:
+    from ._shapes import Layers, Multipliers, Number, Reals, Series, Steps, Weights
 
 __all__ = [
     "AdamW", "Moments", "adamw", "corrected_rate", "decay", "descend", "drift", "equilibrium_lost", "equilibrium_norm",
@@ -37,31 +46,31 @@ __all__ = [
 
 
 @checked
-def decay(w, lr, weight_decay):
+def decay(w: Reals, lr: Reals, weight_decay: Reals) -> Reals:
     """Shrink the weights: w → (1 − λα) w. Equation (1), exact."""
     return (1 - lr * weight_decay) * w
 
 
 @checked
-def descend(w, g, lr):
+def descend(w: Reals, g: Reals, lr: Reals) -> Reals:
     """Take the gradient step: w → w − λg. Equation (2), exact."""
     return w - lr * g
 
 
 @checked
-def norm_after_decay(w2, lr, weight_decay, *, exact=True):
+def norm_after_decay(w2: Reals, lr: Reals, weight_decay: Reals, *, exact=True) -> Reals:
     """Return |w|² after (1), in u²: (1 − λα)²|w|²; leading order (1 − 2λα)|w|². Equation (1′)."""
     return w2 - shrink(w2, lr, weight_decay, exact=exact)
 
 
 @checked
-def norm_after_gradient(w2, g2, lr):
+def norm_after_gradient(w2: Reals, g2: Reals, lr: Reals) -> Reals:
     """Return |w|² after (2), in u²: |w|² + λ²|g|², Pythagoras as w·g = 0. Equation (2′), exact."""
     return w2 + growth(g2, lr)
 
 
 @checked
-def shrink(w2, lr, weight_decay, *, exact=True):
+def shrink(w2: Reals, lr: Reals, weight_decay: Reals, *, exact=True) -> Reals:
     """Return what decay takes from |w|² in a step, in u²: (2λα − λ²α²)|w|². Equation (1′).
 
     exact=False drops λ²α², a relative error of λα/2. With g taken at w, as in PyTorch, a step of
@@ -72,7 +81,7 @@ def shrink(w2, lr, weight_decay, *, exact=True):
 
 
 @checked
-def growth(g2, lr):
+def growth(g2: Reals, lr: Reals) -> Reals:
     """Return what the gradient adds to |w|² in a step, in u²: λ²|g|². Equation (2′), exact."""
     return lr**2 * g2
 
@@ -81,7 +90,7 @@ def growth(g2, lr):
 
 
 @checked
-def equilibrium_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def equilibrium_ratio(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return |g|/|w| at equilibrium, in nat/u²: √(2α/λ). Equation (3); with momentum (7), inverted.
 
     exact=True, plain SGD: √(2α/λ − α²). inf where λ = 0.
@@ -93,7 +102,9 @@ def equilibrium_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=
 
 
 @checked
-def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def equilibrium_norm(
+    c: Reals, lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False
+) -> Reals:
     """Return |w| (not squared) at equilibrium, in u: |w|⁴ = λc²/(2α(1 − ρ)). (3) with |g| = c/|w|.
 
     Sixteen times the lr doubles it. exact=True, plain SGD: |w|⁴ = λ²c²/(2λα − λ²α²).
@@ -105,7 +116,7 @@ def equilibrium_norm(c, lr, weight_decay, momentum=0.0, *, optimizer="sgd", exac
 
 
 @checked
-def lars_step(w, g, lr):
+def lars_step(w: Weights, g: Weights, lr: Number) -> Weights:
     """Take a step of LARS without momentum: w → w − λ (|w|/|g|) g. Equation (4), exact.
 
     Differs from You et al. 2017: no decay. If w·g = 0, |w|² grows by the factor 1 + λ² and w
@@ -115,7 +126,7 @@ def lars_step(w, g, lr):
 
 
 @checked
-def trust_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def trust_ratio(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return the LARS factor |w|/|g| to which SGD drives, in u²/nat. Equations (5) and (7).
 
     (5) √(λ/(2α)); (7) √(λ/(2α(1 − ρ))). inf where α = 0.
@@ -127,7 +138,7 @@ def trust_ratio(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
 
 
 @checked
-def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def lars_rate(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return the rate at which LARS moves as SGD does, λ|g|/|w|. Equations (6) and (9).
 
     (6) √(2λα); (9) √(2λα(1 − ρ)); for "sgdw" √(2λα)(1 − ρ). exact=True, derived from `moments`:
@@ -143,7 +154,7 @@ def lars_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
 
 
 @checked
-def lars_momentum_step(w, v, g, lr, momentum):
+def lars_momentum_step(w: Weights, v: Weights, g: Weights, lr: Number, momentum: Number) -> tuple[Weights, Weights]:
     """Take a step of LARS with momentum: v → ρv + (|w|/|g|) g, w → w − λv. Equation (8), exact.
 
     Returns (w, v). The ratio multiplies the gradient as it enters the buffer, not the buffer.
@@ -153,7 +164,7 @@ def lars_momentum_step(w, v, g, lr, momentum):
 
 
 @checked
-def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def lifetime_rate(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return how far one gradient moves w in all, |Δw|/|w|: √(2λα/(1 − ρ)). Unnumbered equation.
 
     It is lars_rate/(1 − ρ), and depends on λ, α, ρ through λα/(1 − ρ) only; "sgdw": √(2λα).
@@ -166,7 +177,7 @@ def lifetime_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
 
 
 @checked
-def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def update_rate(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return the rms length of one step, |w_{t+1} − w_t|/|w_t|: √(2λα/(1 + ρ)) for heavy ball.
 
     Also in Kosson et al. 2024 (arXiv 2305.17212). For heavy ball it has no correction in x and
@@ -186,7 +197,7 @@ def update_rate(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False)
 
 
 @checked
-def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def rotation_angle(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return the angle θ from w_t to w_{t+1} at equilibrium, in radians; about update_rate.
 
     |w| stands still, so |Δw| = 2|w| sin(θ/2), and exact=True has cos θ = 1 − λα for plain SGD (60°
@@ -200,7 +211,7 @@ def rotation_angle(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fal
 
 
 @checked
-def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=False):
+def time_constant(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd", exact=False) -> Reals:
     """Return in how many steps |w|⁴ comes e times closer to equilibrium: (1 − ρ)/(4λα).
 
     "sgdw": 1/(4λα). exact=True: −1/ln|μ| of the slowest of `norm_multipliers`. inf where λα = 0.
@@ -217,7 +228,7 @@ def time_constant(lr, weight_decay, momentum=0.0, *, optimizer="sgd", exact=Fals
 
 
 @checked
-def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
+def norm_multipliers(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd") -> Multipliers:
     """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
 
     Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
@@ -238,7 +249,7 @@ def norm_multipliers(lr, weight_decay, momentum=0.0, *, optimizer="sgd"):
 
 
 @checked
-def ringing(lr, weight_decay, momentum, *, exact=False):
+def ringing(lr: Number, weight_decay: Number, momentum: Number, *, exact=False) -> tuple[Number, Number] | None:
     """Return (period, damping time), in steps, of the ringing of |w|² under heavy ball, or None.
 
     It rings if 4λα > (1 − √ρ)², with period 2π/arccos((1 + ρ − 4λα)/(2√ρ)), damping 2/ln(1/ρ).
@@ -257,7 +268,7 @@ def ringing(lr, weight_decay, momentum, *, exact=False):
 
 
 @checked
-def memory(lr_t, weight_decay, momentum=0.0):
+def memory(lr_t: Series, weight_decay: Reals, momentum: Reals = 0.0) -> Series:
     """Return the share of the initial |w|⁴ left before each step [T]: exp(−Σ_{s<t} 4λ_sα/(1 − ρ)).
 
     −log of it counts e-folds; its fourth root is the memory of the initial direction in pure noise.
@@ -267,7 +278,7 @@ def memory(lr_t, weight_decay, momentum=0.0):
 
 
 @checked
-def equilibrium_lost(slope, weight_decay, momentum=0.0):
+def equilibrium_lost(slope: Reals, weight_decay: Reals, momentum: Reals = 0.0) -> Reals:
     """Return how many steps before its end a ramp λ = s(T − t) loses equilibrium: √((1 − ρ)/(4sα)).
 
     slope s > 0, in u²/nat per step. The time constant has then grown to the time that is left. inf
@@ -281,7 +292,7 @@ def equilibrium_lost(slope, weight_decay, momentum=0.0):
 
 
 @checked
-def drift(w2, lr_t, weight_decay, momentum=0.0):
+def drift(w2: Series, lr_t: Steps, weight_decay: Layers, momentum: Reals = 0.0) -> Layers:
     """Return δ of a window, the motion of |w|² relative to its decay: (1 − ρ)/(2λα) d ln|w|²/dt.
 
     As (|w_T|² − |w_0|²)/Σ 2λ_tα|w_t|²/(1 − ρ). Args: w2 [T] or [T, L], lr_t [T]. Returns a number
@@ -299,7 +310,7 @@ def drift(w2, lr_t, weight_decay, momentum=0.0):
 
 
 @checked
-def kappa_from_chi(chi, momentum):
+def kappa_from_chi(chi: Reals, momentum: Reals) -> Reals:
     """Return κ = E[d·v]/E|d|² from the cosine χ = d·v/(|d||v|), v the buffer before the step.
 
     κ = χs, s = |v|/|d| = (ρχ + √(ρ²χ² + 1 − ρ²))/(1 − ρ²), as |v|² stands still.
@@ -309,7 +320,9 @@ def kappa_from_chi(chi, momentum):
 
 
 @checked
-def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, optimizer="sgd"):
+def corrected_rate(
+    lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, drift: Reals = 0.0, kappa: Reals = 0.0, *, optimizer="sgd"
+) -> Reals:
     """Return λ|d|/|w| with drift δ and correlation κ: √(2λα(1 − ρ)(1 + δ)/(1 + 2ρκ)). Corrects (9).
 
     "nesterov": ρ² for ρ in the last bracket. Exact for δ = 0, given w·g = 0. Note d = g + αw. A
@@ -328,7 +341,7 @@ def corrected_rate(lr, weight_decay, momentum=0.0, drift=0.0, kappa=0.0, *, opti
 # Shared by the functions above.
 
 
-def _balance(x, momentum, optimizer, exact):
+def _balance(x: Reals, momentum: Reals, optimizer, exact) -> Reals:
     """λ|g|²/(α|w|²) at equilibrium."""
     rho, x = momentum, settling(x, momentum, optimizer) if exact else 0.0
     if known(optimizer) == "sgd":
@@ -340,7 +353,7 @@ def _balance(x, momentum, optimizer, exact):
     return (1 - rho * a) * (1 - rho**2) * (2 - x) / (1 + rho * a)
 
 
-def _trust(w, g):
+def _trust(w: Weights, g: Weights) -> Number:
     """|w|/|g|, and 0 where there is no gradient, as in `optim.LARS`."""
     size = np.linalg.norm(g)
     return np.linalg.norm(w) / size if size != 0 else 0.0
