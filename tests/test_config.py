@@ -63,7 +63,7 @@ def test_a_field_that_is_not_known_is_named():
 
 
 def test_budgets():
-    for make in (Config.smoke, Config.class_, Config.full, Config.book):
+    for make in (Config.smoke, Config.classroom, Config.full, Config.book):
         assert make(lr=0.3).lr == 0.3
     assert Config.smoke(width=4).width == 4
     assert Config.smoke().data == "synthetic"  # nothing to download

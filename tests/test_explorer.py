@@ -19,7 +19,7 @@ import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import cache as caches
-from resnet_dynamics import datasets, evidence, explorer, fallback, recording, runs, theory
+from resnet_dynamics import datasets, explorer, fallback, page_data, recording, runs, theory
 from resnet_dynamics.explorer import Explorer, setting
 from resnet_dynamics.train import train
 
@@ -37,8 +37,8 @@ def cache(tmp_path, monkeypatch):
 
 def lasts(monkeypatch, **changes):
     """Let the plan "smoke" be a small run."""
-    real = evidence.configs()
-    monkeypatch.setattr(evidence, "configs", lambda: real | {"smoke": small.config(**changes)})
+    real = page_data.configs()
+    monkeypatch.setattr(page_data, "configs", lambda: real | {"smoke": small.config(**changes)})
 
 
 class Front:
@@ -144,7 +144,7 @@ def test_a_front_end_that_sends_nonsense_changes_nothing():
 def test_values_are_plain():
     one = Explorer(lr=np.float32(4), weight_decay=0, panels=("loss",), small=np.True_)
     assert [one.lr, one.weight_decay, one.momentum, one.optimizer] == [4.0, 0.0, 0.9, "heavy-ball"]
-    assert one.panels == ["loss"] and one.small is True and one.evidence == evidence.pack()
+    assert one.panels == ["loss"] and one.small is True and one.evidence == page_data.pack()
     state = {name: getattr(one, name) for name in one.traits(sync=True) if not name.startswith("_")}
     every = {"layout", "tabbable", "tooltip"}  # of every widget
     assert {*state} - every == {*explorer.VALUES, "evidence", "curves", "progress", "guesses"}
@@ -163,17 +163,17 @@ def test_the_run_of_a_setting(optimizer, momentum, run):
 
 def test_without_cifar10_the_generated_images_are_used(monkeypatch, tmp_path):
     config, note = setting("class", 0.3, 0.01, 0.9, "heavy-ball")
-    assert config == rd.Config.class_(lr=0.3, weight_decay=0.01, data="synthetic")
+    assert config == rd.Config.classroom(lr=0.3, weight_decay=0.01, data="synthetic")
     assert note == "generated images, CIFAR-10 is not on this machine"
     assert setting("short", 0.3, 0.01, 0.9, "heavy-ball")[0].train_images == 12_000
-    real = evidence.configs()
-    monkeypatch.setattr(evidence, "configs", lambda: {"full": real["full"].replace(train_images=30_000)})
+    real = page_data.configs()
+    monkeypatch.setattr(page_data, "configs", lambda: {"full": real["full"].replace(train_images=30_000)})
     assert setting("full", 0.3, 0.01, 0.9, "heavy-ball")[0].train_images == 20_000
-    monkeypatch.setattr(evidence, "configs", lambda: real)
+    monkeypatch.setattr(page_data, "configs", lambda: real)
     if "momentum-0" in rd.bundled():  # what is recorded needs no images
         assert setting("book", 0.4, 5e-4, 0.9, "heavy-ball") == (rd.Config.book(), "")
     monkeypatch.setenv(datasets.VARIABLE, str(tmp_path))
-    assert setting("class", 0.3, 0.01, 0.9, "sgd") == (rd.Config.class_(lr=0.3, weight_decay=0.01, momentum=0), "")
+    assert setting("class", 0.3, 0.01, 0.9, "sgd") == (rd.Config.classroom(lr=0.3, weight_decay=0.01, momentum=0), "")
 
 
 # ----------------------------------------------------------------------------------------- messages
@@ -216,7 +216,7 @@ def test_train_shows_the_run_as_it_goes(monkeypatch, cache):
     growing = [value[0] for name, value, _ in front.seen if name == "curves"]
     assert [one["edges"][-1] for one in growing] == [*range(1, 11), 10]
     assert [one["state"] for one in growing] == ["training"] * 10 + ["done"]
-    assert growing[-1] == evidence.curve(front.explorer.runs[0], id=growing[-1]["id"], plan="smoke")
+    assert growing[-1] == page_data.curve(front.explorer.runs[0], id=growing[-1]["id"], plan="smoke")
     texts = [value["text"] for name, value, _ in front.seen if name == "progress"]
     assert texts[0] == "loading" and texts[1].startswith("step 1 of 10, loss 1.")
     assert re.fullmatch(r"step 5 of 10, \d+ s left, loss [\d.]+", texts[5])
@@ -302,9 +302,9 @@ def test_a_cache_that_cannot_be_used_is_said_and_the_run_is_there(monkeypatch, t
 
 
 def test_what_stands_in_for_cifar10_does_so_in_the_training(monkeypatch, tmp_path):
-    real, asked = evidence.configs(), []
+    real, asked = page_data.configs(), []
     config = small.config(data="cifar10")
-    monkeypatch.setattr(evidence, "configs", lambda: real | {"smoke": config})
+    monkeypatch.setattr(page_data, "configs", lambda: real | {"smoke": config})
     monkeypatch.setattr(datasets, "load", lambda key: asked.append(datasets.available("cifar10")) or small.images())
     front = Front()
     with datasets.standing_in(tmp_path):
@@ -319,10 +319,10 @@ def test_a_process_that_ends_while_it_trains_ends_quietly(tmp_path):
 import sys, time
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(rd.__file__).parents[1])]}
 import small, resnet_dynamics as rd
-from resnet_dynamics import evidence
+from resnet_dynamics import page_data
 small.use()
-real = evidence.configs()
-evidence.configs = lambda: real | {{"smoke": small.config(epochs=4000)}}
+real = page_data.configs()
+page_data.configs = lambda: real | {{"smoke": small.config(epochs=4000)}}
 one = rd.Explorer(plan="smoke")
 one.train()
 while not one.curves:
@@ -470,7 +470,7 @@ def test_the_twin_has_values_a_picture_a_table_and_what_draws_them(given):
              or tag == "/weight-decay-explorer"]  # fmt: skip
     assert order == ["weight-decay-explorer", "script", "figure", "table", "/weight-decay-explorer", "script"]
     values = json.loads("".join(found.texts["application/json"]), parse_constant=fail)
-    assert values.pop("evidence") == evidence.pack() and set(values) == set(explorer.VALUES)
+    assert values.pop("evidence") == page_data.pack() and set(values) == set(explorer.VALUES)
     assert given.items() <= values.items()
     assert "".join(found.texts["module"]).strip() == Explorer._esm.strip() and "</script" not in Explorer._esm.lower()
     (image,) = found.images
@@ -482,7 +482,7 @@ def test_the_twin_has_values_a_picture_a_table_and_what_draws_them(given):
 
 
 def test_the_picture_is_of_the_nearest_run_and_theory_is_on_it():
-    pack = evidence.pack()
+    pack = page_data.pack()
     n = 0 if pack["sets"][0]["runs"] else 1
     found, _ = twin()
     assert f"over {pack['sets'][n]['edges'][-1]} steps" in found.images[0]["alt"]

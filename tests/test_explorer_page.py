@@ -151,7 +151,7 @@ def test_it_works_from_a_file(page, site):
 def test_the_dots_are_the_recording_and_the_words_are_theory(page):
     """At settings of the grid and between them; the numbers are read off the page."""
     browser, random = page("book/explorer"), np.random.default_rng(0)
-    grid = rd.evidence.grid()
+    grid = rd.page_data.grid()
     for _ in range(30):
         lr, decay, rho = (random.choice(grid[name].values[skip:]) for name, skip in (
             ("lr", 0), ("weight_decay", 1), ("momentum", 0)))

@@ -33,7 +33,7 @@ def test_the_examples_run(capsys):
     assert made["of_mean"].equal(made["of_sum"])
     assert {group["weight_decay"] for group in made["sgd"].param_groups} == {0.0, 5e-4}
     assert len(made["sgd"].param_groups[0]["params"]) == 8
-    late = np.sqrt(rd.measure.z(made["mine"])[-100:].mean())
+    late = np.sqrt(rd.measure.balance(made["mine"])[-100:].mean())
     assert 0.9 < late < 1.1
     assert abs(float(rd.measure.rms(rd.measure.cosine(made["mine"])).squeeze())) < 1e-3
     assert made["mine"].loss[-50:].mean() < made["mine"].loss[:5].mean()

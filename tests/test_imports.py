@@ -55,12 +55,12 @@ ALLOWED = {
               "schedules", "theory"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
-    "evidence": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
+    "page_data": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
     "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
     "workers": {"torch", "ray"},
     "jobs": {"xarray", "cache", "config", "console", "datasets", "runs", "workers"},
-    "sweep": {"numpy", "xarray", "cache", "config", "console", "datasets", "evidence", "grid", "jobs", "library",
+    "sweep": {"numpy", "xarray", "cache", "config", "console", "datasets", "page_data", "grid", "jobs", "library",
               "recording", "rows", "runs"},
     # speed
     "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
@@ -68,8 +68,8 @@ ALLOWED = {
     "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "runs"},
-    "fallback": {"numpy", "matplotlib", "config", "evidence", "plots", "schedules", "theory"},
-    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "controls", "datasets", "evidence", "fallback",
+    "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
+    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "controls", "datasets", "page_data", "fallback",
                  "machine", "measure", "runs", "train"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.

@@ -23,8 +23,8 @@ pytest.importorskip("jupyterlab", reason="needs jupyterlab: pip install -r requi
 
 # A plan that lasts half a minute or more, in place of one that lasts seconds.
 LONG = """import resnet_dynamics as rd
-plans = rd.evidence.configs() | {"smoke": rd.Config.smoke(epochs=100)}
-rd.evidence.configs = lambda: plans"""
+plans = rd.page_data.configs() | {"smoke": rd.Config.smoke(epochs=100)}
+rd.page_data.configs = lambda: plans"""
 RUNS = """print("runs:", [(run.sizes["step"], int(run.w2.notnull().all("layer").sum())) for run in explorer.runs])
 print("state:", explorer.progress["state"])"""
 

@@ -11,7 +11,7 @@ from resnet_dynamics.series import of_recording
 
 OF_A_RUN = (
     measure.alive, measure.dead, measure.fate, measure.shrink, measure.growth, measure.norm, measure.applied_norm,
-    measure.radial, measure.rate, measure.line, measure.z, measure.cosine, measure.correlation, measure.rotation,
+    measure.radial, measure.rate, measure.line, measure.balance, measure.cosine, measure.correlation, measure.rotation,
     measure.drift, measure.kappa, measure.telescoping, measure.acceptance, measure.gradient_size, measure.drive,
     measure.predicted, measure.overall, lambda ds: compare.verdict(ds, [made_up()]),
     lambda ds: compare.verdict(made_up(), [ds]),
@@ -47,7 +47,8 @@ def test_what_is_no_recording_is_named(quantity, what):
 def test_a_quantity_that_a_recording_lacks_is_named():
     said = "without {}, the {}: must have it, as run"
     for quantity, name, what in ((measure.dead, "accuracy", "training accuracy"),
-                                 (measure.cosine, "wg", "weight times gradient"), (measure.z, "g2", "squared gradient"),
+                                 (measure.cosine, "wg", "weight times gradient"),
+                                 (measure.balance, "g2", "squared gradient"),
                                  (measure.overall, "w2", "squared weight norm")):  # fmt: skip
         with pytest.raises(ValueError, match=said.format(name, what).split("norm")[0].split(":")[0]):
             quantity(made_up().drop_vars(name))
@@ -88,8 +89,8 @@ BAD = {
     "drift(still)": "drift of a run with weight_decay=0.0: must be > 0, drift is relative to the decay",
     "acceptance(still)": "acceptance of a run with weight_decay=0.0: must be > 0",
     "predicted(still)": "predicted of a run with weight_decay=0.0: must be > 0",
-    "overall(still)": "z of a run with weight_decay=0.0: must be > 0",
-    "z(stays)": "z of a run with lr=0.0: must be > 0, nothing moves",
+    "overall(still)": "balance of a run with weight_decay=0.0: must be > 0",
+    "balance(stays)": "balance of a run with lr=0.0: must be > 0, nothing moves",
     "drift(stays)": "drift of a run with lr=0.0: must be > 0",
     "kappa(stays)": "kappa of a run with lr=0.0: must be > 0",
     "telescoping(stays)": "telescoping of a run with lr=0.0: must be > 0",
@@ -118,7 +119,7 @@ def test_of_a_run_that_is_hardly_there_series_are_short_and_numbers_are_refused(
     else:
         return
     part = measure.alive(ds)
-    for series in (measure.z, measure.rate, measure.growth, measure.shrink, measure.cosine):
+    for series in (measure.balance, measure.rate, measure.growth, measure.shrink, measure.cosine):
         assert series(part).sizes["step"] == steps and np.isfinite(series(part)).all()
     assert measure.rotation(part).sizes["step"] == max(steps - 1, 0)
     assert not measure.dead(ds)
@@ -134,8 +135,9 @@ def test_of_a_run_that_is_hardly_there_series_are_short_and_numbers_are_refused(
 
 # A part of a recording
 ZOOMS = {"end": slice(-300, None), "start": slice(0, 100), "middle": slice(100, 300), "every tenth": slice(3, None, 10)}
-SERIES = (measure.shrink, measure.growth, measure.applied_norm, measure.radial, measure.rate, measure.line, measure.z,
-          measure.cosine, measure.correlation, measure.rotation, measure.gradient_size, measure.drive)  # fmt: skip
+SERIES = (measure.shrink, measure.growth, measure.applied_norm, measure.radial, measure.rate, measure.line,
+          measure.balance, measure.cosine, measure.correlation, measure.rotation, measure.gradient_size,
+          measure.drive)  # fmt: skip
 
 
 @pytest.mark.parametrize("zoom", ZOOMS)
@@ -315,7 +317,7 @@ def test_a_step_that_was_left_out_changes_no_number(config):
     numbers = [measure.telescoping]
     if config.optimizer != "lars":
         numbers += [lambda ds, f=f: f(ds, (0, 1)) for f in (measure.drift, measure.kappa, measure.acceptance)]
-        for series in (measure.growth, measure.shrink, measure.radial, measure.z, measure.applied_norm):
+        for series in (measure.growth, measure.shrink, measure.radial, measure.balance, measure.applied_norm):
             np.testing.assert_allclose(series(gaps)[there], series(ds), rtol=1e-12)
         for series in (measure.growth, measure.shrink, measure.radial):
             assert (series(gaps)[~there] == 0).all()

@@ -98,7 +98,7 @@ def test_the_corrected_ratio_of_plain_sgd_is_one():
 
 def test_the_corrected_ratio_of_real_sgd_is_one(real):
     ds = real["sgd"]
-    z, delta = measure.window(measure.z(ds)).mean("step"), measure.drift(ds)
+    z, delta = measure.window(measure.balance(ds)).mean("step"), measure.drift(ds)
     np.testing.assert_allclose(z / (1 + delta), 1, atol=0.02)
 
 
@@ -117,7 +117,7 @@ def test_predictions_are_what_made_the_recording():
     for c in ("measured", "constant", "correlated"):
         theirs = measure.predicted(ds, c)
         np.testing.assert_allclose(theirs.w2, ds.w2, rtol=1e-10)
-        np.testing.assert_allclose(theirs.z, measure.z(ds, measure.SMOOTH), rtol=1e-10)
+        np.testing.assert_allclose(theirs.z, measure.balance(ds, measure.SMOOTH), rtol=1e-10)
     with pytest.raises(ValueError, match="c='guessed': must be 'constant', 'measured' or 'correlated'"):
         measure.predicted(ds, "guessed")
 
@@ -130,7 +130,7 @@ def test_the_size_of_its_gradients_is_all_that_a_prediction_of_plain_sgd_needs(r
 def test_the_smoothed_z_is_a_ratio_of_sums_and_telescopes():
     ds = made_up(noise=0.5)
     n = ds.sizes["step"]
-    z = measure.z(ds, steps=2 * n)  # every mean is over the whole run
+    z = measure.balance(ds, steps=2 * n)  # every mean is over the whole run
     change = (ds.w2[-1] - ds.w2[0]) / (2 * ds.lr * 5e-4 * ds.w2)[:-1].sum("step")
     np.testing.assert_allclose(z[n // 2], 1 + change, atol=0.01)
 
@@ -167,14 +167,16 @@ def test_correlation_is_the_cosine_with_the_momentum_before_the_step():
 
 def test_quantities_say_what_they_are():
     ds = made_up(rd.Config())
-    for quantity in (measure.shrink, measure.growth, measure.norm, measure.rate, measure.line, measure.z,
+    for quantity in (measure.shrink, measure.growth, measure.norm, measure.rate, measure.line, measure.balance,
                      measure.cosine, measure.correlation, measure.rotation, measure.applied_norm, measure.radial,
                      measure.drift, measure.kappa, measure.gradient_size):  # fmt: skip
         value = quantity(ds)
         assert value.name == quantity.__name__ and {"symbol", "long_name", "units"} <= set(value.attrs)
 
 
-@pytest.mark.parametrize("quantity", [measure.shrink, measure.growth, measure.z, measure.drift, measure.acceptance])
+@pytest.mark.parametrize(
+    "quantity", [measure.shrink, measure.growth, measure.balance, measure.drift, measure.acceptance]
+)
 def test_what_lars_does_not_have_is_refused(real, quantity):
     with pytest.raises(ValueError, match=f"{quantity.__name__} of a run with optimizer='lars'"):
         quantity(real["lars"])
@@ -182,7 +184,7 @@ def test_what_lars_does_not_have_is_refused(real, quantity):
 
 def test_without_decay_there_is_no_line():
     with pytest.raises(ValueError, match="weight_decay=0.0: must be > 0"):
-        measure.z(made_up(rd.Config(lr=4.0, momentum=0.0, weight_decay=0.0)))
+        measure.balance(made_up(rd.Config(lr=4.0, momentum=0.0, weight_decay=0.0)))
 
 
 def test_verdicts():

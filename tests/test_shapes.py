@@ -13,7 +13,7 @@ import pytest
 from jaxtyping import TypeCheckError
 from test_plots import made_up
 
-from resnet_dynamics import arguments, evidence, measure, series, theory
+from resnet_dynamics import arguments, measure, page_data, series, theory
 
 MODULES = [importlib.import_module(f"{hints.PACKAGE}.{name}") for name in hints.MODULES]
 
@@ -39,8 +39,8 @@ WRONG = {
     "whole numbers in an equation": lambda: arguments.some_motion(np.array([1, 2]), np.array([1, 2])),
     "layers before steps": lambda: series.first(made_up().w2.transpose("layer", "step")),
     "axes of other names": lambda: series.earlier(made_up().w2.rename(layer="filter")),
-    "numbers for codes": lambda: evidence.decode(np.ones(3)),
-    "whole numbers for a series": lambda: evidence._means(np.ones(4, int), np.array([0, 4])),
+    "numbers for codes": lambda: page_data.decode(np.ones(3)),
+    "whole numbers for a series": lambda: page_data._means(np.ones(4, int), np.array([0, 4])),
 }
 
 

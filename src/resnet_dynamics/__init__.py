@@ -2,7 +2,7 @@
 
 import importlib
 
-from . import cache, compare, evidence, library, measure, peaks, plots, recording, schedules, theory
+from . import cache, compare, library, measure, page_data, peaks, plots, recording, schedules, theory
 from .config import Config
 from .library import bundled, bundled_sweeps
 from .runs import run
@@ -11,7 +11,7 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets", "evidence",
+    "Config", "Controls", "Explorer", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets", "page_data",
     "library", "machine", "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules",
     "sweep", "table", "theory", "train",
 ]  # fmt: skip

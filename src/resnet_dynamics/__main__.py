@@ -187,7 +187,7 @@ def _value(text: str):
 def _config(arguments, **given) -> Config:
     names = {field.name for field in dataclasses.fields(Config)}
     given |= {name: value for name, value in vars(arguments).items() if name in names}
-    make = {"smoke": Config.smoke, "class": Config.class_, "full": Config.full, "book": Config.book}
+    make = {"smoke": Config.smoke, "class": Config.classroom, "full": Config.full, "book": Config.book}
     return make[arguments.budget](**given)
 
 

@@ -24,7 +24,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from . import cache, evidence, measure
+from . import cache, measure, page_data
 from .config import CONVS, Config, plain
 from .controls import LOADING, TRAINING, Twin
 from .fallback import fallback
@@ -75,7 +75,8 @@ class Explorer(Twin, anywidget.AnyWidget):
         weight_decay: α in [0, 1], nat/u².
         momentum: ρ in [0, 0.999].
         optimizer: "sgd" (ρ = 0, whatever momentum is), "heavy-ball", "nesterov" or "lars".
-        plan: how long a run is, and of what network: "short", "book", "smoke", "class" or "full", see `evidence.plans`.
+        plan: how long a run is, and of what network: "short", "book", "smoke", "class" or "full", see
+            `page_data.plans`.
         layer: whose curves are drawn: "all", or a name.
         gradient: what theory takes for the size of the gradients: "recorded", "correlated", "constant" or "mine".
         panels: what is drawn: any of "norm", "balance", "rate", "accuracy", "loss".
@@ -121,7 +122,7 @@ class Explorer(Twin, anywidget.AnyWidget):
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
                      gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
         given = {name: _checked(name, value) for name, value in given.items()}
-        super().__init__(**given, evidence=evidence.pack())
+        super().__init__(**given, evidence=page_data.pack())
         self.runs, self.thread = [], None
         self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)
         self.on_msg(self._hear)
@@ -157,7 +158,7 @@ class Explorer(Twin, anywidget.AnyWidget):
         own, began, shown, fraction = {"id": next(self._ids), "plan": plan}, None, -math.inf, 0.0
 
         def show(ds, state):
-            curve = evidence.curve(ds, **own, state=state)
+            curve = page_data.curve(ds, **own, state=state)
             curve["what"] = "; ".join(filter(None, (curve["what"], note)))
             whole = state in ("done", "diverged")  # an earlier training at the same setting is a part of this one
             with self._guard:
@@ -292,10 +293,10 @@ def setting(plan, lr, weight_decay, momentum, optimizer) -> tuple[Config, str]:
 
     rho = 0.0 if optimizer == "sgd" else momentum
     torchs = {"lars": "lars", "nesterov": "nesterov" if rho else "sgd"}.get(optimizer, "sgd")
-    config = evidence.configs()[plan].replace(lr=lr, weight_decay=weight_decay, momentum=rho, optimizer=torchs)
+    config = page_data.configs()[plan].replace(lr=lr, weight_decay=weight_decay, momentum=rho, optimizer=torchs)
     if config.data != "cifar10" or runs.remembered(config) or datasets.available("cifar10"):
         return config, ""
-    images = config.train_images and min(config.train_images, evidence.TRAINING_IMAGES["synthetic"])
+    images = config.train_images and min(config.train_images, page_data.TRAINING_IMAGES["synthetic"])
     return config.replace(data="synthetic", train_images=images), "generated images, CIFAR-10 is not on this machine"
 
 

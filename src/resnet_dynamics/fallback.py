@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from . import evidence, plots, schedules, theory
+from . import page_data, plots, schedules, theory
 from .config import CONVS
 
 __all__ = ["fallback", "followed", "picture", "recorded", "table", "three"]
@@ -54,14 +54,14 @@ def recorded(pack, plan, **asked):
     """
     for n in (pack["plans"][plan]["set"], 0, 1):
         one = pack["sets"][n] if n is not None else {"runs": []}
-        i = evidence.nearest(one["runs"], **asked)
+        i = page_data.nearest(one["runs"], **asked)
         if i is not None:
             run, length = one["runs"][i], len(one["edges"]) - 1
             codes = np.frombuffer(base64.b64decode(one["codes"]), "<u2").reshape(len(one["runs"]), -1)[i]
-            w2, c2 = evidence.decode(codes[: 2 * len(CONVS) * length]).reshape(2, len(CONVS), length)
+            w2, c2 = page_data.decode(codes[: 2 * len(CONVS) * length]).reshape(2, len(CONVS), length)
             alive = int(np.isfinite(w2 + c2).all(0).cumprod().sum())
             its_plan = ("short", "book")[n]
-            config = evidence.configs()[its_plan].replace(lr=run["lr"])
+            config = page_data.configs()[its_plan].replace(lr=run["lr"])
             lr_t = schedules.rates(config, pack["plans"][its_plan]["steps_per_epoch"])
             edges = np.array(one["edges"][: alive + 1])
             return run, one["what"], edges, w2[:, :alive], c2[:, :alive], lr_t[: edges[-1]]

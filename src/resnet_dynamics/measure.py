@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from ._shapes import ByLayer, ByStep, ByStepLayer, Share
 
 __all__ = [
-    "SMOOTH", "WINDOW", "acceptance", "alive", "applied_norm", "correlation", "cosine", "dead", "drift", "drive",
-    "fate", "first", "gradient_size", "growth", "kappa", "length", "line", "norm", "overall", "predicted", "radial",
-    "rate", "rms", "rotation", "shrink", "smooth", "telescoping", "weight_decay", "window", "z",
+    "SMOOTH", "WINDOW", "acceptance", "alive", "applied_norm", "balance", "correlation", "cosine", "dead", "drift",
+    "drive", "fate", "first", "gradient_size", "growth", "kappa", "length", "line", "norm", "overall", "predicted",
+    "radial", "rate", "rms", "rotation", "shrink", "smooth", "telescoping", "weight_decay", "window",
 ]  # fmt: skip
 
 
@@ -174,16 +174,16 @@ def line(ds: xr.Dataset) -> ByStep:
 
 
 @of_recording
-def z(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
+def balance(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
 
     With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums.
     """
-    c, lr = _sgd(ds, "z")
-    _positive(c, "z", "weight_decay", "lr")
+    c, lr = _sgd(ds, "balance")
+    _positive(c, "balance", "weight_decay", "lr")
     top, bottom = (lr**2 * ds.g2), (2 * weight_decay(ds) * (1 - c.momentum) * lr * ds.w2)
     top, bottom = (smooth(moved(part.transpose(*ds.w2.dims), ds), steps) for part in (top, bottom))
-    return named(top / bottom, "z", "z", "(dots over line)²", "1")
+    return named(top / bottom, "balance", "z", "(dots over line)²", "1")
 
 
 # Angles
@@ -315,14 +315,14 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
     _positive(c, "acceptance", "weight_decay", "lr")
     ds = _whole(ds, "acceptance", 2)
     rho, delta, lr = c.momentum, drift(ds, share), ds.lr.astype(float)
-    raw = np.sqrt(window(z(ds), share).mean("step"))
+    raw = np.sqrt(window(balance(ds), share).mean("step"))
     out = {"raw": named(raw, "raw", "√⟨z⟩", "dots over line", "1"), "drift": delta}
     if rho == 0:
         corrected = raw / np.sqrt((1 + delta).where(delta > -1))
     else:
         out["kappa"] = kappa(ds, share)
-        balance = (1 + delta) / (1 + 2 * _overlap(c) * out["kappa"])
-        corrected = raw / np.sqrt(balance.where(balance > 0))  # none of a network that no longer learns
+        bracket = (1 + delta) / (1 + 2 * _overlap(c) * out["kappa"])
+        corrected = raw / np.sqrt(bracket.where(bracket > 0))  # none of a network that no longer learns
     out["corrected"] = named(corrected, "corrected", "√⟨z⟩ corrected", "dots over line, corrected", "1")
     if rho > 0 and c.optimizer == "sgd":
         square = window(moved(lr * ds.v2 / weight_decay(ds) / ds.w2.astype(float), ds), share).mean("step")
@@ -363,8 +363,7 @@ def drive(ds: xr.Dataset) -> ByStepLayer:
 def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Dataset:
     """Return |w|² and z as theory has them, from |w_0|² and the size c of the gradients alone [step, layer].
 
-    The norm follows `theory.norm_recurrence`, for which batches are independent; z = λc²/(2α(1 − ρ)|w|⁴), averaged like
-    `z(ds, steps)`.
+    The norm follows `theory.norm_recurrence`, of independent batches; z = λc²/(2α(1 − ρ)|w|⁴), a mean as in `balance`.
 
     Args:
         ds: a recording of SGD.
@@ -391,10 +390,11 @@ def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Da
                                 optimizer=setting.optimizer)  # fmt: skip
     w2 = size.copy(data=w2[(np.cumsum(went) - went).astype(int)])
     theirs = ds.assign(w2=w2, g2=size**2 / w2)
-    return xr.Dataset({"w2": named(w2, "w2", "|w|²", "squared weight norm, predicted", "u²"), "z": z(theirs, steps)})
+    w2 = named(w2, "w2", "|w|²", "squared weight norm, predicted", "u²")
+    return xr.Dataset({"w2": w2, "z": balance(theirs, steps)})
 
 
 @of_recording
 def overall(ds: xr.Dataset, share: Share = WINDOW) -> float:
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
-    return float(np.sqrt(window(z(_whole(ds, "dots over line")), share).mean()))
+    return float(np.sqrt(window(balance(_whole(ds, "dots over line")), share).mean()))

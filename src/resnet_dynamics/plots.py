@@ -217,7 +217,7 @@ def prediction(recordings, ax=None, *, layer=None, c="measured"):
         raise ValueError(f"layer={layer!r}: must be the name of a layer, or None for all")
     seeds, ax = _pick(band(recordings), layer), house.dress(ax)
     ax.axhline(1, color="#8c8c8c", linewidth=1)
-    measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
+    measured = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#5b9bd5", linewidth=3.2, label="measured")
     looks = {
         "measured": dict(color=INK, linewidth=1.6, linestyle="-", label="predicted, with the measured c(t)"),
@@ -291,7 +291,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = band(recordings), house.dress(ax)
     c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
-    measured = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in seeds]
+    measured = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
     alpha = np.asarray(measure.weight_decay(seeds[0]))
     top = theory.equilibrium_norm(1.0, lr.max(), c.weight_decay, c.momentum) ** 2
@@ -366,10 +366,10 @@ def verdict(mine, seeds, ax=None):
     ax = house.dress(ax)
     share = 100 * (theirs[0].step + 0.5) / theirs[0].attrs["all_steps"]
     name = f"the book, {len(theirs)} seeds" if len(theirs) > 1 else "the book"
-    theirs_z = [_over_layers(measure.z(ds, measure.SMOOTH)) for ds in theirs]
+    theirs_z = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in theirs]
     _draw(ax, share, theirs_z, color="#3c78a8", linewidth=1.4, linestyle=(0, (4, 1.5)), label=name)
-    ax.plot(100 * (own.step + 0.5) / measure.length(mine), _over_layers(measure.z(own, measure.SMOOTH)), color=INK,
-            linewidth=1.8, label="this run")  # fmt: skip
+    own_z = _over_layers(measure.balance(own, measure.SMOOTH))
+    ax.plot(100 * (own.step + 0.5) / measure.length(mine), own_z, color=INK, linewidth=1.8, label="this run")
     ax.axhline(1, color="#8c8c8c", linewidth=1, zorder=1)
     house.ylabel(ax, "√z, dots over line")
     ax.set_xlabel("share of training (%)", size=TEXT, color=INK)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from . import cache, evidence, library, recording, runs
+from . import cache, library, page_data, recording, runs
 from .config import Config
 from .console import Bar, say, warn
 from .grid import configs, values
@@ -170,8 +170,8 @@ def _stacked(table, kept, along="step") -> xr.Dataset:
 def record(name: str, data=None, device=None, folder: Path | None = None, progress=True, workers=None):
     """Record a sweep of the manifest into the package, unless it is there. Resumable: its runs are remembered.
 
-    With "series": true in the manifest the table holds the series of every run, too, see `evidence.thinned`, rounded as
-    recordings in the package are: w2, c2, drive, growth, window_loss and window_accuracy.
+    With "series": true in the manifest the table holds the series of every run, too, see `page_data.windowed`, rounded
+    as recordings in the package are: w2, c2, drive, growth, window_loss and window_accuracy.
 
     Args:
         name: in the manifest.
@@ -211,12 +211,12 @@ def _with_series(table, grid, device) -> xr.Dataset:
     for i in np.ndindex(grid.shape):
         if not failed[i]:
             try:
-                ds = evidence.thinned(runs.run(grid[i], device=device, progress=False))
+                ds = page_data.windowed(runs.run(grid[i], device=device, progress=False))
             except Exception as error:
                 failed[i] = reason(error)
             else:
                 with np.errstate(over="ignore"):  # of a run that diverged
-                    kept[i] = recording.thin(ds.rename(evidence.IN_TABLE))
+                    kept[i] = recording.thin(ds.rename(page_data.IN_TABLE))
     table = table.assign(failed=table.failed.copy(data=failed))
     if not kept:
         return table

@@ -11,9 +11,9 @@ from test_plots import made_up
 
 import resnet_dynamics as rd
 from resnet_dynamics import config as configuration
-from resnet_dynamics import evidence, library, measure, recording, runs
-from resnet_dynamics.evidence import curve, decode, encode, nearest, thinned, windows
+from resnet_dynamics import library, measure, page_data, recording, runs
 from resnet_dynamics.grid import configs
+from resnet_dynamics.page_data import curve, decode, encode, nearest, windowed, windows
 from resnet_dynamics.rows import bundled
 from resnet_dynamics.sweep import record
 
@@ -38,18 +38,18 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(configuration, "_BOOK", small.SMALL)
     monkeypatch.setattr(library, "manifest", lambda: manifest)
     monkeypatch.setattr(library, "bundle_dir", lambda: tmp_path)
-    monkeypatch.setattr(evidence, "TRAINING_IMAGES", {"synthetic": 160, "cifar10": 50_000})
+    monkeypatch.setattr(page_data, "TRAINING_IMAGES", {"synthetic": 160, "cifar10": 50_000})
     with forgotten():
         yield tmp_path
 
 
 @contextlib.contextmanager
 def forgotten():
-    evidence.pack.cache_clear()
+    page_data.pack.cache_clear()
     try:
         yield
     finally:
-        evidence.pack.cache_clear()
+        page_data.pack.cache_clear()
 
 
 def run(**changes):
@@ -60,7 +60,7 @@ def diverged(**changes):
     return run(epochs=30, lr=1e4, schedule="constant", momentum=0.0, **changes)
 
 
-# ------------------------------------------------------------------------------------------ thinned
+# ------------------------------------------------------------------------------------------ windowed
 
 
 @pytest.mark.parametrize("steps, edges", [
@@ -76,7 +76,7 @@ def test_windows(steps, edges):
     dict(optimizer="lars", momentum=0.0)], ids=str)  # fmt: skip
 def test_a_window_holds_means_and_its_first_step(changes):
     ds = run(**changes)
-    part = thinned(ds)
+    part = windowed(ds)
     assert part.w2.dims == ("window", "layer") and part.loss.dims == ("window",) and part.test_loss.dims == ("epoch",)
     assert part.attrs["edges"].tolist() == [0, 1, 2, 4, 8, 10] and part.window.values.tolist() == [0, 1, 2, 4, 8]
     assert np.array_equal(part.w2, ds.w2[[0, 1, 2, 4, 8]]) and np.array_equal(part.test_accuracy, ds.test_accuracy)
@@ -95,23 +95,23 @@ def test_a_window_holds_means_and_its_first_step(changes):
             mean = series[first:last].astype(float).mean("step")
             np.testing.assert_allclose(part[name][i], mean, rtol=1e-6, err_msg=name)
     assert all(part[name].attrs["units"] for name in part.data_vars)
-    halves = thinned(ds, [0, 5])
+    halves = windowed(ds, [0, 5])
     assert halves.sizes["window"] == 1 and halves.loss.values == pytest.approx(ds.loss.values[:5].mean())
 
 
 @pytest.mark.parametrize("edges", [[0], [0, 4, 4], [1, 4], [0, 999], [0, 1.5], [[0, 1]], []], ids=str)
 def test_edges_that_cut_no_windows_are_named(edges):
     with pytest.raises(ValueError, match=r"^edges=.*: must be whole numbers that rise from 0 to at most \d+$"):
-        evidence.thinned(made_up(), edges)
+        page_data.windowed(made_up(), edges)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, None])
 def test_a_run_of_no_steps_has_no_windows(steps):
     with pytest.raises(ValueError, match=f"^steps={steps}: must be a whole number, at least 1"):
-        evidence.windows(steps)
+        page_data.windows(steps)
 
 
-@pytest.mark.parametrize("function", [evidence.thinned, evidence.curve])
+@pytest.mark.parametrize("function", [page_data.windowed, page_data.curve])
 def test_what_is_no_recording_is_named(function):
     with pytest.raises(TypeError, match="^recording=None: must be an xarray.Dataset"):
         function(None)
@@ -120,7 +120,7 @@ def test_what_is_no_recording_is_named(function):
 def test_a_run_that_diverged_is_missing_from_there_on():
     ds = diverged()
     end = ds.attrs["diverged_at"]
-    part = thinned(ds)
+    part = windowed(ds)
     alive = np.array(part.window < end)
     assert 0 < alive.sum() < len(alive)
     for name in ("w2", "c2", "drive", "growth", "loss", "accuracy"):
@@ -152,7 +152,7 @@ def test_a_curve_is_the_recording_in_plain_values():
     ds = run(momentum=0.0, lr=0.2)
     made = curve(ds, id=3, plan="smoke")
     assert json.loads(json.dumps(made, allow_nan=False)) == made
-    part = thinned(ds)
+    part = windowed(ds)
     for name in ("w2", "c2", "drive", "growth"):
         np.testing.assert_allclose(made[name], part[name].transpose("layer", "window"), rtol=1e-5)
     for name in ("loss", "accuracy", "test_loss", "test_accuracy"):
@@ -197,7 +197,7 @@ def test_the_table_of_a_sweep_with_series(place, monkeypatch):
     seen = trained(monkeypatch)
     table, there = record("explorer", device="cpu", folder=place, progress=False)
     assert not there and len(seen) == 4
-    table = evidence.grid()
+    table = page_data.grid()
     assert table.identical(recording.read(place / "sweeps" / "explorer.nc"))
     assert table.w2.dims == (*AXES, "window", "layer") and table.window_loss.dims == (*AXES, "window")
     assert list(table.attrs["edges"]) == [0, 1, 2, 4, 8, 10] and table.w2.attrs["units"] == "u²"
@@ -219,7 +219,7 @@ def test_the_table_of_a_sweep_with_series(place, monkeypatch):
 def test_a_table_without_series_is_put_together_again(place, monkeypatch):
     recording.save(rd.sweep(small.config(), device="cpu", progress=False, **AXES), place / "sweeps" / "explorer.nc")
     seen = trained(monkeypatch)
-    assert evidence.pack()["sets"][0]["runs"] == []
+    assert page_data.pack()["sets"][0]["runs"] == []
     table, there = record("explorer", device="cpu", folder=place, progress=False)
     assert not there and seen == [] and table.c2.notnull().all()
 
@@ -236,7 +236,7 @@ def test_a_run_that_fails_leaves_a_gap_and_is_tried_again(place, monkeypatch):
         table, _ = record("explorer", device="cpu", folder=place, progress=False)
     assert table.w2.isnull().all(("window", "layer")).values.tolist() == [[False, False], [False, True]]
     assert table.failed.values.tolist() == [["", ""], ["", "MemoryError: none left"]]
-    assert [one["lr"] for one in evidence.pack()["sets"][0]["runs"]] == [0.1, 0.1, 0.4]
+    assert [one["lr"] for one in page_data.pack()["sets"][0]["runs"]] == [0.1, 0.1, 0.4]
     table, there = record("explorer", device="cpu", folder=place, progress=False)
     assert not there and table.w2.notnull().all()
 
@@ -255,7 +255,7 @@ def test_a_table_may_hold_a_run_that_diverged(place, monkeypatch):
     plan = {"base": base, "axes": {"lr": [0.1, 1e4]}, "series": True}
     monkeypatch.setattr(library, "manifest", lambda: manifest | {"sweeps": {"explorer": plan}})
     table, _ = record("explorer", device="cpu", folder=place, progress=False)
-    pack = evidence.pack()
+    pack = page_data.pack()
     assert [one["diverged_at"] for one in pack["sets"][0]["runs"]] == table.diverged_at.values.tolist()
     series = unpacked(pack, 0)[1]
     assert np.isfinite(series["w2"][:, 0]).all() and np.isnan(series["w2"][:, -1]).all()
@@ -285,8 +285,8 @@ def unpacked(pack, n):
 def test_the_evidence_is_what_was_recorded(place):
     record("explorer", device="cpu", folder=place, progress=False)
     list(runs.record(device="cpu", folder=place, progress=False))
-    pack = evidence.pack()
-    assert json.loads(json.dumps(pack, allow_nan=False)) == pack and evidence.pack() is pack
+    pack = page_data.pack()
+    assert json.loads(json.dumps(pack, allow_nan=False)) == pack and page_data.pack() is pack
     assert pack["layers"] == list(run().layer.values)
     grid, book = pack["sets"]
     assert [(one["lr"], one["momentum"], one["optimizer"]) for one in grid["runs"]] == [
@@ -301,14 +301,14 @@ def test_the_evidence_is_what_was_recorded(place):
     settings = [(n, i, one) for n in (0, 1) for i, one in enumerate(pack["sets"][n]["runs"])]
     for n, i, one in settings:
         optimizer = {"lars": "lars"}.get(one["optimizer"], "sgd")
-        part = thinned(run(lr=one["lr"], momentum=one["momentum"], optimizer=optimizer))
+        part = windowed(run(lr=one["lr"], momentum=one["momentum"], optimizer=optimizer))
         for name, values in unpacked(pack, n)[i].items():
             np.testing.assert_allclose(values, part[name].T, rtol=CODED + ROUNDED, atol=1e-12, err_msg=name)
 
 
 def test_plans(place):
     record("explorer", device="cpu", folder=place, progress=False)
-    plans = evidence.plans()
+    plans = page_data.plans()
     assert [plans[name]["label"] for name in plans] == [
         "2 epochs, λ constant (4 recorded settings)", "2 epochs, λ up and down", "2 epochs, generated images (seconds)",
         "5 epochs, width 16 (minutes)", "24 epochs, width 64 (for a GPU)"]  # fmt: skip
@@ -324,20 +324,20 @@ def test_a_table_that_cannot_be_trusted_is_named_and_passed_over(place):
     file = place / "sweeps" / "explorer.nc"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.warns(UserWarning, match="explorer.nc: truncated, damaged .* It is not shown."):
-        assert evidence.pack()["sets"][0]["runs"] == []
+        assert page_data.pack()["sets"][0]["runs"] == []
 
 
 def test_a_table_with_other_windows_is_refused(place, monkeypatch):
     record("explorer", device="cpu", folder=place, progress=False)
-    monkeypatch.setattr(evidence, "TRAINING_IMAGES", {"synthetic": 320, "cifar10": 50_000})
+    monkeypatch.setattr(page_data, "TRAINING_IMAGES", {"synthetic": 320, "cifar10": 50_000})
     with pytest.raises(ValueError, match="explorer: its windows are not those of 20 steps"):
-        evidence.pack()
+        page_data.pack()
 
 
 def test_the_evidence_of_the_package():
     """The book's own runs, and the grid as soon as its table is there."""
     with forgotten():
-        pack = evidence.pack()
+        pack = page_data.pack()
     grid, book = pack["sets"]
     json.dumps(pack, allow_nan=False)
     of = [name for name in ("sgd-0", "momentum-0", "lars", "slow", "no-decay", "nesterov", "lars-momentum")
@@ -392,7 +392,7 @@ def test_the_nearest_run(wanted, index):
 
 def test_the_grid_says_what_the_text_says_of_it():
     """Numbers in chapter 2 (accuracies along and across the ridges) and on the explorer's page (too hot)."""
-    grid = evidence.grid()
+    grid = page_data.grid()
 
     def accuracy(lr, weight_decay, momentum):
         return 100 * float(grid.final_accuracy.sel(lr=lr, weight_decay=weight_decay, momentum=momentum))

@@ -1,4 +1,4 @@
-"""Evidence: recordings thinned in time, small enough to travel with a web page on which nothing is trained.
+"""What a page gets: recordings as means over windows, small enough to travel where nothing is trained.
 
 A run is cut into windows of steps, short at the start where all is quick. Of each window and layer four numbers are
 kept, enough to draw the norm, its balance and its rate, and to predict them anew:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_TABLE", "ONE", "OCTAVE", "SERIES", "TRAINING_IMAGES", "configs", "curve", "decode", "encode", "grid", "kind",
-    "nearest", "pack", "plans", "thinned", "windows",
+    "nearest", "pack", "plans", "windowed", "windows",
 ]  # fmt: skip
 
 # What is kept: name → (dimensions, symbol, what it is, unit).
@@ -52,7 +52,7 @@ TRAINING_IMAGES = {"cifar10": 50_000, "synthetic": 20_000}
 ONE, OCTAVE = 32768, 512  # the code of 1, and how many codes double a value
 
 
-# Recordings, thinned
+# Recordings, as means over windows
 def windows(steps: int) -> Edges:
     """Return the edges of the windows of a run, int [W + 1]: 0, 1, 2, 4, 8, 16, then every 8 steps, or about a 64th."""
     if not isinstance(steps, numbers.Integral) or steps < 1:
@@ -61,7 +61,7 @@ def windows(steps: int) -> Edges:
     return np.array([e for e in (0, 1, 2, 4, 8, *range(16, steps, long)) if e < steps] + [steps])
 
 
-def thinned(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Dataset:
+def windowed(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Dataset:
     """Return the `SERIES` of a recording, float64 [window, layer], [window], [epoch]; NaN after a divergence.
 
     edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
@@ -121,7 +121,7 @@ def decode(codes: Codes | list[int]) -> Decoded:
 
 
 def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -> dict:
-    """Return a recording, whole or as far as it is, thinned and as plain values: JSON, None for what is no number.
+    """Return a recording, whole or as far as it is, in windows and as plain values: JSON, None for what is no number.
 
     The edges of its windows [n + 1], the series [L][n], [n] or [e], and what run it is. Where its steps end in NaN the
     windows end, too; the tests end at the last that is known.
@@ -129,7 +129,7 @@ def curve(ds: xr.Dataset, *, id: int = 0, plan: str = "", state: str = "done") -
     c, steps = recording.config(checked(ds)), ds.sizes["step"]
     done = 1 + max(np.flatnonzero(ds.w2.notnull().any("layer")), default=0)
     edges = windows(steps)
-    part = thinned(ds, np.append(edges[edges < done], done))
+    part = windowed(ds, np.append(edges[edges < done], done))
     part = part.isel(epoch=slice(0, 1 + max(np.flatnonzero(ds.test_loss.notnull()), default=-1)))
     fields = {name: getattr(c, name) for name in ("lr", "weight_decay", "momentum", "schedule", "epochs", "warmup")}
     series = {name: _plain(part[name].transpose(*dims).values) for name, (dims, *_) in SERIES.items()}
@@ -148,7 +148,7 @@ def _plain(values: Reals) -> float | list | None:
 def configs() -> dict[str, Config]:
     """Return plan → the run of that length, of which the reader chooses λ, α, ρ and the optimizer."""
     grid, _ = library.planned_sweeps()["explorer"]
-    return {"short": grid, "book": Config.book(), "smoke": Config.smoke(), "class": Config.class_(),
+    return {"short": grid, "book": Config.book(), "smoke": Config.smoke(), "class": Config.classroom(),
             "full": Config.full()}  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def pack() -> dict:
 
 
 def _set(plan, found) -> dict:
-    """The set of what was found, (name, table with its axes or thinned recording) each, over the windows of a plan."""
+    """The set of what was found, (name, table with its axes or a recording) each, over the windows of a plan."""
     edges, runs, codes, images = windows(plan["steps"]).tolist(), [], [], {}
     for name, ds in found:
         if list(ds.attrs["edges"]) != edges:
@@ -234,13 +234,13 @@ def _tables():
 
 
 def _recordings():
-    """(name, thinned) of the book's own runs, which differ from its baseline in λ, α, ρ and optimizer alone."""
+    """(name, windows) of the book's own runs, which differ from its baseline in λ, α, ρ and optimizer alone."""
     book = Config.book()
     same = {name: getattr(book, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
     for name, config in library.bundled().items():
         if config.replace(**same) == book:
             found = _trusted(recording.load, library.recording_file(config), config)
-            yield from ((name, thinned(ds)) for ds in found)
+            yield from ((name, windowed(ds)) for ds in found)
 
 
 def _trusted(read, *given):
