@@ -17,101 +17,130 @@ function tick(value) {
   return (Math.abs(digit - 1) < 1e-6 ? "10" : `${+digit.toPrecision(2)}·10`) + superscript(power);
 }
 
-/** Make the chart in `host`. Returns draw({...}) and at(step). */
+/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, …}) and at(step). */
 export function chart(host, name, onStep, onPick) {
-  const svg = select(host).append("svg").attr("role", "img").attr("data-panel", name);
-  const axes = svg.append("g").attr("class", "axes");
-  const x = scaleLinear();
-  const plot = svg.append("svg").attr("class", "plot"); // clips what lies outside
-  const curves = plot.append("g");
-  const dots = plot.append("g");
-  const cursor = plot.append("line").attr("class", "cursor");
-  const xAxis = axes.append("g");
-  const yAxis = axes.append("g");
-  const xLabel = axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step");
-  const empty = svg.append("text").attr("class", "empty").attr("text-anchor", "middle");
-  let size = null;
-  let last = null;
-
-  const pick = (event) => {
-    if (event.pointerType === "mouse" || event.buttons) {
-      const box = svg.node().getBoundingClientRect();
-      onStep(Math.round(x.invert(event.clientX - box.left - MARGIN.left)));
-    }
-  };
-  svg.on("pointermove", pick).on("pointerdown", pick);
-  svg.on("click", (event) =>
-    onPick?.(last.y.invert(event.clientY - svg.node().getBoundingClientRect().top - MARGIN.top)),
-  );
-
-  function draw({ steps, log, series, label, nothing, low, high, decades = 12, cap = 1e12 }) {
-    const width = Math.max(260, host.clientWidth || 340);
-    const height = Math.round(Math.min(250, 0.62 * width + 20));
-    if (size !== width) {
-      size = width;
-      svg.attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
-    }
-    const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
-    x.domain([0, steps]).range([0, inner.w]);
-    const shown = series.map(thin);
-    let [bottom, top] = extent(shown, log, decades, cap);
-    if (low !== undefined) [bottom, top] = [low, high];
-    const y = (log ? scaleLog() : scaleLinear()).domain([bottom, top]).range([inner.h, 0]);
-    if (low === undefined) log ? pad(y) : y.nice(4);
-    last = { y };
-
-    plot.attr("x", MARGIN.left).attr("y", MARGIN.top).attr("width", inner.w).attr("height", inner.h);
-    axes.attr("transform", `translate(${MARGIN.left},${MARGIN.top})`);
-    xAxis.attr("transform", `translate(0,${inner.h})`).call(
-      axisBottom(x)
-        .ticks(Math.min(6, inner.w / 60))
-        .tickSizeOuter(0),
-    );
-    yAxis.call(
-      axisLeft(y)
-        .tickValues(log ? logTicks(y) : y.ticks(5))
-        .tickFormat(tick)
-        .tickSizeInner(-inner.w)
-        .tickSizeOuter(0),
-    );
-    xLabel.attr("x", inner.w).attr("y", inner.h + 31);
-    empty
-      .attr("x", MARGIN.left + inner.w / 2)
-      .attr("y", MARGIN.top + inner.h / 2)
-      .text(series.length ? "" : nothing);
-
-    const path = line(
-      (p) => x(p[0]),
-      (p) => y(p[1]),
-    ).defined((p) => Number.isFinite(p[1]) && (!log || p[1] > 0));
-    const lines = shown.filter((one) => one.kind === "line");
-    curves
-      .selectAll("path")
-      .data(lines)
-      .join("path")
-      .attr("class", (one) => `curve ${one.class ?? ""}`)
-      .style("stroke", (one) => one.color)
-      .attr("stroke-dasharray", (one) => one.dash ?? null)
-      .attr("d", (one) => path(one.points));
-    // All dots of a series are one path of little circles: a tenth of the cost of as many elements.
-    const marks = shown.filter((one) => one.kind !== "line");
-    dots
-      .selectAll("path")
-      .data(marks)
-      .join("path")
-      .attr("class", (one) => `dots ${one.kind}`)
-      .style("stroke", (one) => one.color)
-      .style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
-      .attr("d", (one) => circles(one, x, y, log));
-    svg.attr("aria-label", label);
-  }
-
+  const one = { host, ...skeleton(host, name), x: scaleLinear(), y: null, width: null };
+  listen(one, onStep, onPick);
   return {
-    draw,
+    draw: (drawing) => draw(one, drawing),
     at(step) {
-      if (last) cursor.attr("x1", x(step)).attr("x2", x(step)).attr("y1", 0).attr("y2", 1000);
+      if (one.y) one.cursor.attr("x1", one.x(step)).attr("x2", one.x(step)).attr("y1", 0).attr("y2", 1000);
     },
   };
+}
+
+/** The elements that stay. */
+function skeleton(host, name) {
+  const svg = select(host).append("svg").attr("role", "img").attr("data-panel", name);
+  const axes = svg.append("g").attr("class", "axes");
+  const plot = svg.append("svg").attr("class", "plot"); // clips what lies outside
+  return {
+    svg,
+    axes,
+    plot,
+    curves: plot.append("g"),
+    dots: plot.append("g"),
+    cursor: plot.append("line").attr("class", "cursor"),
+    xAxis: axes.append("g"),
+    yAxis: axes.append("g"),
+    xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step"),
+    empty: svg.append("text").attr("class", "empty").attr("text-anchor", "middle"),
+  };
+}
+
+/** A pointer moves the cursor of all charts; a click picks a value. */
+function listen(one, onStep, onPick) {
+  const box = () => one.svg.node().getBoundingClientRect();
+  const step = (event) => {
+    if (event.pointerType === "mouse" || event.buttons)
+      onStep(Math.round(one.x.invert(event.clientX - box().left - MARGIN.left)));
+  };
+  one.svg.on("pointermove", step).on("pointerdown", step);
+  one.svg.on("click", (event) => onPick?.(one.y.invert(event.clientY - box().top - MARGIN.top)));
+}
+
+function draw(one, drawing) {
+  const { log, series, label, nothing } = drawing;
+  const shown = series.map(thin);
+  const inner = fit(one);
+  setScales(one, shown, inner, drawing);
+  drawAxes(one, inner, log);
+  one.empty
+    .attr("x", MARGIN.left + inner.w / 2)
+    .attr("y", MARGIN.top + inner.h / 2)
+    .text(series.length ? "" : nothing);
+  drawCurves(one, shown, log);
+  drawDots(one, shown, log);
+  one.svg.attr("aria-label", label);
+}
+
+/** Take the width that there is; returns the size inside the margins. */
+function fit(one) {
+  const width = Math.max(260, one.host.clientWidth || 340);
+  const height = Math.round(Math.min(250, 0.62 * width + 20));
+  const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
+  if (one.width !== width) {
+    one.width = width;
+    one.svg.attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
+  }
+  one.plot.attr("x", MARGIN.left).attr("y", MARGIN.top).attr("width", inner.w).attr("height", inner.h);
+  one.axes.attr("transform", `translate(${MARGIN.left},${MARGIN.top})`);
+  return inner;
+}
+
+/** From `low` to `high`, or as far as what is shown, of which `decades` below its top and what is under `cap`. */
+function setScales(one, shown, inner, { steps, log, low, high, decades = 12, cap = 1e12 }) {
+  one.x.domain([0, steps]).range([0, inner.w]);
+  const fixed = low !== undefined;
+  const domain = fixed ? [low, high] : extent(shown, log, decades, cap);
+  one.y = (log ? scaleLog() : scaleLinear()).domain(domain).range([inner.h, 0]);
+  if (fixed) return;
+  if (log) pad(one.y);
+  else one.y.nice(4);
+}
+
+function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
+  const bottom = axisBottom(x)
+    .ticks(Math.min(6, inner.w / 60))
+    .tickSizeOuter(0);
+  const left = axisLeft(y)
+    .tickValues(log ? logTicks(y) : y.ticks(5))
+    .tickFormat(tick)
+    .tickSizeInner(-inner.w)
+    .tickSizeOuter(0);
+  xAxis.attr("transform", `translate(0,${inner.h})`).call(bottom);
+  yAxis.call(left);
+  xLabel.attr("x", inner.w).attr("y", inner.h + 31);
+}
+
+/** Whether a value has a place on an axis. */
+const drawable = (v, log) => Number.isFinite(v) && (!log || v > 0);
+
+function drawCurves({ x, y, curves }, shown, log) {
+  const path = line(
+    (p) => x(p[0]),
+    (p) => y(p[1]),
+  ).defined((p) => drawable(p[1], log));
+  curves
+    .selectAll("path")
+    .data(shown.filter((one) => one.kind === "line"))
+    .join("path")
+    .attr("class", (one) => `curve ${one.class ?? ""}`)
+    .style("stroke", (one) => one.color)
+    .attr("stroke-dasharray", (one) => one.dash ?? null)
+    .attr("d", (one) => path(one.points));
+}
+
+/** All dots of a series are one path of little circles: a tenth of the cost of as many elements. */
+function drawDots({ x, y, dots }, shown, log) {
+  dots
+    .selectAll("path")
+    .data(shown.filter((one) => one.kind !== "line"))
+    .join("path")
+    .attr("class", (one) => `dots ${one.kind}`)
+    .style("stroke", (one) => one.color)
+    .style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
+    .attr("d", (one) => circles(one, x, y, log));
 }
 
 function thin(one) {
@@ -127,7 +156,7 @@ function extent(shown, log, decades, cap) {
   let high = -Infinity;
   for (const { points } of shown) {
     for (const [, v] of points) {
-      if (Number.isFinite(v) && (!log || v > 0) && v < cap) {
+      if (drawable(v, log) && v < cap) {
         if (v < low) low = v;
         if (v > high) high = v;
       }
@@ -161,7 +190,7 @@ function circles({ points, kind }, x, y, log) {
   const r = kind === "dots" ? 1.6 : kind === "faint" ? 1.6 : 2.6;
   let d = "";
   for (const [step, v] of points) {
-    if (Number.isFinite(v) && (!log || v > 0)) {
+    if (drawable(v, log)) {
       d += `M${(x(step) - r).toFixed(1)},${y(v).toFixed(1)}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`;
     }
   }

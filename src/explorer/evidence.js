@@ -1,5 +1,7 @@
 // Recorded runs: how they are packed, and which of them is nearest.
 
+import { rates } from "./theory.js";
+
 /** Numbers from their codes: 0 is missing, else log2 in steps of 1/512. Relative error at most 0.07 %. */
 export const decode = (code) => (code === 0 ? NaN : code === 1 ? 0 : 2 ** ((code - 32768) / 512));
 
@@ -33,6 +35,27 @@ export function unpack({ codes, runs, edges, epochs, what }, layers, more = () =
     };
     return { ...run, opened: () => (found ??= opened()) };
   });
+}
+
+/** The sets of runs in what Python sends, unpacked, each with λ of every step by the plan it belongs to. */
+export function recordings({ sets, plans, layers }) {
+  return sets.map((set, i) => {
+    const plan = Object.values(plans).find((one) => one.set === i);
+    return unpack(set, layers, ({ lr }) => ({
+      lr_t: rates(plan, lr),
+      steps_per_epoch: plan.steps_per_epoch,
+      steps: plan.steps,
+    }));
+  });
+}
+
+const SERIES = ["w2", "c2", "drive", "growth", "loss", "accuracy", "test_loss", "test_accuracy"];
+
+/** A run of the reader's, as Python sends it, with NaN where that has None, and λ of every step. */
+export function fromPython(run) {
+  const numbers = (list) => list.map((v) => (Array.isArray(v) ? numbers(v) : (v ?? NaN)));
+  const series = Object.fromEntries(SERIES.map((key) => [key, numbers(run[key])]));
+  return { ...run, ...series, lr_t: rates(run, run.lr) };
 }
 
 const kind = (optimizer) => (optimizer === "sgd" ? "heavy-ball" : optimizer);

@@ -13,52 +13,59 @@ function tell(act) {
   }
 }
 
-function render({ model, el }) {
+/** What the explorer tells the kernel. */
+function linkTo(model) {
   const send = (message) => tell(() => model.send(message));
   const save = (values) =>
     tell(() => {
       for (const [key, value] of Object.entries(values)) model.set(key, value);
       model.save_changes();
     });
-  const ui = mount(el, Object.fromEntries(VALUES.map((key) => [key, model.get(key)])), model.get("evidence"), {
+  return {
     changed: save,
     guesses: model.get("guesses"),
-    train({ lr, weight_decay, momentum, optimizer, plan }) {
-      return send({ type: "train", lr, weight_decay, momentum, optimizer, plan });
-    },
-    stop() {
-      return send({ type: "stop" });
-    },
-    forget() {
-      return send({ type: "forget" });
-    },
-    guessed(guesses) {
-      return save({ guesses });
-    },
-  });
-  const undo = [];
-  const on = (event, act) => {
-    model.on(event, act);
-    undo.push(() => model.off(event, act));
+    train: ({ lr, weight_decay, momentum, optimizer, plan }) =>
+      send({ type: "train", lr, weight_decay, momentum, optimizer, plan }),
+    stop: () => send({ type: "stop" }),
+    forget: () => send({ type: "forget" }),
+    guessed: (guesses) => save({ guesses }),
+    greet: () => send({ type: "ping" }),
   };
-  for (const key of VALUES) on(`change:${key}`, () => ui.change({ [key]: model.get(key) }));
-  on("change:curves", () => ui.curves(model.get("curves")));
-  on("change:progress", () => ui.progress(model.get("progress")));
-  on("msg:custom", ({ type }) => (type === "pong" ? ui.kernel() : ui.heard()));
-  // A notebook has shortcuts on plain keys: it would take the arrows from a slider, and Enter from a button.
+}
+
+/** Let the explorer hear what the kernel changes and says; returns what ends that. */
+function hear(model, ui) {
+  const acts = [
+    ...VALUES.map((key) => [`change:${key}`, () => ui.change({ [key]: model.get(key) })]),
+    ["change:curves", () => ui.curves(model.get("curves"))],
+    ["change:progress", () => ui.progress(model.get("progress"))],
+    ["msg:custom", ({ type }) => (type === "pong" ? ui.kernel() : ui.heard())],
+  ];
+  for (const [event, act] of acts) model.on(event, act);
+  return () => {
+    for (const [event, act] of acts) model.off(event, act);
+  };
+}
+
+/** A notebook has shortcuts on plain keys: it would take the arrows from a slider, and Enter from a button. Returns
+ *  what leaves them to it again. */
+function keepKeys(el) {
+  const plain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
   const keep = (event) => {
-    if (
-      el.contains(event.target) &&
-      !event.target.matches(":read-write") &&
-      !(event.ctrlKey || event.metaKey || event.altKey)
-    )
-      event.stopPropagation();
+    if (el.contains(event.target) && !event.target.matches(":read-write") && plain(event)) event.stopPropagation();
   };
   window.addEventListener("keydown", keep, true);
-  undo.push(() => window.removeEventListener("keydown", keep, true));
+  return () => window.removeEventListener("keydown", keep, true);
+}
+
+function render({ model, el }) {
+  const link = linkTo(model);
+  const values = Object.fromEntries(VALUES.map((key) => [key, model.get(key)]));
+  const ui = mount(el, values, model.get("evidence"), link);
+  const undo = [hear(model, ui), keepKeys(el)];
   ui.curves(model.get("curves"));
   ui.progress(model.get("progress"));
-  send({ type: "ping" }); // Train appears when a kernel answers: without one nobody does
+  link.greet(); // Train appears when a kernel answers: without one nobody does
   return () => {
     for (const act of undo) act();
     ui.dispose();

@@ -54,6 +54,17 @@ export function written(value) {
     .replace("e+", "e");
 }
 
+/** A number for a field to be typed in: without the comma of thousands. */
+export const plain = (value) => written(value).replace(",", "");
+
+/** The number that somebody typed: 0.4, 0,4, 5e-4, 1,240; NaN for anything else. */
+export function numeric(text) {
+  const trimmed = text.trim();
+  if (trimmed === "") return NaN;
+  const thousands = /^\d{1,3}(,\d{3})+(\.\d*)?$/.test(trimmed);
+  return Number(thousands ? trimmed.replaceAll(",", "") : trimmed.replace(",", "."));
+}
+
 /** How fast and whether it rings: Nesterov is taken for heavy ball, which it is to leading order. */
 const ball = (values) => (values.optimizer === "nesterov" ? { ...values, optimizer: "heavy-ball" } : values);
 

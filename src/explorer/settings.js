@@ -1,0 +1,56 @@
+// What can be set: the notches of the three sliders, and the presets.
+
+// A factor of 4 is twelve notches of λ and α, and the recorded settings lie on notches.
+const NOTCHES = 12;
+const NO_DECAY = -37; // the notch of α below the lowest
+const LEFT = [
+  1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.025, 0.02, 0.015,
+  0.012, 0.01, 0.008, 0.006, 0.005, 0.004, 0.003,
+]; // 1 − ρ
+
+const round = (value) => +value.toPrecision(3);
+const power = (base, notch) => round(base * 4 ** (notch / NOTCHES));
+const logarithm = (base, value) => (NOTCHES * Math.log(value / base)) / Math.log(4);
+
+/** The notch of ρ that is nearest in ln(1 − ρ); of two, the first. */
+function notchOfMomentum(rho) {
+  const far = (left) => Math.abs(Math.log(left / (1 - rho)));
+  return LEFT.reduce((best, left, k) => (far(left) < far(LEFT[best]) ? k : best), 0);
+}
+
+/** Of each slider: its words, its notches `from`, `to`, the value at a notch, and the notch of a value, which for λ and
+ *  α need not be whole. */
+export const SLIDERS = {
+  lr: {
+    label: "learning rate λ",
+    symbol: "λ",
+    from: -36,
+    to: 36,
+    value: (k) => power(0.4, k),
+    notch: (v) => logarithm(0.4, v),
+  },
+  weight_decay: {
+    label: "weight decay α",
+    symbol: "α",
+    from: NO_DECAY,
+    to: 48,
+    value: (k) => (k <= NO_DECAY ? 0 : power(5e-4, k)),
+    notch: (v) => (v === 0 ? NO_DECAY : logarithm(5e-4, v)),
+  },
+  momentum: {
+    label: "momentum ρ",
+    symbol: "ρ",
+    from: 0,
+    to: LEFT.length - 1,
+    value: (k) => +(1 - LEFT[k]).toFixed(4),
+    notch: notchOfMomentum,
+  },
+};
+
+export const PRESETS = {
+  "the post's setting": { plan: "book", optimizer: "heavy-ball", lr: 0.4, weight_decay: 5e-4, momentum: 0.9 },
+  "never settles": { plan: "short", optimizer: "sgd", lr: 0.025, weight_decay: 1.25e-4, momentum: 0 },
+  rings: { plan: "short", optimizer: "heavy-ball", lr: 0.1, weight_decay: 2e-3, momentum: 0.99 },
+  "no decay": { plan: "short", optimizer: "heavy-ball", lr: 0.4, weight_decay: 0, momentum: 0.9 },
+  "too hot": { plan: "short", optimizer: "heavy-ball", lr: 6.4, weight_decay: 5e-4, momentum: 0.99 },
+};
