@@ -215,7 +215,7 @@ _SETTINGS = (
     ("mkldnn.conv.fp32_precision", "ieee"), ("cudnn.conv.fp32_precision", "tf32"),
     ("cudnn.enabled", True), ("cudnn.benchmark", True), ("mkldnn.enabled", True),
     ("cuda.matmul.allow_fp16_reduced_precision_reduction", True),
-    ("cuda.matmul.allow_bf16_reduced_precision_reduction", True),
+    ("cuda.matmul.allow_bf16_reduced_precision_reduction", True), ("cuda.matmul.allow_fp16_accumulation", False),
 )  # fmt: skip
 
 
@@ -275,6 +275,9 @@ def _fresh():
     if not hasattr(torch.backends, "fp32_precision"):  # an older torch, which has this instead
         undo.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
         torch.set_float32_matmul_precision("highest")
+    if torch.is_anomaly_enabled():  # it would raise where a run diverges
+        undo.callback(torch.autograd.set_detect_anomaly, True, torch.is_anomaly_check_nan_enabled())
+        torch.autograd.set_detect_anomaly(False)
     for path, value in _SETTINGS:
         *folders, name = path.split(".")
         with contextlib.suppress(AttributeError, RuntimeError):  # not in this torch, or old and new settings mixed

@@ -145,7 +145,8 @@ def _alpha(optimizer, n):
     """α of a group whose momenta the optimizer does not keep."""
     group = optimizer.param_groups[n]
     if not isinstance(optimizer, torch.optim.SGD) or group["maximize"]:
-        raise ValueError(f"{type(optimizer).__name__}: must keep a momentum_buffer, or be torch.optim.SGD, not maximizing")
+        name = type(optimizer).__name__
+        raise ValueError(f"{name}: must keep a momentum_buffer, or be torch.optim.SGD without maximize")
     return group["weight_decay"]
 
 
