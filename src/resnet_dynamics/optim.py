@@ -17,7 +17,7 @@ LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large n
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD, bit for bit on a CPU, whose λ and α may be tensors of one number on the device.
+    """torch.optim.SGD, in float32 and float64 bit for bit on a CPU; λ and α may be tensors of one number on the device.
 
         d ← g + αw;  v ← ρv + d;  w ← w − λv        (Nesterov: w ← w − λ(d + ρv))
 

@@ -33,6 +33,9 @@ class Recorder:
     For ρ = 0, where torch.optim.SGD keeps no momentum buffer, v_t is d_t = g + αw. A momentum that is there when the
     recorder is made, as after some steps without it, is v_{t-1} of its first step.
 
+    g is what the optimizer is given: the sum of gradients that have been accumulated, clipped if they have been, and it
+    must have been divided by the scale of the loss, if there is one.
+
     Series lie in buffers [T, …] on the device and come to the host once. No step waits for the host, and none depends
     on a number of Python that changes, so a step can be recorded once and replayed. The forward and backward pass may
     run under torch.compile; the recorder is outside of it.

@@ -55,8 +55,8 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. If another thread
     changes a setting of torch meanwhile, a warning says so, and `disturbed` is among the attributes.
 
-    On one machine, with one number of threads and one precision, the result is the same bit for bit. Elsewhere rounding
-    differs, and training amplifies it.
+    On the CPU of one machine, with one number of threads and one precision, the result is the same bit for bit. On a
+    GPU, where cuDNN chooses its kernels by their speed, and elsewhere, rounding differs, and training amplifies it.
 
     Args:
         config: the run.
