@@ -327,8 +327,8 @@ def test_test_accuracy_is_that_of_a_loop_over_images():
 
 
 def test_a_device_that_is_not_there_is_named():
-    for device in ("gpu", "cuda:99", "meta"):
-        with pytest.raises(ValueError, match=f"device='{device}': must be one that torch finds here: cpu"):
+    for device in ("gpu", "cuda:99", "meta", "", 99):
+        with pytest.raises(ValueError, match=f"device={device!r}: must be one that torch finds here: cpu"):
             pick_device(device)
     assert pick_device("cpu").type == "cpu" and pick_device().type in ("cpu", "cuda")
 

@@ -35,7 +35,7 @@ def pick_device(device=None) -> torch.device:
     """
     gpus = (kind for kind, count in counts().items() if count and agrees(torch.device(kind)))
     try:
-        found = torch.device(device or next(gpus, "cpu"))
+        found = torch.device(next(gpus, "cpu") if device is None else device)
         torch.ones(1, device=found).item()  # which a device without values ("meta") cannot
     except (RuntimeError, AssertionError, TypeError) as error:  # torch has one for every way of not having it
         raise ValueError(f"device={device!r}: must be one that torch finds here: {', '.join(devices())}") from error
