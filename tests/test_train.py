@@ -230,6 +230,16 @@ def test_each_step_can_be_looked_at(changes):
     assert seen[7].attrs["images_per_second"] > 0 and seen[7].attrs["diverged_at"] == -1
 
 
+def test_what_each_does_with_a_recording_does_not_reach_the_run():
+    def spoil(t, so_far):
+        ds = so_far()
+        for name in ds.data_vars:
+            ds[name].values[...] = -1
+
+    config = small.config(optimizer="lars")
+    assert quietly(config, each=spoil)[1].equals(quietly(config)[1])
+
+
 def test_each_sees_how_a_run_diverged():
     seen, steps = [], set()
     config = small.config(epochs=30, lr=1e4, schedule="constant", momentum=0.0)

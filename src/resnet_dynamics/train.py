@@ -323,14 +323,14 @@ def finish(config, step, test, watch, t):
     ends = np.minimum(data.steps_per_epoch * np.arange(1, test.shape[1] + 1), len(lr))  # steps before each test
     test_loss, test_accuracy = np.where(ends <= done, _host(test), np.nan)
     series = {
-        "lr": lr,
+        "lr": lr.copy(),
         "loss": _host(recorder.loss),
         "accuracy": _host(recorder.accuracy),
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
     }
     if config.optimizer.startswith("lars"):
-        series["lars_lr"] = step.rates.lars_lr
+        series["lars_lr"] = step.rates.lars_lr.copy()
     series["loss"][done + 1 :] = np.nan  # at `done` itself it shows how the run ended
     series["accuracy"][done:] = np.nan
     provenance = {
