@@ -220,6 +220,16 @@ def test_a_setting_that_changes_meanwhile_is_said_and_left(monkeypatch, tmp_path
             torch.backends.mkldnn.matmul.fp32_precision = before
 
 
+def test_a_setting_that_is_changed_back_meanwhile_is_said_too():
+    """For as long as it takes to look: 50 steps."""
+    def change(t, so_far):
+        torch.set_num_threads(2 if 40 <= t < 60 else 1)
+
+    with pytest.warns(UserWarning, match="was changed while this run trained"):
+        _, ds = train(small.config(epochs=13), device="cpu", progress=False, each=change)
+    assert ds.attrs["disturbed"] == 1 and torch.get_num_threads() == 1
+
+
 def test_weights_are_those_of_the_seed_whatever_another_thread_draws():
     """And they are those that torch's own generator would give, which is left alone."""
     config, over = rd.Config(width=8, seed=7), threading.Event()

@@ -230,8 +230,12 @@ class Settings(contextlib.AbstractContextManager):
     _lock, _inside, _undo = threading.Lock(), 0, None
 
     def disturbed(self) -> bool:
-        """Return whether somebody has changed what all threads share, so that this may not be the run it should be."""
-        return _shared_values() != self._began
+        """Return whether somebody has changed what all threads share, so that this may not be the run it should be.
+
+        What is changed back before anybody asks is not noticed; what was noticed once stays so.
+        """
+        self._disturbed = self._disturbed or _shared_values() != self._began
+        return self._disturbed
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -248,7 +252,7 @@ class Settings(contextlib.AbstractContextManager):
                 torch.set_flush_denormal(False)
                 stack.callback(torch.set_flush_denormal, True)
             self._own = stack.pop_all()
-        self._began = _shared_values()
+        self._began, self._disturbed = _shared_values(), False
         return self
 
     def __exit__(self, *error):
