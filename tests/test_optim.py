@@ -272,6 +272,17 @@ def test_sgd_is_one_of_torchs_and_refuses_what_that_refuses():
     assert sgd.step(lambda: torch.tensor(3.0)).item() == 3
 
 
+@pytest.mark.parametrize("setting", [dict(maximize=True), dict(dampening=0.5)], ids=str)
+def test_what_only_torchs_sgd_has_is_named_and_not_ignored(setting):
+    """Given to a group, or loaded from a checkpoint of torch's."""
+    (name, value), params, others = *setting.items(), weights(), weights()
+    loaded = SGD(others, lr=0.1)
+    loaded.load_state_dict(torch.optim.SGD(others, lr=0.1, momentum=0.9, **setting).state_dict())
+    for sgd in (SGD([{"params": params, **setting}], lr=0.1), loaded):
+        with pytest.raises(ValueError, match=f"^{name}={value}: must be {type(value)()}, this SGD has none$"):
+            sgd.step()
+
+
 @pytest.mark.parametrize("per_filter", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_lars_takes_its_rate_from_a_tensor(momentum, per_filter):
