@@ -128,6 +128,14 @@ def test_the_memory_of_a_recording_is_that_of_its_shapes():
     assert found[True]["recording"] > found[False]["recording"]
 
 
+@pytest.mark.parametrize("changes, steps", [(dict(), 10), (dict(epochs=6.4), 32), (dict(train_images=64), 4)])
+def test_the_memory_of_a_step_is_the_same_whatever_their_number(changes, steps):
+    """Also where there are as many as a layer has filters; and of fewer images there are fewer."""
+    for filters in (False, True):
+        a_step = loops.series_bytes(small.config(), filters) / 10
+        assert loops.series_bytes(small.config(**changes), filters) == steps * a_step
+
+
 def test_a_sweep_is_measured_with_runs_that_nobody_has_made(monkeypatch):
     asked = []
     monkeypatch.setattr(loops, "sweep", lambda config, **given: asked.append(given))

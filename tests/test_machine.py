@@ -131,16 +131,42 @@ def state():
              "dtype": torch.get_default_dtype(), "autocast": torch.is_autocast_enabled("cpu"),
              "cache": torch.is_autocast_cache_enabled(), "threads": torch.get_num_threads(),
              "deterministic": torch.are_deterministic_algorithms_enabled(),
+             "anomalies": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
              "environment": dict(os.environ)}  # fmt: skip
     backends = torch.backends
     for place in (backends, backends.cudnn, backends.mkldnn, backends.cuda.matmul, *(
             part for backend in (backends.cudnn, backends.mkldnn) for name in ("conv", "matmul", "rnn")
             if (part := getattr(backend, name, None)) is not None)):  # fmt: skip
         for name in ("enabled", "benchmark", "benchmark_limit", "deterministic", "allow_tf32", "fp32_precision",
-                     "allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction"):  # fmt: skip
+                     "allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction",
+                     "allow_fp16_accumulation"):  # fmt: skip
             with contextlib.suppress(RuntimeError):  # old and new settings mixed
                 found[f"{place}.{name}"] = getattr(place, name, None)
     return found
+
+
+@pytest.mark.parametrize("setting", [anomalies, numpy_raises], ids=lambda setting: setting.__name__)
+@pytest.mark.parametrize("changes", [dict(lr=1e4, schedule="constant"), dict(init_scale=1e30)], ids=str)
+def test_what_watches_for_numbers_that_are_not_finite_does_not_see_a_run(setting, changes):
+    """A run that diverges is a result there, too, and one whose |w|² is beyond float32."""
+    with setting():
+        before = state()
+        _, ds = train(small.config(epochs=30, momentum=0.0, **changes), device="cpu", progress=False)
+        assert state() == before
+    assert not np.isfinite(ds.w2).all() and (ds.attrs["diverged_at"] > 0) == ("lr" in changes)
+
+
+def test_half_precision_is_added_up_as_in_a_fresh_process():
+    place = torch.backends.cuda.matmul
+    if not hasattr(place, "allow_fp16_accumulation"):
+        pytest.skip("an older torch")
+    place.allow_fp16_accumulation = True
+    try:
+        with Settings(CPU):
+            assert not place.allow_fp16_accumulation
+        assert place.allow_fp16_accumulation
+    finally:
+        place.allow_fp16_accumulation = False
 
 
 def test_settings_are_given_back_when_a_run_fails():
@@ -192,6 +218,16 @@ def test_a_setting_that_changes_meanwhile_is_said_and_left(monkeypatch, tmp_path
         torch.set_float32_matmul_precision("highest")
         if before is not None:
             torch.backends.mkldnn.matmul.fp32_precision = before
+
+
+def test_a_setting_that_is_changed_back_meanwhile_is_said_too():
+    """For as long as it takes to look: 50 steps."""
+    def change(t, so_far):
+        torch.set_num_threads(2 if 40 <= t < 60 else 1)
+
+    with pytest.warns(UserWarning, match="was changed while this run trained"):
+        _, ds = train(small.config(epochs=13), device="cpu", progress=False, each=change)
+    assert ds.attrs["disturbed"] == 1 and torch.get_num_threads() == 1
 
 
 def test_weights_are_those_of_the_seed_whatever_another_thread_draws():

@@ -238,28 +238,29 @@ SGDS = {
 }  # fmt: skip
 
 
-def trained(make, tensors=False, steps=8, **given):
+def trained(make, tensors=False, dtype=torch.float32, steps=8, **given):
     """Weights and momenta after some steps with rates that change, numbers of Python or tensors."""
     random = torch.Generator().manual_seed(0)
-    params = [torch.nn.Parameter(torch.randn(s, generator=random)) for s in SHAPES]
+    params = [torch.nn.Parameter(torch.randn(s, generator=random, dtype=dtype)) for s in SHAPES]
     optimizer = make(params, **{"lr": 0.1, **given})
     for t in range(steps):
         for p in params:
-            p.grad = torch.randn(p.shape, generator=random)
+            p.grad = torch.randn(p.shape, generator=random, dtype=dtype)
         rates = {"lr": 0.37 * (t + 1), "weight_decay": given.get("weight_decay", 0) * (t + 1) / 7}
         for name, rate in rates.items():
             if name in given or name == "lr":
-                optimizer.param_groups[0][name] = torch.tensor(rate) if tensors else rate
+                optimizer.param_groups[0][name] = torch.tensor(rate, dtype=dtype) if tensors else rate
         optimizer.step()
     momenta = [s["momentum_buffer"] for s in optimizer.state.values() if s.get("momentum_buffer") is not None]
     return [p.detach() for p in params] + momenta
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("tensors", [False, True])
 @pytest.mark.parametrize("way", SGDS)
-def test_sgd_is_torchs_bit_for_bit(way, tensors):
+def test_sgd_is_torchs_bit_for_bit(way, tensors, dtype):
     """For tensors of any length: torch's own fused SGD rounds otherwise what is left after whole vectors."""
-    expected, found = trained(torch.optim.SGD, **SGDS[way]), trained(SGD, tensors, **SGDS[way])
+    expected, found = trained(torch.optim.SGD, False, dtype, **SGDS[way]), trained(SGD, tensors, dtype, **SGDS[way])
     assert len(found) == len(expected) and all(a.equal(b) for a, b in zip(found, expected))
 
 
@@ -269,6 +270,17 @@ def test_sgd_is_one_of_torchs_and_refuses_what_that_refuses():
     with pytest.raises(ValueError, match="Nesterov momentum requires a momentum"):
         SGD(weights(), lr=0.1, nesterov=True)
     assert sgd.step(lambda: torch.tensor(3.0)).item() == 3
+
+
+@pytest.mark.parametrize("setting", [dict(maximize=True), dict(dampening=0.5)], ids=str)
+def test_what_only_torchs_sgd_has_is_named_and_not_ignored(setting):
+    """Given to a group, or loaded from a checkpoint of torch's."""
+    (name, value), params, others = *setting.items(), weights(), weights()
+    loaded = SGD(others, lr=0.1)
+    loaded.load_state_dict(torch.optim.SGD(others, lr=0.1, momentum=0.9, **setting).state_dict())
+    for sgd in (SGD([{"params": params, **setting}], lr=0.1), loaded):
+        with pytest.raises(ValueError, match=f"^{name}={value}: must be {type(value)()}, this SGD has none$"):
+            sgd.step()
 
 
 @pytest.mark.parametrize("per_filter", [False, True])

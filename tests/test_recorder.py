@@ -1,5 +1,7 @@
 """What the recorder keeps is what a slow loop in float64 finds, and the training does not notice it."""
 
+import copy
+
 import numpy as np
 import pytest
 import small
@@ -264,6 +266,60 @@ def test_a_layer_that_nobody_moves_is_named():
     del sgd.param_groups[0]["params"][1]
     with pytest.raises(ValueError, match="^weights of w1: must be among those that the optimizers move$"):
         Recorder(weights, [sgd], 2)
+
+
+def test_a_layer_without_gradient_is_named():
+    weights, sgd, gradients = lone([(4, 3), (3, 2)])
+    recorder = Recorder(weights, [sgd], 2)
+    gradients()
+    weights["w1"].grad = None
+    with pytest.raises(ValueError, match=r"^weights of w1: must have a gradient; before\(\) comes after backward\(\)$"):
+        recorder.before()
+
+
+def step_of(recorder, t, optimizer, gradients):
+    gradients()
+    recorder.before()
+    optimizer.step()
+    recorder.after(t, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("make", [torch.optim.AdamW, torch.optim.RMSprop, lambda w: torch.optim.SGD(w, maximize=True)])
+def test_an_optimizer_whose_momentum_is_not_known_is_named(make):
+    weights, _, gradients = lone([(4, 3)])
+    optimizer = make(weights.values())
+    with pytest.raises(ValueError, match=f"^{type(optimizer).__name__}: must keep a momentum_buffer, or be torch"):
+        step_of(Recorder(weights, [optimizer], 1), 0, optimizer, gradients)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_recorder_sees_what_the_optimizer_loads(momentum):
+    """A checkpoint replaces the groups of an optimizer and its momenta."""
+    weights, sgd, gradients = lone([(4, 3)], momentum=momentum, weight_decay=0.5)
+    recorder = Recorder(weights, [sgd], 3)
+    step_of(recorder, 0, sgd, gradients)
+    checkpoint = copy.deepcopy(sgd.state_dict())
+    step_of(recorder, 1, sgd, gradients)
+    checkpoint["param_groups"][0]["weight_decay"] = 0.0
+    sgd.load_state_dict(checkpoint)
+    step_of(recorder, 2, sgd, gradients)
+    w = weights["w0"]
+    v = sgd.state[w]["momentum_buffer"] if momentum else w.grad
+    torch.testing.assert_close(recorder.products[2, 0, PRODUCTS.index(("v", "v"))], v.square().sum(), rtol=1e-5, atol=0)
+
+
+def test_a_recorder_may_begin_later():
+    """What was recorded from the middle on is what a recorder from the start has there."""
+    weights, sgd, gradients = lone([(4, 3), (2, 5)], momentum=0.9)
+    whole = Recorder(weights, [sgd], 4)
+    for t in (0, 1):
+        step_of(whole, t, sgd, gradients)
+    late = Recorder(weights, [sgd], 2)
+    for t in (0, 1):
+        gradients()
+        whole.before(), late.before(), sgd.step()
+        whole.after(2 + t, 0.0, 0.0), late.after(t, 0.0, 0.0)
+    assert late.products.equal(whole.products[2:])
 
 
 def test_after_a_step_that_was_left_out_v_is_what_it_was():

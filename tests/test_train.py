@@ -230,6 +230,16 @@ def test_each_step_can_be_looked_at(changes):
     assert seen[7].attrs["images_per_second"] > 0 and seen[7].attrs["diverged_at"] == -1
 
 
+def test_what_each_does_with_a_recording_does_not_reach_the_run():
+    def spoil(t, so_far):
+        ds = so_far()
+        for name in ds.data_vars:
+            ds[name].values[...] = -1
+
+    config = small.config(optimizer="lars")
+    assert quietly(config, each=spoil)[1].equals(quietly(config)[1])
+
+
 def test_each_sees_how_a_run_diverged():
     seen, steps = [], set()
     config = small.config(epochs=30, lr=1e4, schedule="constant", momentum=0.0)
@@ -327,8 +337,8 @@ def test_test_accuracy_is_that_of_a_loop_over_images():
 
 
 def test_a_device_that_is_not_there_is_named():
-    for device in ("gpu", "cuda:99", "meta"):
-        with pytest.raises(ValueError, match=f"device='{device}': must be one that torch finds here: cpu"):
+    for device in ("gpu", "cuda:99", "meta", "", 99):
+        with pytest.raises(ValueError, match=f"device={device!r}: must be one that torch finds here: cpu"):
             pick_device(device)
     assert pick_device("cpu").type == "cpu" and pick_device().type in ("cpu", "cuda")
 

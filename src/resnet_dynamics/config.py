@@ -60,9 +60,9 @@ class Config:
 
     Two equal configurations are the same run. The defaults are the baseline of the book, which is the setting of
     Page's series: ResNet-9 on CIFAR-10, 24 epochs, batches of 512, λ rising to 0.4 and falling to 0, α = 5e-4,
-    ρ = 0.9. Device, precision and place of the data are not here. On one machine, with one number of threads and one
-    precision, a run comes out bit for bit the same. Elsewhere rounding differs, and training amplifies it: the details
-    are others. A recording says where it was made.
+    ρ = 0.9. Device, precision and place of the data are not here. On one machine's CPU, with one number of
+    threads and one precision, a run comes out bit for bit the same. Elsewhere rounding differs, and training amplifies
+    it: the details are others. A recording says where it was made.
 
     Numbers of numpy, torch and xarray are taken as what they print: np.float32(0.1) is 0.1.
 

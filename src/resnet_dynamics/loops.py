@@ -269,10 +269,11 @@ class _Enough(Exception):
 
 def series_bytes(config: Config, filters: bool) -> int:
     """Return the bytes of all tensors of a recorder that have an entry for each step."""
-    model, steps = build(config), round(config.epochs * (len(datasets.load(config.data).train_x) // config.batch_size))
+    model, images = build(config), config.train_images or len(datasets.load(config.data).train_x)
+    steps = steps_of(config, images // config.batch_size)
     recorder = Recorder(conv_layers(model), make_optimizers(config, model), steps, filters)
-    held = itertools.chain.from_iterable(v.values() if isinstance(v, dict) else [v] for v in vars(recorder).values())
-    return sum(v.nbytes for v in held if torch.is_tensor(v) and v.ndim and len(v) == steps)
+    series = [recorder.products, *recorder.filter_products.values(), recorder.loss, recorder.accuracy, recorder.skipped]
+    return sum(each.nbytes for each in series)
 
 
 _SEEDS = itertools.count()

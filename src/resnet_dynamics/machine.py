@@ -35,7 +35,7 @@ def pick_device(device=None) -> torch.device:
     """
     gpus = (kind for kind, count in counts().items() if count and agrees(torch.device(kind)))
     try:
-        found = torch.device(device or next(gpus, "cpu"))
+        found = torch.device(next(gpus, "cpu") if device is None else device)
         torch.ones(1, device=found).item()  # which a device without values ("meta") cannot
     except (RuntimeError, AssertionError, TypeError) as error:  # torch has one for every way of not having it
         raise ValueError(f"device={device!r}: must be one that torch finds here: {', '.join(devices())}") from error
@@ -215,7 +215,7 @@ _SETTINGS = (
     ("mkldnn.conv.fp32_precision", "ieee"), ("cudnn.conv.fp32_precision", "tf32"),
     ("cudnn.enabled", True), ("cudnn.benchmark", True), ("mkldnn.enabled", True),
     ("cuda.matmul.allow_fp16_reduced_precision_reduction", True),
-    ("cuda.matmul.allow_bf16_reduced_precision_reduction", True),
+    ("cuda.matmul.allow_bf16_reduced_precision_reduction", True), ("cuda.matmul.allow_fp16_accumulation", False),
 )  # fmt: skip
 
 
@@ -230,8 +230,12 @@ class Settings(contextlib.AbstractContextManager):
     _lock, _inside, _undo = threading.Lock(), 0, None
 
     def disturbed(self) -> bool:
-        """Return whether somebody has changed what all threads share, so that this may not be the run it should be."""
-        return _shared_values() != self._began
+        """Return whether somebody has changed what all threads share, so that this may not be the run it should be.
+
+        What is changed back before anybody asks is not noticed; what was noticed once stays so.
+        """
+        self._disturbed = self._disturbed or _shared_values() != self._began
+        return self._disturbed
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -248,7 +252,7 @@ class Settings(contextlib.AbstractContextManager):
                 torch.set_flush_denormal(False)
                 stack.callback(torch.set_flush_denormal, True)
             self._own = stack.pop_all()
-        self._began = _shared_values()
+        self._began, self._disturbed = _shared_values(), False
         return self
 
     def __exit__(self, *error):
@@ -275,6 +279,9 @@ def _fresh():
     if not hasattr(torch.backends, "fp32_precision"):  # an older torch, which has this instead
         undo.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
         torch.set_float32_matmul_precision("highest")
+    if torch.is_anomaly_enabled():  # it would raise where a run diverges
+        undo.callback(torch.autograd.set_detect_anomaly, True, torch.is_anomaly_check_nan_enabled())
+        torch.autograd.set_detect_anomaly(False)
     for path, value in _SETTINGS:
         *folders, name = path.split(".")
         with contextlib.suppress(AttributeError, RuntimeError):  # not in this torch, or old and new settings mixed

@@ -17,7 +17,7 @@ LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large n
 
 
 class SGD(torch.optim.SGD):
-    """torch.optim.SGD, bit for bit on a CPU, whose λ and α may be tensors of one number on the device.
+    """torch.optim.SGD, in float32 and float64 bit for bit on a CPU; λ and α may be tensors of one number on the device.
 
         d ← g + αw;  v ← ρv + d;  w ← w − λv        (Nesterov: w ← w − λ(d + ρv))
 
@@ -28,6 +28,9 @@ class SGD(torch.optim.SGD):
 
     Args:
         params, lr, momentum, weight_decay, nesterov: as torch.optim.SGD has them.
+
+    Raises:
+        ValueError: at a step, of a group that has, or has loaded, a dampening or maximize.
 
     Cost: on a GPU one launch a group, and with α as a tensor one more for each weight. On a CPU three to five passes.
     """
@@ -42,8 +45,16 @@ class SGD(torch.optim.SGD):
         """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
         loss = _loss_of(closure)
         for group in self.param_groups:
+            _refuse(group, "dampening", "maximize")
             _move(self, group, *_with_gradients(group), group["weight_decay"])
         return loss
+
+
+def _refuse(group, *names):
+    """Say which of torch's settings a group has that would be without effect here."""
+    for name in names:
+        if group[name]:
+            raise ValueError(f"{name}={group[name]!r}: must be {type(group[name])()!r}, this SGD has none")
 
 
 def _move(optimizer, group, w, g, alpha=0.0):

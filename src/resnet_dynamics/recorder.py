@@ -30,7 +30,11 @@ class Recorder:
     The rows are copies, in float32, so the training sees no difference: the weights are bitwise those of a run without
     the recorder. The update is measured, new weights minus old, not derived from the optimizer's state.
 
-    For ρ = 0, where torch keeps no momentum buffer, v_t is d_t = g + αw.
+    For ρ = 0, where torch.optim.SGD keeps no momentum buffer, v_t is d_t = g + αw. A momentum that is there when the
+    recorder is made, as after some steps without it, is v_{t-1} of its first step.
+
+    g is what the optimizer is given: the sum of gradients that have been accumulated, clipped if they have been, and it
+    must have been divided by the scale of the loss, if there is one.
 
     Series lie in buffers [T, …] on the device and come to the host once. No step waits for the host, and none depends
     on a number of Python that changes, so a step can be recorded once and replayed. The forward and backward pass may
@@ -38,12 +42,13 @@ class Recorder:
 
     Args:
         weights: name → parameter of the layers to watch, each of which one of the optimizers moves.
-        optimizers: whose state holds "momentum_buffer" (torch.optim.SGD, or ours).
+        optimizers: torch.optim.SGD or ours, or others whose state holds "momentum_buffer".
         steps: T.
         filters: keep the products of every output filter too.
 
     Raises:
-        ValueError: names the layers that no optimizer moves.
+        ValueError: names the layers that no optimizer moves or, at a step, those without a gradient; or an optimizer
+            whose v is not known, such as AdamW.
 
     Attributes:
         products: [T, L, 15], in the order of `recording.PRODUCTS`. |error| of a·b: below 1e-6 |a||b|.
@@ -60,18 +65,19 @@ class Recorder:
     ):  # fmt: skip
         self.weights, self.optimizers, self.filters = weights, optimizers, filters
         self._layers = list(weights.values())
-        self._state = {p: o.state for o in optimizers for group in o.param_groups for p in group["params"]}
-        group_of = {p: group for o in optimizers for group in o.param_groups for p in group["params"]}
-        if still := [name for name, w in weights.items() if w not in group_of]:
+        owners = {p: (o, n) for o in optimizers for n, group in enumerate(o.param_groups) for p in group["params"]}
+        if still := [name for name, w in weights.items() if w not in owners]:
             raise ValueError(f"weights of {', '.join(still)}: must be among those that the optimizers move")
         self._rows = _Rows(self._layers)
-        self._runs = self._rows.runs([group_of[w] for w in self._layers])
+        self._owners = [owners[w] for w in self._layers]  # not their groups and states, which load_state_dict replaces
+        self._runs = self._rows.runs(self._owners)
         new = dict(dtype=torch.float32, device=self._layers[0].device)
         self.products = torch.zeros(steps, len(weights), len(PRODUCTS), **new)
         self._per_filter = torch.zeros(steps if filters else 0, sum(map(len, self._layers)), len(PRODUCTS), **new)
         self._series = torch.full((3, steps), torch.nan, **new)
         self.loss, self.accuracy, self.skipped = self._series
         self._no = torch.zeros(1, **new)
+        self._keep(self._buffers())
 
     @property
     def filter_products(self) -> dict[str, ByFilter]:
@@ -82,9 +88,11 @@ class Recorder:
     @torch.no_grad()
     def before(self):
         """Copy weights and gradients, and keep the last momentum, before the optimizer moves anything."""
-        rows = self._rows
+        rows, grads = self._rows, [weight.grad for weight in self._layers]
+        if missing := [name for name, g in zip(self.weights, grads) if g is None]:
+            raise ValueError(f"weights of {', '.join(missing)}: must have a gradient; before() comes after backward()")
         torch._foreach_copy_(rows.of["w"], self._layers)
-        torch._foreach_copy_(rows.of["g"], [weight.grad for weight in self._layers])
+        torch._foreach_copy_(rows.of["g"], grads)
         rows.v_prev.copy_(rows.v)
 
     @torch.no_grad()
@@ -109,25 +117,40 @@ class Recorder:
         self._series.index_copy_(1, t, torch.stack(series))
 
     def _copy_momentum(self):
-        """v of every layer: the buffer of its optimizer or, where that keeps none, d = g + αw."""
-        rows = self._rows
-        buffers = [self._state[w].get(w, {}).get("momentum_buffer") for w in self._layers]
-        kept = [(v, buffer) for v, buffer in zip(rows.of["v"], buffers) if buffer is not None]
-        if kept:
-            torch._foreach_copy_([v for v, _ in kept], [buffer for _, buffer in kept])
-        for group, first, chunks in self._runs:
+        """v of every layer: the buffer of its optimizer or, where SGD keeps none, d = g + αw."""
+        rows, buffers = self._rows, self._buffers()
+        self._keep(buffers)
+        for owner, first, chunks in self._runs:
             if buffers[first] is None:
-                w, g, v, alpha = rows.w[chunks], rows.g[chunks], rows.v[chunks], group.get("weight_decay", 0.0)
+                w, g, v, alpha = rows.w[chunks], rows.g[chunks], rows.v[chunks], _alpha(*owner)
                 if torch.is_tensor(alpha):
                     torch.addcmul(g, w, alpha, out=v)
                 else:
                     torch.add(g, w, alpha=alpha, out=v)
+
+    def _buffers(self):
+        """The momentum of each layer as its optimizer keeps it, or None."""
+        return [o.state.get(w, {}).get("momentum_buffer") for (o, _), w in zip(self._owners, self._layers)]
+
+    def _keep(self, buffers):
+        kept = [(v, buffer) for v, buffer in zip(self._rows.of["v"], buffers) if buffer is not None]
+        if kept:
+            torch._foreach_copy_([v for v, _ in kept], [buffer for _, buffer in kept])
 
     def _tensor(self, x, dtype=torch.float32) -> One | Place:
         """x as a tensor [1] on the device, without a wait for it."""
         if torch.is_tensor(x):
             return x.to(dtype).view(1)
         return torch.full((1,), x, dtype=dtype, device=self.products.device)
+
+
+def _alpha(optimizer, n):
+    """α of a group whose momenta the optimizer does not keep."""
+    group = optimizer.param_groups[n]
+    if not isinstance(optimizer, torch.optim.SGD) or group["maximize"]:
+        name = type(optimizer).__name__
+        raise ValueError(f"{name}: must keep a momentum_buffer, or be torch.optim.SGD without maximize")
+    return group["weight_decay"]
 
 
 class _Rows:
@@ -158,12 +181,12 @@ class _Rows:
         i, j = torch.triu_indices(len(ROLES), len(ROLES), device=device)
         self.pairs = len(ROLES) * i + j
 
-    def runs(self, groups):
-        """Return (group, first layer, chunks) of each run of neighbours of one group, of groups [L]."""
+    def runs(self, owners):
+        """Return (owner, first layer, chunks) of each run of neighbours of one owner, of owners [L]."""
         out = []
-        for _, run in itertools.groupby(range(len(groups)), lambda i: id(groups[i])):
+        for owner, run in itertools.groupby(range(len(owners)), owners.__getitem__):
             first, *_, last = [*run] * 2
-            out.append((groups[first], first, slice(self._places[first].start, self._places[last].stop)))
+            out.append((owner, first, slice(self._places[first].start, self._places[last].stop)))
         return out
 
     def totals(self, products: Squares) -> Totals:

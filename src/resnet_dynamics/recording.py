@@ -97,6 +97,7 @@ def _of_filters(products, momentum, skipped, at_once=64):
     return out
 
 
+@np.errstate(all="ignore")  # of a run that diverges some are not finite
 def _quantities(p, momentum, skipped):
     p = np.asarray(p, np.float64)  # differences of products lose digits in float32
     of = {pair: p[..., n] for n, pair in enumerate(PRODUCTS)}

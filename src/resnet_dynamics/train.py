@@ -53,10 +53,11 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     g or d is NaN, and the weights stay. Their number is among the attributes. The host does not wait for that either.
 
     Nothing of the process reaches into it, and it leaves nothing behind: see `machine.Settings`. If another thread
-    changes a setting of torch meanwhile, a warning says so, and `disturbed` is among the attributes.
+    changes a setting of torch meanwhile, a warning says so, and `disturbed` is among the attributes. They are looked at
+    every 50 steps and at the end.
 
-    On one machine, with one number of threads and one precision, the result is the same bit for bit. Elsewhere rounding
-    differs, and training amplifies it.
+    On the CPU of one machine, with one number of threads and one precision, the result is the same bit for bit. On a
+    GPU, where cuDNN chooses its kernels by their speed, and elsewhere, rounding differs, and training amplifies it.
 
     Args:
         config: the run.
@@ -76,7 +77,7 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     """
     device = pick_device(device)
     with Settings(device) as settings:
-        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None), graph)
+        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None), graph, settings)
         if settings.disturbed():
             warn("a setting of torch that all threads share was changed while this run trained, so it may not be the "
                  "run of its configuration; it is not remembered")  # fmt: skip
@@ -84,13 +85,13 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     return model, ds
 
 
-def _train(config, device, filters, progress, each, graph):
+def _train(config, device, filters, progress, each, graph, settings):
     data = Data(config, device)
     steps = fitting(config, data)
     epochs = -(-steps // data.steps_per_epoch)
     step = Step(config, data, steps, device, filters)
     test = torch.full((2, epochs), torch.nan, dtype=torch.float32, device=device)
-    watch = Watch(config, data, device, step.dtype, steps, progress)
+    watch = Watch(config, data, device, step.dtype, steps, progress, look=settings.disturbed)
 
     def so_far():
         return finish(config, step, test, watch, t)
@@ -277,10 +278,10 @@ class Rates:
 
 
 class Watch(contextlib.AbstractContextManager):
-    """Say what is about to happen, show how far it is, and see whether the loss is still finite."""
+    """Say what is about to happen, show how far it is, and see whether the loss is still finite; and `look`."""
 
-    def __init__(self, config, data, device, dtype, steps, progress):
-        self.steps, self.progress = steps, progress
+    def __init__(self, config, data, device, dtype, steps, progress, look):
+        self.steps, self.progress, self.look = steps, progress, look
         self.what = (
             f"{config.model} of width {config.width} on {data.images.name}: {steps} steps of "
             f"{config.batch_size} images on {device} in {str(dtype).removeprefix('torch.')}"
@@ -299,6 +300,7 @@ class Watch(contextlib.AbstractContextManager):
         """Look after step t (counted from 1); return whether the run has diverged."""
         if t % CHECK and t < self.steps:
             return False
+        self.look()
         recent = loss[max(0, t - CHECK) : t].cpu()
         self.bar.update(t - self.bar.n, f"loss {recent[-1]:.3f}")
         bad = (~recent.isfinite()).nonzero()
@@ -323,14 +325,14 @@ def finish(config, step, test, watch, t):
     ends = np.minimum(data.steps_per_epoch * np.arange(1, test.shape[1] + 1), len(lr))  # steps before each test
     test_loss, test_accuracy = np.where(ends <= done, _host(test), np.nan)
     series = {
-        "lr": lr,
+        "lr": lr.copy(),
         "loss": _host(recorder.loss),
         "accuracy": _host(recorder.accuracy),
         "test_loss": test_loss,
         "test_accuracy": test_accuracy,
     }
     if config.optimizer.startswith("lars"):
-        series["lars_lr"] = step.rates.lars_lr
+        series["lars_lr"] = step.rates.lars_lr.copy()
     series["loss"][done + 1 :] = np.nan  # at `done` itself it shows how the run ended
     series["accuracy"][done:] = np.nan
     provenance = {
