@@ -55,9 +55,10 @@ def passed():
 
 def environment(cache, **changes):
     """Return the environment of a child that the Makefile does not start: what the Makefile lets through, no network,
-    and an empty cache and home in the folder `cache`."""
+    and an empty cache and home in the folder `cache`. Chapters have one thread, as in the build: several that share the
+    cores of a machine wait for one another's threads."""
     keep = {name: os.environ[name] for name in passed() if name in os.environ}
-    return keep | {
+    return {"OMP_NUM_THREADS": "1"} | keep | {
         "HOME": str(cache / "home"),
         "PYTHONPATH": str(ROOT / "tests" / "offline"),
         "PYTHONUTF8": "1",

@@ -21,7 +21,7 @@ watcher = contextvars.ContextVar("watcher", default=None)
 def run(config: Config, *, filters=False, device=None, progress=True, remember=True, each=None, waiting=None):
     """Return the recording of a run: bundled with the package, else remembered, else trained now and remembered.
 
-    A run is a pure function of its configuration. What comes back is what training gives: on this machine with this
+    A run is a pure function of its configuration. What comes back is what training gives: on this CPU with this
     number of threads the same bit for bit; elsewhere rounding differs, and training amplifies it. The attributes of the
     recording say where and of what images it was made. If it is there already, no torch is needed.
 

@@ -31,8 +31,8 @@ def sweep(
     `diverged_at` is its step, its final accuracy NaN. So is a run that fails: `failed` holds the error's text.
 
     The runs go one after another; with `workers` several at a time on this machine, with `executor` wherever that puts
-    them. The table is the same bit for bit where torch has the same number of threads: n workers have an nth each. A
-    process that dies (killed, out of memory) is no end: its run is tried once more, then `failed` says so. Ctrl-C ends
+    them. On a CPU the table is the same bit for bit where torch has the same number of threads: n workers have an nth
+    each. A process that dies (killed, out of memory) is no end: its run is tried once more, then `failed` says so. Ctrl-C ends
     the workers, and cancels what an executor has not begun.
 
     The runs of a table are compared with one another, so they should be of the same images, in the same precision. The
