@@ -155,14 +155,15 @@ def _stacked(table, kept, along="step") -> xr.Dataset:
     dims = table.digest.dims
     layers = list(dict.fromkeys(layer for ds in kept.values() for layer in ds.layer.values))
     coords = {along: max((ds[along].values for ds in kept.values()), key=len), "layer": layers}
-    first, data = next(iter(kept.values())), {}
-    for name in first.data_vars:
+    data = {}
+    for name, of in {name: ds[name] for ds in kept.values() for name in ds.data_vars}.items():  # LARS has one more
         if not name.startswith("test_"):
-            inner = first[name].dims
-            whole = np.full(table.digest.shape + tuple(len(coords[d]) for d in inner), np.nan, np.float32)
+            shape = table.digest.shape + tuple(len(coords[d]) for d in of.dims)
+            whole = np.full(shape, np.nan, np.result_type(of.dtype, np.float32))  # λ is float64, as in a recording
             for i, ds in kept.items():
-                whole[i] = ds[name].reindex({d: coords[d] for d in inner})
-            data[name] = (dims + inner, whole, first[name].attrs)
+                if name in ds:
+                    whole[i] = ds[name].reindex({d: coords[d] for d in of.dims})
+            data[name] = (dims + of.dims, whole, of.attrs)
     return xr.Dataset(data, coords)
 
 
