@@ -219,6 +219,37 @@ def test_a_pool_that_is_broken_leaves_gaps(tiny):
     assert all(text.startswith("OSError: the pool is broken and") and len(text) < 301 for text in failed if text)
 
 
+@pytest.mark.parametrize("wrong", [
+    lambda found, said: None,
+    lambda found, said: (None, None),
+    lambda found, said: ([None] * 3, said),
+    lambda found, said: (found[:1], said),  # else the other rows would be NaN, and nothing would say why
+    lambda found, said: (found[::-1], said),  # else each run would be another's
+])  # fmt: skip
+def test_an_executor_that_gives_something_else_is_named(tiny, wrong, cache):
+    class Wrong(Here):
+        def future(self, function, job):
+            return super().future(lambda job: wrong(*function(job)) if job.tries == 1 else None, job)
+
+    with pytest.raises(RuntimeError, match="the first: TypeError: the executor gave None: must be what the function"):
+        sweep(executor=Wrong(), lr=[0.1], runs_per_job=3)
+
+
+def test_a_run_that_fails_is_what_the_function_returns(tiny):
+    executor = Here()
+    table = sweep(executor=executor, lr=[0.1], batch_size=[32, 500], seed=[0], runs_per_job=2)
+    assert [bool(text) for text in table.failed.values.ravel()] == [False, True] and len(executor.jobs) == 1
+
+
+def test_an_executor_whose_futures_are_none_is_named(tiny):
+    class Eager(Here):
+        def future(self, function, job):
+            return function(job)
+
+    with pytest.raises(TypeError, match=r"Eager object at .*submit gave .*: must have done\(\) and result\(\)"):
+        sweep(executor=Eager())
+
+
 def test_jobs_of_slurm_are_one_array(tiny):
     """submitit packs what is submitted inside of `batch` into one."""
 
