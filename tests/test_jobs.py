@@ -80,6 +80,29 @@ def test_workers_are_an_executor():
             os.kill(pid, 0)
 
 
+def test_workers_hear_no_ctrl_c_even_before_they_can_say_so():
+    """A terminal sends it to all of its processes, those that have just begun, too."""
+    with Workers(1) as executor:
+        (pid,) = (worker._process.pid for worker in executor._workers)
+        os.kill(pid, signal.SIGINT)
+        assert executor.submit(os.getpid).result() == pid
+
+
+def test_a_second_ctrl_c_leaves_no_worker_that_works(monkeypatch):
+    """It ends the waiting for the ends of threads, of which each waits for its process."""
+
+    def again(**given):
+        raise KeyboardInterrupt
+
+    with Workers(2) as executor:
+        slow = [executor.submit(time.sleep, 600) for _ in range(2)]
+        with monkeypatch.context() as patched:
+            patched.setattr(executor._threads, "shutdown", again)
+            with pytest.raises(KeyboardInterrupt):
+                executor.__exit__()
+        assert all(isinstance(future.exception(60), ChildProcessError) for future in slow)
+
+
 def test_workers_share_threads_and_gpus(monkeypatch):
     import torch
 
