@@ -42,7 +42,8 @@ def sweep(
         base: what all runs have in common.
         workers: processes on this machine, see `workers.Workers`; each takes 2 to 3 s to start. None or 1: this one.
         executor: has `submit(function, *args)`, which gives what has `done()` and `result()`: of concurrent.futures,
-            loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open.
+            loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open. Processes must not be
+            forked from one that has trained: ProcessPoolExecutor with `mp_context` "spawn".
         runs_per_job: how many runs are one call of the executor; several where a job costs seconds to start, as on
             SLURM.
         recordings: the table holds the whole recordings, too (dimensions step, layer), padded with NaN.
