@@ -222,6 +222,15 @@ def test_a_warning_of_all_runs_is_one(tiny, tmp_path, monkeypatch):
     assert len(warned) == 1 and warned[0].filename == __file__ and table.final_accuracy.notnull().all()
 
 
+def test_a_warning_of_all_processes_is_one(images, tmp_path, monkeypatch):
+    base = rd.Config(data=datasets.images(images).key, **TINY)
+    real = os.environ["RESNET_DYNAMICS_CACHE"]
+    (tmp_path / "cache" / "runs").write_text("mine")  # images can be read, no run can be remembered
+    with pytest.warns(UserWarning, match="is of no use.*/cache/runs[)]") as warned:
+        table = sweep(base, workers=2, lr=[0.1])
+    assert len(warned) == 1 and real in str(warned[0].message) and table.final_accuracy.notnull().all()
+
+
 def test_a_pool_that_is_broken_leaves_gaps(tiny):
     class Broken(Here):
         def submit(self, function, job):
