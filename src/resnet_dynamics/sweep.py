@@ -152,7 +152,7 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
 
 
 def _stacked(table, kept, along="step") -> xr.Dataset:
-    """The recordings, or what they were thinned to, along the axes of the table."""
+    """The recordings, or their windows, along the axes of the table."""
     dims = table.digest.dims
     layers = list(dict.fromkeys(layer for ds in kept.values() for layer in ds.layer.values))
     coords = {along: max((ds[along].values for ds in kept.values()), key=len), "layer": layers}
