@@ -98,7 +98,8 @@ BAD = {
     "train --no-norm conv7": "no_norm='conv7': must be None, or a convolution of resnet9",
     "train --batch-size 500": "batch_size=500: small has only 160",
     "train --device tpu9": "device='tpu9': must be one that torch finds here: cpu",
-    "record --only three": "no such run: three; the manifest has",
+    "record --only three": "no such run or sweep: three; the manifest has",
+    "record --only sgd-0 three": "no such run or sweep: three; the manifest has",  # and sgd-0 is not begun
     "bench --rounds 0": "rounds=0: must be at least 1",
     "train --device meta": "device='meta': must be one that torch finds here: cpu",
     "train --epochs 1e300": "epochs=1e+300: must be positive, at most 1e6",

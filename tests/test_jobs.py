@@ -80,6 +80,29 @@ def test_workers_are_an_executor():
             os.kill(pid, 0)
 
 
+def test_workers_hear_no_ctrl_c_even_before_they_can_say_so():
+    """A terminal sends it to all of its processes, those that have just begun, too."""
+    with Workers(1) as executor:
+        (pid,) = (worker._process.pid for worker in executor._workers)
+        os.kill(pid, signal.SIGINT)
+        assert executor.submit(os.getpid).result() == pid
+
+
+def test_a_second_ctrl_c_leaves_no_worker_that_works(monkeypatch):
+    """It ends the waiting for the ends of threads, of which each waits for its process."""
+
+    def again(**given):
+        raise KeyboardInterrupt
+
+    with Workers(2) as executor:
+        slow = [executor.submit(time.sleep, 600) for _ in range(2)]
+        with monkeypatch.context() as patched:
+            patched.setattr(executor._threads, "shutdown", again)
+            with pytest.raises(KeyboardInterrupt):
+                executor.__exit__()
+        assert all(isinstance(future.exception(60), ChildProcessError) for future in slow)
+
+
 def test_workers_share_threads_and_gpus(monkeypatch):
     import torch
 
@@ -199,6 +222,15 @@ def test_a_warning_of_all_runs_is_one(tiny, tmp_path, monkeypatch):
     assert len(warned) == 1 and warned[0].filename == __file__ and table.final_accuracy.notnull().all()
 
 
+def test_a_warning_of_all_processes_is_one(images, tmp_path, monkeypatch):
+    base = rd.Config(data=datasets.images(images).key, **TINY)
+    real = os.environ["RESNET_DYNAMICS_CACHE"]
+    (tmp_path / "cache" / "runs").write_text("mine")  # images can be read, no run can be remembered
+    with pytest.warns(UserWarning, match="is of no use.*/cache/runs[)]") as warned:
+        table = sweep(base, workers=2, lr=[0.1])
+    assert len(warned) == 1 and real in str(warned[0].message) and table.final_accuracy.notnull().all()
+
+
 def test_a_pool_that_is_broken_leaves_gaps(tiny):
     class Broken(Here):
         def submit(self, function, job):
@@ -217,6 +249,37 @@ def test_a_pool_that_is_broken_leaves_gaps(tiny):
     failed = table.failed.values.ravel()
     assert (failed == "").sum() == 2
     assert all(text.startswith("OSError: the pool is broken and") and len(text) < 301 for text in failed if text)
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda found, said: None,
+    lambda found, said: (None, None),
+    lambda found, said: ([None] * 3, said),
+    lambda found, said: (found[:1], said),  # else the other rows would be NaN, and nothing would say why
+    lambda found, said: (found[::-1], said),  # else each run would be another's
+])  # fmt: skip
+def test_an_executor_that_gives_something_else_is_named(tiny, wrong, cache):
+    class Wrong(Here):
+        def future(self, function, job):
+            return super().future(lambda job: wrong(*function(job)) if job.tries == 1 else None, job)
+
+    with pytest.raises(RuntimeError, match="the first: TypeError: the executor gave None: must be what the function"):
+        sweep(executor=Wrong(), lr=[0.1], runs_per_job=3)
+
+
+def test_a_run_that_fails_is_what_the_function_returns(tiny):
+    executor = Here()
+    table = sweep(executor=executor, lr=[0.1], batch_size=[32, 500], seed=[0], runs_per_job=2)
+    assert [bool(text) for text in table.failed.values.ravel()] == [False, True] and len(executor.jobs) == 1
+
+
+def test_an_executor_whose_futures_are_none_is_named(tiny):
+    class Eager(Here):
+        def future(self, function, job):
+            return function(job)
+
+    with pytest.raises(TypeError, match=r"Eager object at .*submit gave .*: must have done\(\) and result\(\)"):
+        sweep(executor=Eager())
 
 
 def test_jobs_of_slurm_are_one_array(tiny):

@@ -170,6 +170,12 @@ def test_workflows_run_what_was_read():
     assert status == 0, output
 
 
+def test_workflows_name_files_that_are_there():
+    for workflow in (ROOT / ".github" / "workflows").iterdir():
+        for name in re.findall(r"\b(?:tests|\.github|src|\.ci)/[\w./-]*\w", workflow.read_text()):
+            assert (ROOT / name).exists(), f"{workflow.name}: {name}"
+
+
 PYTHONS = ("3.11", "3.14")  # the lowest and the highest that are promised
 
 

@@ -97,6 +97,14 @@ def test_recordings_on_request():
     assert mine.w2.attrs == ds.w2.attrs and table.sizes["step"] == 10
 
 
+@pytest.mark.parametrize("order", [["sgd", "lars"], ["lars", "sgd"]])
+def test_recordings_hold_what_only_some_runs_have(order):
+    table = sweep(optimizer=order, recordings=True)
+    assert table.lars_lr.sel(optimizer="sgd").isnull().all() and table.lars_lr.sel(optimizer="lars").notnull().all()
+    ds = rd.run(small.config(optimizer="lars"), device="cpu", progress=False)
+    assert np.array_equal(table.lars_lr.sel(optimizer="lars"), ds.lars_lr) and table.w2.notnull().all()
+
+
 @pytest.mark.parametrize("axes, said", [
     (dict(rate=[1]), "rate=...: must be a field of Config"),
     (dict(lr=[]), "lr=[]: must have at least one value"),

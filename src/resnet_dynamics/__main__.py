@@ -230,14 +230,17 @@ def _row(row) -> str:
 def record(arguments) -> None:
     begin = time.monotonic()
     planned, sweeps = library.planned(), library.planned_sweeps()
-    for name in arguments.only or [*planned, *sweeps]:
+    names = [*planned, *sweeps]
+    if unknown := [name for name in arguments.only if name not in names]:  # said before the others take hours
+        raise ValueError(f"no such run or sweep: {', '.join(unknown)}; the manifest has {', '.join(names)}")
+    for name in arguments.only or names:
         if name in sweeps:
             table, there = record_sweep(
                 name, arguments.data, arguments.device, arguments.folder, not arguments.quiet, arguments.workers
             )
             print(f"{name}: {table.digest.size} runs; {'was there' if there else 'recorded'}", flush=True)
             continue
-        there = name not in planned or library.recording_file(planned[name], arguments.folder).is_file()
+        there = library.recording_file(planned[name], arguments.folder).is_file()
         if arguments.minutes is not None and not there:
             from .bench import estimate
 

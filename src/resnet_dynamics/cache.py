@@ -114,7 +114,8 @@ def _unusable(path: Path, error: OSError, text="is of no use: what is made comes
     said = _now().said
     if error.errno not in said:
         said.add(error.errno)
-        reason = f"{type(error).__name__}: {error.strerror or error}, at {path}"
+        at = path if os.path.lexists(path) else path.parent  # so that of many files that cannot be, all say the same
+        reason = f"{type(error).__name__}: {error.strerror or error}, at {at}"
         text = f"the cache, {cache_dir()}, {text} ({reason}); {VARIABLE}=<folder> moves it"
         try:
             warn(text)

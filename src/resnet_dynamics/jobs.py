@@ -135,7 +135,7 @@ def _collected(configs, executor, device, size):
             pending = [one for one, done in looked if not done]
             for one in (one for one, done in looked if done):
                 try:
-                    found, warned = one.future.result()
+                    found, warned = _answer(one)
                 except Exception as error:  # of the process, not of a run
                     if again := _again(one, executor):
                         pending += again
@@ -150,19 +150,39 @@ def _collected(configs, executor, device, size):
                 one.future.cancel()
 
 
+def _answer(one) -> tuple[list[Outcome], list[str]]:
+    """What a job gave; TypeError if it is not what `perform` returns of these runs."""
+    given, wanted = one.future.result(), [config.digest for config in one.job.configs]
+    try:
+        found, warned = given
+        got = [digest if ds is None else ds.attrs["digest"] for digest, (ds, _) in zip(wanted, found, strict=True)]
+    except (TypeError, ValueError, AttributeError, KeyError):
+        got = None
+    if got != wanted:
+        raise TypeError(f"the executor gave {shorten(repr(given), 80)}: must be what the function returns")
+    return found, warned
+
+
 def _submitted(configs, executor, device, size) -> Iterator[_Submitted]:
     keys = list(configs)
     with getattr(executor, "batch", contextlib.nullcontext)():  # submitit: one array of jobs, not many jobs
         for chunk in (tuple(keys[n : n + size]) for n in range(0, len(keys), size)):
             job = Job(tuple(configs[key] for key in chunk), device)
-            yield _Submitted(chunk, job, executor.submit(perform, job))
+            yield _Submitted(chunk, job, _handed(job, executor))
+
+
+def _handed(job, executor):
+    future = executor.submit(perform, job)
+    if not (callable(getattr(future, "done", None)) and callable(getattr(future, "result", None))):
+        raise TypeError(f"{executor!r}.submit gave {shorten(repr(future), 80)}: must have done() and result()")
+    return future
 
 
 def _again(one, executor) -> list[_Submitted]:
     """The runs of a job that gave nothing, submitted one by one; nothing if that was its second time, or cannot be."""
     jobs = [replace(one.job, configs=(config,), tries=2) for config in one.job.configs if one.job.tries == 1]
     with contextlib.suppress(Exception):  # a pool that is broken takes no more
-        return [_Submitted((key,), job, executor.submit(perform, job)) for key, job in zip(one.keys, jobs)]
+        return [_Submitted((key,), job, _handed(job, executor)) for key, job in zip(one.keys, jobs)]
     return []
 
 

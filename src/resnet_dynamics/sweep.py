@@ -42,7 +42,8 @@ def sweep(
         base: what all runs have in common.
         workers: processes on this machine, see `workers.Workers`; each takes 2 to 3 s to start. None or 1: this one.
         executor: has `submit(function, *args)`, which gives what has `done()` and `result()`: of concurrent.futures,
-            loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open.
+            loky, submitit (SLURM), dask's Client, `workers.RayExecutor` ... It stays open. Processes must not be
+            forked from one that has trained: ProcessPoolExecutor with `mp_context` "spawn".
         runs_per_job: how many runs are one call of the executor; several where a job costs seconds to start, as on
             SLURM.
         recordings: the table holds the whole recordings, too (dimensions step, layer), padded with NaN.
@@ -151,18 +152,19 @@ def _table(grid, axes, rows, failed) -> xr.Dataset:
 
 
 def _stacked(table, kept, along="step") -> xr.Dataset:
-    """The recordings, or what they were thinned to, along the axes of the table."""
+    """The recordings, or their windows, along the axes of the table."""
     dims = table.digest.dims
     layers = list(dict.fromkeys(layer for ds in kept.values() for layer in ds.layer.values))
     coords = {along: max((ds[along].values for ds in kept.values()), key=len), "layer": layers}
-    first, data = next(iter(kept.values())), {}
-    for name in first.data_vars:
+    data = {}
+    for name, of in {name: ds[name] for ds in kept.values() for name in ds.data_vars}.items():  # LARS has one more
         if not name.startswith("test_"):
-            inner = first[name].dims
-            whole = np.full(table.digest.shape + tuple(len(coords[d]) for d in inner), np.nan, np.float32)
+            shape = table.digest.shape + tuple(len(coords[d]) for d in of.dims)
+            whole = np.full(shape, np.nan, np.result_type(of.dtype, np.float32))  # λ is float64, as in a recording
             for i, ds in kept.items():
-                whole[i] = ds[name].reindex({d: coords[d] for d in inner})
-            data[name] = (dims + inner, whole, first[name].attrs)
+                if name in ds:
+                    whole[i] = ds[name].reindex({d: coords[d] for d in of.dims})
+            data[name] = (dims + of.dims, whole, of.attrs)
     return xr.Dataset(data, coords)
 
 

@@ -18,7 +18,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["RayExecutor", "Workers", "serve", "share"]
 
-# The first line of a process: no Ctrl-C of its own, since it is the caller's to stop, and the caller's imports.
+# The first line of a process: no Ctrl-C of its own, since it is the caller's to stop, and the caller's imports. Until
+# that is read, `_deaf` sees to it.
 START = """\
 import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = {path!r}
 from resnet_dynamics.workers import serve; serve({place}, {of}, {threads})
@@ -60,12 +61,9 @@ class Workers(contextlib.AbstractContextManager):
             self._idle.put(worker)
 
     def __exit__(self, *error):
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._end()
-        self._threads.shutdown()
-        self._end()  # one may have been about to start
-
-    def _end(self):
+        for worker in self._workers:  # first, and without waiting: a second Ctrl-C may end all the rest
+            worker.stop()
+        self._threads.shutdown(cancel_futures=True)
         for worker in self._workers:
             worker.end()
 
@@ -80,8 +78,11 @@ class _Worker:
         self._start()
 
     def _start(self):
-        self._process = subprocess.Popen([sys.executable, "-c", self._code], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE)  # fmt: skip
+        with _deaf():
+            self._process = subprocess.Popen([sys.executable, "-c", self._code], stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE)  # fmt: skip
+        if self._over:  # it was stopped meanwhile
+            self._process.kill()
 
     def answer(self, call: bytes):
         if self._process.poll() is not None and not self._over:
@@ -98,9 +99,25 @@ class _Worker:
             raise error
         return value
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._over = True
+        self._process.kill()
+
+    def end(self) -> None:
         _killed(self._process)
+
+
+@contextlib.contextmanager
+def _deaf():
+    """Let a process that is started inside hear no Ctrl-C: it inherits what this thread does not hear meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended(process) -> str:
