@@ -32,8 +32,8 @@ def sweep(
 
     The runs go one after another; with `workers` several at a time on this machine, with `executor` wherever that puts
     them. On a CPU the table is the same bit for bit where torch has the same number of threads: n workers have an nth
-    each. A process that dies (killed, out of memory) is no end: its run is tried once more, then `failed` says so. Ctrl-C ends
-    the workers, and cancels what an executor has not begun.
+    each. A process that dies (killed, out of memory) is no end: its run is tried once more, then `failed` says so.
+    Ctrl-C ends the workers, and cancels what an executor has not begun.
 
     The runs of a table are compared with one another, so they should be of the same images, in the same precision. The
     book's own are of CIFAR-10 (JPEG); where they stand beside yours of other images, a warning says so.
