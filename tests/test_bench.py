@@ -182,7 +182,6 @@ def instant(monkeypatch):
     monkeypatch.setattr(bench, "precision", lambda device: torch.bfloat16)
     monkeypatch.setattr(bench, "flop", lambda config: config.width**2 * config.batch_size)
     monkeypatch.setattr(bench, "series_bytes", lambda config, filters: 1)
-    monkeypatch.setattr(bench, "sweep_has_workers", lambda: True)
     return Instant
 
 

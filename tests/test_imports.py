@@ -124,6 +124,8 @@ def test_a_module_says_what_others_may_use(module):
     made = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     assert {name for name in made if not name.startswith("_")} <= {*found.__all__} <= {*dir(found)}
     assert len({*found.__all__}) == len(found.__all__)
+    public = {name: getattr(found, name) for name in found.__all__ if name in made}
+    assert [name for name, value in public.items() if not value.__doc__] == []
 
 
 def test_no_module_is_long():

@@ -103,8 +103,9 @@ def memory(found):
 
 
 def sweeps(found):
-    rows = [(None, [row["workers"], row["runs"], bench.spread(row["wall"])]) for row in found["sweeps"]]
-    head = ["workers", "runs", "seconds"]
+    rows = [(None, [row["workers"], row["runs"], bench.spread(row["wall"]), f"{statistics.median(row['foreign']):.2f}"])
+            for row in found["sweeps"]]
+    head = ["workers", "runs", "seconds", "cores that others kept busy"]
     return [table(head, rows)] if rows else [said("In this measurement sweeps were not timed.")]
 
 

@@ -109,12 +109,14 @@ def first(values, bad: Flags) -> Number:
 
 
 def numbers_only(**values: Reals) -> None:
+    """Refuse arrays where an equation takes numbers."""
     for name, value in values.items():
         if np.ndim(value):
             raise ValueError(f"{name} of shape {np.shape(value)}: must be a number here, not an array")
 
 
 def some_motion(lr: Reals, weight_decay: Reals) -> None:
+    """Refuse λ = α = 0 at once: nothing moves."""
     if np.any(lr + weight_decay == 0):
         raise ValueError("lr=0 and weight_decay=0: must not both be 0, nothing moves and no equilibrium is reached")
 
@@ -132,6 +134,7 @@ def settling(x: Reals, momentum: Reals, optimizer: str) -> Reals:
 
 
 def known(optimizer: str, *more: str) -> str:
+    """Return the name of an optimizer, if it is one of those that the equations know, or of `more`."""
     *most, last = known = ("sgd", "nesterov", "sgdw", *more)
     if not isinstance(optimizer, str) or optimizer not in known:
         raise ValueError(f"optimizer={optimizer!r}: must be {', '.join(map(repr, most))} or {last!r}")

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import __version__, datasets
 from .config import Config
 from .console import Bar
-from .loops import OURS, PLAIN, SWEEP, WARM, Worker, product_size, series_bytes, sweep_has_workers, timed, training_step
+from .loops import OURS, PLAIN, SWEEP, WARM, Worker, product_size, series_bytes, timed, training_step
 from .machine import Settings, cpu_name, memory, name_of, pick_device, precision
 from .models import build
 
@@ -163,7 +163,7 @@ class _Bench(contextlib.ExitStack):
 
     def sweeps(self):
         """Of small networks, which profit most; started, trained and collected."""
-        if not sweep_has_workers() or not self.fits("sweeps", 60):
+        if not self.fits("sweeps", 60):
             return
         config = Config.smoke(batch_size=128)
         with tempfile.TemporaryDirectory() as folder, Worker(self.device, folder) as worker:

@@ -50,10 +50,12 @@ def arrays(train_x, train_y, test_x, test_y, classes) -> Arrays:
 
 
 def folder() -> Path:
+    """Return the folder of the data sets in the cache."""
     return cache.cache_dir() / "datasets"
 
 
 def own_file(digest: str) -> Path:
+    """Return the file of a set of images, named by its digest."""
     return folder() / f"images-{digest}.npz"
 
 
@@ -127,6 +129,7 @@ def recalled(file: Path) -> Arrays | None:
 
 
 def stored(file: Path, made: Arrays) -> bool:
+    """Write a set of images; return whether it could be."""
     content = io.BytesIO()
     np.savez(content, called=file.stem, **made._asdict())
     return cache.remember(file, content.getvalue())

@@ -65,6 +65,7 @@ def attempt(config: Config, device=None) -> Outcome:
 
 
 def reason(error: BaseException) -> str:
+    """Return an error in words."""
     return f"{type(error).__name__}: {error}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import itertools
 import json
 import os
@@ -30,7 +29,7 @@ from .train import Step, make_optimizers, repeatable, train
 
 __all__ = [
     "OURS", "PLAIN", "SWEEP", "WARM", "Worker", "footprint", "function", "measured", "plain_step", "product",
-    "product_size", "series_bytes", "serve", "sliced", "sweep_has_workers", "swept", "timed", "training_step", "warmed",
+    "product_size", "series_bytes", "serve", "sliced", "swept", "timed", "training_step", "warmed",
 ]  # fmt: skip
 
 OURS = ("recorded", "bare", "recorder")  # our step, the same without the recorder, the recorder alone
@@ -240,6 +239,7 @@ def product(device: torch.device):
 
 
 def product_size(device: torch.device) -> int:
+    """Return how large a product of matrices shows what the device can do."""
     return 2048 if device.type == "cpu" else 8192
 
 
@@ -282,7 +282,3 @@ _SEEDS = itertools.count()
 def swept(config: Config, device: torch.device, workers: int) -> None:
     """Train `SWEEP` runs that nobody has trained, by that many processes."""
     sweep(config, workers=workers, device=str(device), progress=False, seed=list(itertools.islice(_SEEDS, SWEEP)))
-
-
-def sweep_has_workers() -> bool:
-    return "workers" in inspect.signature(sweep).parameters

@@ -53,11 +53,13 @@ def several(recordings: xr.Dataset | Iterable[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def nothing(recordings: list[xr.Dataset]) -> ValueError:
+    """Return the error for recordings that took no step."""
     fates = " and ".join(dict.fromkeys(ds.attrs["fate"] for ds in recordings if not ds.sizes["step"]))
     return ValueError(f"recordings: one {fates or 'has no steps'}, nothing to draw: must be runs that took a step")
 
 
 def is_list(value) -> bool:
+    """Return whether several recordings are given, as a list, a tuple or a generator."""
     return isinstance(value, (list, tuple)) or inspect.isgenerator(value)
 
 

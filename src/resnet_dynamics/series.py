@@ -189,6 +189,7 @@ def fate(ds: xr.Dataset) -> str:
 
 
 def named(array: Measured, name: str, symbol: str, long_name: str, units: str) -> Measured:
+    """Return an array with its name, symbol, long name and unit."""
     array = array.rename(name)
     array.attrs = {"symbol": symbol, "long_name": long_name, "units": units}
     return array

@@ -81,16 +81,19 @@ def dress(ax):
 
 
 def label(symbol, units):
+    """Return the label of an axis: the symbol and its unit in brackets."""
     return symbol if units in ("", "1") else f"{symbol} ({units})"
 
 
 def note(ax, lines):
+    """Write lines into the upper left corner of the axes."""
     if lines:
         ax.text(0.02, 0.97, "\n".join(lines), transform=ax.transAxes, size=TEXT, color="#b3520f", va="top", zorder=5,
                 bbox=dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1.5))  # fmt: skip
 
 
 def ylabel(ax, text):
+    """Label the vertical axis in the house style."""
     ax.set_ylabel(text, size=TEXT, color=INK)
 
 
@@ -120,4 +123,5 @@ def layer_styles(layers) -> dict:
 
 
 def is_number(value):
+    """Return whether this is a finite number."""
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and np.isfinite(value)
