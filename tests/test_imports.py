@@ -67,10 +67,10 @@ ALLOWED = {
               "sweep", "train"},
     "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
     # widgets
-    "controls": {"matplotlib", "ipywidgets", "config", "runs"},
+    "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
-    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "controls", "datasets", "page_data", "fallback",
-                 "machine", "measure", "runs", "train"},
+    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "console", "controls", "datasets", "fallback",
+                 "page_data", "machine", "measure", "runs", "train"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
 FREE = {"__init__", "__main__", "_shapes"}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-__all__ = ["Bar", "following", "heard", "say", "warn"]
+__all__ = ["Bar", "following", "heard", "say", "warn", "words"]
 
 _HERE = str(Path(__file__).parent)
 _WIDGETS = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)  # what tqdm.auto has found
@@ -115,3 +115,8 @@ def following(items, **given):
         for item in items:
             yield item
             bar.update()
+
+
+def words(error: BaseException) -> str:
+    """Return an error as a reader sees it: its kind and what it says, or its kind alone."""
+    return ": ".join(filter(None, (type(error).__name__, str(error))))

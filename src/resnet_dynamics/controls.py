@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 
 from . import runs
 from .config import plain
+from .console import words
 
 __all__ = ["LOADING", "TRAINING", "Controls", "Twin"]
 
@@ -145,7 +146,7 @@ class Controls(Twin, ipywidgets.VBox):
         except _Stopped:
             text = "stopped; the picture is the one before"
         except (Exception, SystemExit) as error:  # draw may be a program that ends itself
-            after, text = f'<p role="alert">{html.escape(f"{type(error).__name__}: {error}")}</p>', ""
+            after, text = f'<p role="alert">{html.escape(words(error))}</p>', ""
         finally:
             runs.watcher.reset(watched)
             self.shown.value = after

@@ -26,6 +26,7 @@ import traitlets
 
 from . import cache, measure, page_data
 from .config import CONVS, Config, plain
+from .console import words
 from .controls import LOADING, TRAINING, Twin
 from .fallback import fallback
 
@@ -211,7 +212,7 @@ class Explorer(Twin, anywidget.AnyWidget):
                     ds = ds.isel(step=slice(0, t)).assign_attrs(stopped_at=t, steps=steps)
                 self.runs.append(ds)
         except Exception as error:
-            state, text = "failed", _words(error)
+            state, text = "failed", words(error)
             with self._guard:
                 self.curves = [one | {"state": "stopped"} if one["id"] == own["id"] else one for one in self.curves]
         finally:
@@ -241,7 +242,7 @@ class Explorer(Twin, anywidget.AnyWidget):
                         setattr(self, name, _checked(name, message.get(name)))
                     self.train()
                 except Exception as error:
-                    self._say("failed", 0.0, _words(error))
+                    self._say("failed", 0.0, words(error))
         elif kind == "stop":
             self.send({"type": "heard"})
             self.stop()
@@ -317,10 +318,6 @@ def _result(ds) -> str:
     accuracy = float(ds.test_accuracy[-1])
     tested = f"test accuracy {100 * accuracy:.1f} %" if math.isfinite(accuracy) else "its weights are no numbers"
     return ", ".join(filter(None, (tested, exploded)))
-
-
-def _words(error) -> str:
-    return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
 @functools.cache

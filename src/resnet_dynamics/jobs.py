@@ -15,10 +15,10 @@ import xarray as xr
 
 from . import cache, runs
 from .config import Config
-from .console import heard, say, warn
+from .console import heard, say, warn, words
 from .workers import Workers
 
-__all__ = ["Job", "Outcome", "attempt", "checked", "outcomes", "perform", "reason"]
+__all__ = ["Job", "Outcome", "attempt", "checked", "outcomes", "perform"]
 
 LOOKS = 50  # at a job, a second: a look at one of SLURM asks a shared disk
 
@@ -61,12 +61,7 @@ def attempt(config: Config, device=None) -> Outcome:
     try:
         return Outcome(runs.run(config, device=device, progress=False))
     except Exception as error:
-        return Outcome(None, reason(error))
-
-
-def reason(error: BaseException) -> str:
-    """Return an error in words."""
-    return f"{type(error).__name__}: {error}"
+        return Outcome(None, words(error))
 
 
 def perform(job: Job) -> tuple[list[Outcome], list[str]]:
@@ -115,7 +110,7 @@ def _there(config) -> Outcome | None:
     try:
         found = runs.recalled(config)
     except Exception as error:  # no images, for one
-        return Outcome(None, reason(error))
+        return Outcome(None, words(error))
     return found if found is None else Outcome(found)
 
 
@@ -141,7 +136,7 @@ def _collected(configs, executor, device, size):
                     if again := _again(one, executor):
                         pending += again
                         continue
-                    found, warned = [Outcome(None, shorten(reason(error), 300))] * len(one.keys), []
+                    found, warned = [Outcome(None, shorten(words(error), 300))] * len(one.keys), []
                 yield from zip(one.keys, _kept(one.job, found, warned, said))
             if not any(done for _, done in looked):
                 time.sleep(min(2, max(0.05, len(pending) / LOOKS)))

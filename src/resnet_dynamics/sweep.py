@@ -12,9 +12,9 @@ import xarray as xr
 
 from . import cache, library, page_data, recording, runs
 from .config import Config
-from .console import Bar, say, warn
+from .console import Bar, say, warn, words
 from .grid import configs, values
-from .jobs import attempt, checked, outcomes, reason
+from .jobs import attempt, checked, outcomes
 from .rows import COLUMNS, bundled, compared, summary
 
 __all__ = ["record", "sweep"]
@@ -215,7 +215,7 @@ def _with_series(table, grid, device) -> xr.Dataset:
             try:
                 ds = page_data.windowed(runs.run(grid[i], device=device, progress=False))
             except Exception as error:
-                failed[i] = reason(error)
+                failed[i] = words(error)
             else:
                 with np.errstate(over="ignore"):  # of a run that diverged
                     kept[i] = recording.thin(ds.rename(page_data.IN_TABLE))
