@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 7d130d3f08ca799be7f9da477cb37ae60c2064e5fba68ab3e4a58da7a39e0a67.
+// Made by "make explorer" from src/explorer, sha256 5e07dcbf036a68cb1e3f77c935d822943cf62b9e0db0384de928ffbc773914a3.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
