@@ -156,7 +156,7 @@ def test_the_bundle_is_small_and_keeps_to_itself():
     assert {address for address in re.findall(r"https?://([^/\s\"'`]*)", text)} <= {"www.w3.org"}
     assert not re.search(r"""\bimport\b\s*[\w{*"'(]""", text)
     assert not re.search(r"\beval\s*\(|\bFunction\s*\(", text)
-    assert re.search(r"\bexport\s*\{[^}]* as default", text)
+    assert re.search(r"^(?:\"use strict\";)?var weightDecay=", text, re.M)  # a classic script, whose name is global
 
 
 def test_building_again_makes_the_same_bundle(tmp_path):
@@ -181,7 +181,7 @@ def test_python_and_javascript_know_the_same_values():
     status, output = node("--input-type=module", "-e", script, cwd=SOURCE)
     assert status == 0, output
     theirs = json.loads(output)
-    assert tuple(theirs["VALUES"]) == explorer.VALUES and tuple(theirs["PANELS"]) == explorer.PANELS
+    assert tuple(theirs["VALUES"]) == tuple(explorer.VALUES) and tuple(theirs["PANELS"]) == explorer.PANELS
     for name in ("optimizer", "gradient"):
         assert set(theirs[name]) == set(explorer.CHOICES[name])
     for name, (words, low, high) in explorer.RANGES.items():
