@@ -76,6 +76,7 @@ def expected(v, plan, start, c, lr_t):
     rings = theory.ringing(*setting) if v.kind == "heavy-ball" else None
     out = {"rates": lr_t, "lars_rates": rates, "w2": m.w2, "growth": growth, "shrink": shrink,
            "equilibrium": None, "c": float(c.mean()), "ringing": list(rings or ()),
+           "turn": theory.rotation_angle(*setting, optimizer="sgd" if v.kind == "lars" else optimizer, exact=True),
            "time_constant": rings[1] if rings else theory.time_constant(*setting)}  # fmt: skip
     if v.kind != "lars":
         out["equilibrium"] = theory.equilibrium_norm(out["c"], *setting, optimizer=optimizer, exact=True) ** 2

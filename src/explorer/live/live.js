@@ -41,10 +41,7 @@ export function mount(host, given, link = null) {
   self.presence = presence(self.root, (seen) => become(self, { seen }));
   update(self);
   return {
-    change: (changes) => change(self, changes),
-    get run() {
-      return self.run;
-    },
+    change: (changes) => receive(self, changes),
     dispose() {
       cancelAnimationFrame(self.frame);
       for (const part of [self.remote, self.presence, self.around, self.ui.settings]) part.dispose();
@@ -137,6 +134,20 @@ function change(self, changes) {
   if (Object.keys(moved).length) for (const one of sets(moved, next.story)) command(self, one);
   shared(self, {});
 }
+
+/** Values from a link or from Python, of which some may be as they are. */
+function receive(self, changes) {
+  states.check(changes);
+  const news = Object.fromEntries(Object.entries(changes).filter(([key, value]) => differs(value, self.state[key])));
+  const { story, seed, panels, layer, ...moved } = news;
+  const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+  if (story) tell(self, story);
+  if (seed !== undefined) sow(self, seed);
+  if (panels || layer) shared(self, given({ panels, layer }));
+  if (Object.keys(moved).length) change(self, moved);
+}
+
+const differs = (a, b) => JSON.stringify(a ?? null) !== JSON.stringify(b ?? null);
 
 /** A command to the lab; theory answers at once. */
 function command(self, one) {

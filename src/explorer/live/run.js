@@ -6,6 +6,7 @@
 //               sizes; settings and state are after the last step
 //   marks       movements: {t, text, kind}
 //   ramp        λ that the page moves by itself, see forecast.js
+//   twins       of two networks, {same, most, steps}: how far their losses differ
 //   state       "running", "paused" or "diverged"
 
 import { forecast, horizon, recent } from "./forecast.js";
@@ -25,7 +26,8 @@ export function begin(start, layers, { span, correlated }) {
     no_norm,
     ...{ line: null, lines: [], tests: [], state: null, sizes: null, diverged_at: -1 },
   });
-  const told = { steps_per_second: 0, kernels: "", where: "", kick: null };
+  const twins = start.networks.length > 1 ? { same: 0, most: 0, steps: 0 } : null;
+  const told = { steps_per_second: 0, kernels: "", where: "", twins };
   const run = { start, layers, span, correlated, networks: start.networks.map(one), marks: [], ramp: null, t: 0 };
   return Object.assign(run, told, { state: "paused", since: 0, awaits: null });
 }
@@ -48,6 +50,16 @@ export function heard(run, report) {
     renew(run, network);
   }
   if (run.awaits !== null && run.awaits < t) run.awaits = null;
+  if (run.twins) compare(run.twins, ...report.networks);
+}
+
+/** Of two networks, in how many steps their losses were equal, bit for bit, and by how much they differed at most. */
+function compare(twins, { loss }, { loss: other }) {
+  for (let i = 0; i < loss.length; i++) {
+    if (loss[i] === other[i]) twins.same++;
+    else twins.most = Math.max(twins.most, Math.abs(loss[i] - other[i]));
+    twins.steps++;
+  }
 }
 
 /** The lab applied a command. */
@@ -57,7 +69,6 @@ function happened(run, event) {
     if (event.type === "set") Object.assign(network.settings, chosen(event));
     if (event.type === "no_norm") network.no_norm = event.layer;
   }
-  if (event.type === "kick") run.kick = event;
   const planned = run.ramp && event.type === "set" && event.t >= run.ramp.start && !event.momentum;
   if (planned || !FORESEEN.includes(event.type)) return;
   if (event.network !== 1) merged(run.marks, mark(event), run.span() / 40); // of two networks the second one follows
