@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-
+import { read, taken, write } from "../../src/explorer/links.js";
 import { round, settle, span, steps } from "../../src/explorer/live/axis.js";
 import * as captions from "../../src/explorer/live/captions.js";
 import {
@@ -400,7 +400,7 @@ test("state: a value that is not allowed is named", () => {
   for (const [given, message] of [
     [{ lr: -1 }, /lr = -1: must be a number in \(0, 1000\]/],
     [{ momentum: "0.5" }, /momentum = 0.5: must be a number/],
-    [{ seed: 1.5 }, /seed = 1.5: must be a whole number/],
+    [{ seed: 1.5 }, /seed = 1.5: must be a number that is whole/],
     [{ optimizer: "adam" }, /optimizer = adam: must be one of sgd/],
     [{ story: "none" }, /story = none: must be one of settle/],
     [{ panels: ["norm", "x"] }, /panels = norm,x: must be some of norm/],
@@ -408,6 +408,15 @@ test("state: a value that is not allowed is named", () => {
   ]) {
     assert.throws(() => states.initial(given), message);
   }
+});
+
+test("a link holds the setting, and gives it again", () => {
+  const state = { ...states.initial({ story: "kick", seed: 12 }), lr: 0.3 };
+  const fragment = write("", "live", states.linked(state));
+  assert.equal(fragment, "#live?lr=0.3&weight_decay=0.01&momentum=0&optimizer=sgd&seed=12&story=kick&layer=layer2");
+  const { values: found, complaints } = taken(read(fragment, "live"), states.ALLOWED);
+  assert.deepEqual(complaints, []);
+  assert.deepEqual(states.linked(states.initial(found)), states.linked(state));
 });
 
 test("sentences: how well the dots agree, and in which layers", () => {

@@ -63,8 +63,8 @@ export function settings(act, unique) {
   const box = element("div", { class: "settings" }, ...all.parts);
   for (const range of box.querySelectorAll("input[type=range]")) {
     range.addEventListener("pointerdown", () => act.hold(true));
-    range.addEventListener("change", () => act.hold(false));
-    addEventListener("pointerup", () => act.hold(false));
+    for (const end of ["pointerup", "pointercancel", "change", "blur"])
+      range.addEventListener(end, () => act.hold(false));
   }
   return { box, accept: all.accept, show: (state) => all.show({ ...state, optimizer: "heavy-ball" }) };
 }

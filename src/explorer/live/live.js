@@ -8,7 +8,9 @@
 // `self` ties them: {state, run, remote, ui, …}. What a reader does is a transition of the state and a command to the
 // lab; reports change the run; the next frame shows both.
 
+import { address, copyLink } from "../address.js";
 import { element } from "../dom.js";
+import { taken } from "../links.js";
 import { STYLE as EXPLORER } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { span } from "./axis.js";
@@ -25,7 +27,10 @@ import * as views from "./view.js";
 
 /** Build it in `host`. `link`, where a kernel may answer: {changed(values), report(report)}. */
 export function mount(host, given, link = null) {
-  const self = { state: { ...states.initial(given), held: false, kept: null }, link, frame: 0, id: 0, run: null };
+  const self = { state: null, link, given, frame: 0, id: 0, run: null, address: null };
+  if (!link) self.address = address("live", (texts) => restored(self, texts));
+  const { values, complaints } = taken(self.address?.here() ?? {}, states.ALLOWED);
+  self.state = { ...states.initial({ ...given, ...values }), held: false, kept: null };
   const unique = `wd${Math.random().toString(36).slice(2, 8)}`;
   self.ui = parts(self, unique);
   self.root = element("div", { class: "wd-explorer wd-live", role: "group", "aria-label": "A network that trains" });
@@ -38,13 +43,14 @@ export function mount(host, given, link = null) {
   self.around.look();
   self.remote = connect({ onReport: (report) => take(self, report), onError: (text) => fail(self, text) });
   restart(self);
+  self.ui.kicks.say(complaints.join(" "));
   self.presence = presence(self.root, (seen) => become(self, { seen }));
   update(self);
   return {
     change: (changes) => receive(self, changes),
     dispose() {
       cancelAnimationFrame(self.frame);
-      for (const part of [self.remote, self.presence, self.around, self.ui.settings]) part.dispose();
+      for (const part of [self.remote, self.presence, self.around, self.address]) part?.dispose();
       self.root.remove();
     },
   };
@@ -84,11 +90,13 @@ function parts(self, unique) {
     sentences: views.sentences(),
     choices: controls.choices(act),
     table: views.table(),
+    copy: self.address && copyLink(() => self.address.link(states.linked(self.state))),
   };
 }
 
-function laidOut({ stories, driving, settings, panels, legend, kicks, sentences, choices, table }) {
+function laidOut({ stories, driving, settings, panels, legend, kicks, sentences, choices, table, copy }) {
   const more = element("details", {}, element("summary", {}, "What is drawn"), ...choices.parts);
+  if (copy) driving.row.append(copy.box);
   return [
     ...stories.parts,
     driving.row,
@@ -122,6 +130,24 @@ function run(self) {
 function shared(self, changes) {
   become(self, changes);
   self.link?.changed(states.values(self.state));
+  self.address?.hold(states.linked(self.state));
+}
+
+/** The address says something else: the reader went back, or opened a link. */
+function restored(self, texts) {
+  const { values, complaints } = taken(texts, states.ALLOWED);
+  const { speed, all, correlated, seen } = self.state;
+  self.state = {
+    ...states.initial({ ...self.given, ...values }),
+    speed,
+    all,
+    correlated,
+    seen,
+    held: false,
+    kept: null,
+  };
+  restart(self);
+  self.ui.kicks.say(complaints.join(" "));
 }
 
 /** The reader moves λ, α, ρ or chooses an optimizer. */
@@ -158,7 +184,9 @@ function command(self, one) {
 }
 
 function tell(self, story) {
+  const was = states.linked(self.state);
   self.state = { ...self.state, ...states.told(self.state, story), wish: null, kept: null };
+  self.address?.push(states.linked(self.state), was);
   restart(self);
   self.ui.sentences.announce(STORIES[story].look);
 }
@@ -171,6 +199,7 @@ function sow(self, seed) {
   }
   self.state = { ...self.state, seed };
   restart(self);
+  shared(self, {});
 }
 
 /** Begin again, with the values as they are. */
@@ -189,7 +218,8 @@ function restart(self) {
   self.playing = undefined;
   self.ui.panels.forget();
   self.ui.kicks.say("");
-  shared(self, {});
+  become(self, {});
+  self.link?.changed(states.values(state));
 }
 
 function step(self) {

@@ -49,35 +49,40 @@ const known = (given) => Object.fromEntries(Object.entries(given).filter(([, v])
 /** SGD has no momentum. */
 const agreed = (state) => (state.optimizer === "sgd" ? { ...state, momentum: 0 } : state);
 
+/** What may be said of the values in a link; see links.js. */
+export const ALLOWED = {
+  ...RANGES,
+  optimizer: Object.keys(OPTIMIZERS),
+  seed: [0, LARGEST_SEED, `that is whole, from 0 to ${LARGEST_SEED}`],
+  story: Object.keys(STORIES),
+  layer: ["all", ...LAYERS],
+  panels: { list: Object.keys(PANEL_NAMES) },
+};
+
 /** Throw an Error that names the first value that is not allowed. */
 export function check(given) {
   for (const [key, value] of Object.entries(known(given))) {
+    if (key === "small") continue;
     const allowed = ALLOWED[key];
     if (!allowed) throw new Error(`${key}: must be one of ${VALUES.join(", ")}`);
-    const [good, text] = allowed;
-    if (!good(value)) throw new Error(`${key} = ${value}: must be ${text}`);
+    const wanted = complaint(key, value, allowed);
+    if (wanted) throw new Error(`${key} = ${value}: must be ${wanted}`);
   }
 }
 
-const inside = (key) => {
-  const [low, high, text] = RANGES[key];
-  return [(v) => typeof v === "number" && v >= low && v <= high, `a number ${text}`];
-};
-const oneOf = (list) => [(v) => list.includes(v), `one of ${list.join(", ")}`];
-const ALLOWED = {
-  lr: inside("lr"),
-  weight_decay: inside("weight_decay"),
-  momentum: inside("momentum"),
-  optimizer: oneOf(Object.keys(OPTIMIZERS)),
-  seed: [(v) => Number.isInteger(v) && v >= 0 && v <= LARGEST_SEED, `a whole number from 0 to ${LARGEST_SEED}`],
-  story: oneOf(Object.keys(STORIES)),
-  layer: oneOf(["all", ...LAYERS]),
-  small: [(v) => typeof v === "boolean", "true or false"],
-  panels: [
-    (v) => Array.isArray(v) && v.length > 0 && v.every((name) => name in PANEL_NAMES),
-    `some of ${Object.keys(PANEL_NAMES).join(", ")}`,
-  ],
-};
+/** What a value must be, if it is not. */
+function complaint(key, value, allowed) {
+  const { list } = allowed;
+  if (list) {
+    const good = Array.isArray(value) && value.length && value.every((name) => list.includes(name));
+    return good ? null : `some of ${list.join(", ")}`;
+  }
+  const [low, high, text] = allowed;
+  if (typeof low !== "number") return allowed.includes(value) ? null : `one of ${allowed.join(", ")}`;
+  const good =
+    typeof value === "number" && value >= low && value <= high && (key !== "seed" || Number.isInteger(value));
+  return good ? null : `a number ${text}`;
+}
 
 /** Some values are other ones. Who chooses SGD puts ρ aside; who moves ρ leaves SGD; who chooses momentum has some. */
 export function changed(state, changes) {
@@ -95,6 +100,13 @@ export function told(state, story) {
 }
 
 export const values = (state) => Object.fromEntries(VALUES.map((key) => [key, state[key]]));
+
+/** What a link holds. */
+export const linked = ({ lr, weight_decay, momentum, optimizer, seed, story, layer }) => ({
+  ...{ lr, weight_decay, momentum, optimizer, seed },
+  ...(story && { story }),
+  layer,
+});
 
 /** What the optimizer is set to. */
 export const setting = ({ lr, weight_decay, momentum, optimizer }) => ({ lr, weight_decay, momentum, optimizer });
