@@ -14,6 +14,7 @@ import {
   horizon,
   overLine,
   recent,
+  settlesAt,
 } from "../../src/explorer/live/forecast.js";
 import {
   after,
@@ -29,6 +30,7 @@ import {
   windows,
 } from "../../src/explorer/live/history.js";
 import { mark, merged } from "../../src/explorer/live/marks.js";
+import { picture } from "../../src/explorer/live/picture.js";
 import { ARRAYS, joined, packed } from "../../src/explorer/live/reports.js";
 import { ask, begin, heard, redraw } from "../../src/explorer/live/run.js";
 import { extent, PANELS, series } from "../../src/explorer/live/series.js";
@@ -101,6 +103,7 @@ test("history: a running mean looks back, also before the view, and is over what
   assert.deepEqual([...running(windows(past, 0), column("loss"), 3)], [1, 1.5, 2, 3, 4, 5]);
   assert.deepEqual([...running(windows(past, 4), column("loss"), 3)], [4, 5]);
   assert.deepEqual([...running(windows(past, 0, 2), column("loss"), 4)], [1.5, 2.5, 4.5]);
+  assert.deepEqual([...running(windows(past, 0), column("loss"), 3, [0, 2, 5])], [1, 1.5, 3, 3.5, 4, 6]);
 });
 
 test("the state after the last step of a report is the one before the first of the next", () => {
@@ -440,7 +443,18 @@ test("sentences: how well the dots agree, and in which layers", () => {
 
 test("sentences: what theory says of a setting", () => {
   const say = (changes) => captions.verdict({ ...DEFAULT, ...changes });
-  assert.match(say({}), /settles within about 150 steps, at λ\|g\|\/\|w\| = 0\.1 in every layer/);
+  assert.match(
+    say({}),
+    /approaches its level with the time constant 50 steps; in equilibrium λ\|g\|\/\|w\| = 0\.1 in every layer/,
+  );
+  const { go, run } = running_();
+  go(20);
+  const [, at_] = captions.verdict(DEFAULT, run.networks[0].line).match(/within 5 % of its level from step (\d+) on/);
+  assert.equal(+at_, settlesAt(run.networks[0].line));
+  for (const { w2, limit } of run.networks[0].line.layers) {
+    const i = +at_ - run.networks[0].line.t;
+    assert.ok(Math.abs(w2[i] / limit - 1) < 0.05 && Math.abs(w2[i + 200] / limit - 1) < 0.05);
+  }
   assert.match(say(scene("rings")), /rings, period 1\d\d steps/);
   assert.match(say({ weight_decay: 0 }), /No decay/);
   assert.match(say({ optimizer: "lars" }), /each step has the length 0\.1 \|w\|/);
@@ -475,4 +489,17 @@ test("reports to Python: joined they are one, and every array travels as its byt
     [5, 5, 5, 5 * 8 * 15, 5, 5],
   );
   assert.equal(buffers[3].getFloat32(0, true), one.networks[0].products[0]);
+});
+
+test("a picture of a run is plain numbers, which JSON keeps", () => {
+  const { go, run } = running_();
+  for (let i = 0; i < 6; i++) go(100);
+  const found = picture(run, ["norm", "rate"], [0, 1000]);
+  assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
+  assert.equal(found.panels.norm.filter(({ kind }) => kind === "dots").length, 8);
+  for (const { w2, limit, rate } of found.numbers) {
+    near(w2, limit, 0.01);
+    near(rate, 0.1, 0.01);
+  }
+  assert.ok(JSON.stringify(found).length < 60_000);
 });

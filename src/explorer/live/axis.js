@@ -3,7 +3,7 @@
 import { ringing, timeConstant } from "../theory.js";
 
 const SPANS = [1, 2, 5];
-const LEAST = 500; // steps
+const LEAST = 1000; // steps
 const MOST = 10000;
 const AHEAD = 1.2; // quarters of an axis that lie ahead, at least
 const QUIET = 60; // looks at a range that is too wide before it shrinks, some three seconds

@@ -2,7 +2,7 @@
 
 import { larsRate, ringing, timeConstant } from "../theory.js";
 import { name, written } from "../words.js";
-import { agreement, overLine, RECENT } from "./forecast.js";
+import { agreement, overLine, RECENT, settlesAt } from "./forecast.js";
 import { normed } from "./run.js";
 import { WINDOW } from "./series.js";
 import { DEFAULT } from "./stories.js";
@@ -27,21 +27,25 @@ const span = (list) => {
   return low === high ? low : `${low} to ${high}`;
 };
 
-/** What theory says of the setting, in a sentence or two. */
-export function verdict({ lr, weight_decay: alpha, momentum, optimizer }) {
+/** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */
+export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
   const rate = larsRate(lr, alpha, momentum);
   if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
   if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
-  if (optimizer === "lars")
-    return `LARS: each step has the length ${written(rate)} |w|. Nothing shrinks |w|; the weights turn as at equilibrium.`;
+  if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
   if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
-  const tau = timeConstant(values);
-  const settles = `It settles within about ${steps(3 * tau)}, at λ|g|/|w| = ${written(rate)} in every layer.`;
   const rings = ringing(values);
-  return rings && rings.period < 6 * rings.damping
-    ? `${settles} Until then |w|² rings, period ${steps(rings.period)}.`
-    : settles;
+  const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
+  return `Theory: ${goal(line, timeConstant(values))}; in equilibrium λ|g|/|w| = ${written(rate)} in every layer.${ring}`;
+}
+
+/** When the norms settle, in words. */
+function goal(line, tau) {
+  const at = line ? settlesAt(line) : NaN;
+  if (at <= line?.t) return "every |w|² is within 5 % of its level";
+  if (Number.isFinite(at)) return `every |w|² is within 5 % of its level from step ${written(at)} on`;
+  return `|w|² approaches its level with the time constant ${steps(tau)}`;
 }
 
 /** How well the dots agree with theory, and what is to be known of it. */

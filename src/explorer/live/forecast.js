@@ -64,6 +64,13 @@ export function forecast({ t, state, sizes, values, steps, ramp = null, correlat
 /** What a forecast has for |w|² of a layer at step t; NaN outside it. */
 export const expected = ({ t: start, layers }, l, t) => layers[l].w2[t - start] ?? NaN;
 
+/** The step from which on every |w|² of a forecast is within `share` of its equilibrium; Infinity if it is not reached. */
+export function settlesAt({ t, layers }, share = 0.05) {
+  const last = layers.map(({ w2, limit }) => w2.findLastIndex((v) => !(Math.abs(v / limit - 1) < share)));
+  const i = Math.max(...last) + 1;
+  return i < layers[0].w2.length ? t + i : Infinity;
+}
+
 /** How well the dots agree with a forecast: {steps, ratios: [L]}, |w|² over theory at the last step; null before there is
  *  a step to compare. */
 export function agreement(past, one) {

@@ -123,13 +123,15 @@ export const values = (view, c) =>
   Float64Array.from({ length: Math.max(0, view.end - view.begin) }, (_, i) => view.at(view.begin + i, c));
 
 /** The mean of a quantity over the last `steps` steps up to each window of a view, or over the window if that is longer;
- *  at the beginning over as many as there are. [W]. */
-export function running(view, c, steps) {
+ *  over fewer after the beginning, and after each step in `cuts`, in order, where something was changed. [W]. */
+export function running(view, c, steps, cuts = []) {
   const n = Math.max(1, Math.round(steps / view.width));
   const out = new Float64Array(Math.max(0, view.end - view.begin));
-  const start = Math.max(view.oldest, view.begin - n + 1);
+  let start = Math.max(view.oldest, view.begin - n + 1);
   let sum = 0;
+  let next = cuts.findIndex((t) => t >= start * view.width);
   for (let k = start; k < view.end; k++) {
+    for (; next >= 0 && cuts[next] < (k + 1) * view.width; next++) [start, sum] = [k, 0];
     sum += view.at(k, c);
     if (k - n >= start) sum -= view.at(k - n, c);
     if (k >= view.begin) out[k - view.begin] = Math.max(0, sum) / Math.min(n, k - start + 1);

@@ -36,16 +36,18 @@ function ofNetwork(panel, run, network, n, from, to) {
   const styles = looks(run.layers);
   return styles.flatMap((look, layer) => {
     const base = { ...look, layer, network: n };
-    const dots = { ...base, kind: "dots", ...measured(panel, view, layer) };
+    const dots = { ...base, kind: "dots", ...measured(panel, view, layer, run.marks) };
     return [...theory(panel, network, layer, from, to).map((one) => ({ ...base, ...one })), dots];
   });
 }
 
-/** What was measured of a layer: |w|² before a window's first step, the rest rms over WINDOW steps. */
-function measured(panel, view, layer) {
+/** What was measured of a layer: |w|² before a window's first step, the rest rms over WINDOW steps, or since
+ *  the last movement. */
+function measured(panel, view, layer, marks) {
+  const cuts = marks.map(({ t }) => t);
   if (panel === "norm") return { xs: places(view), ys: values(view, column("w2", layer)) };
   const squares = { rate: "rate2", angle: "angle2", cosine: "cos2" }[panel];
-  return { xs: places(view, 0.5), ys: running(view, column(squares, layer), WINDOW).map(Math.sqrt) };
+  return { xs: places(view, 0.5), ys: running(view, column(squares, layer), WINDOW, cuts).map(Math.sqrt) };
 }
 
 /** Theory of a layer: the line from the last movement on, what was left of earlier ones, and the equilibrium. */

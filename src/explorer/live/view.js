@@ -110,7 +110,7 @@ export function sentences() {
     },
     show(state, run) {
       const now = performance.now();
-      say(verdict, captions.verdict(state));
+      say(verdict, captions.verdict(state, run.networks[0].line));
       say(printed, captions.setting(state));
       if (now - told.looked < OFTEN && run.state === told.state) return;
       told.looked = now;
