@@ -4,7 +4,15 @@ import { column, mean } from "./history.js";
 import { series } from "./series.js";
 
 const round = (v) => (Number.isFinite(v) ? +v.toPrecision(4) : null);
-const rounded = (list) => Array.from(list, round);
+const POINTS = 50; // of a series, at most
+
+/** Every so many-th number of a list, rounded, and the last one. */
+function rounded(list) {
+  const stride = Math.ceil(list.length / POINTS);
+  return Array.from(list)
+    .filter((_, i) => i % stride === 0 || i === list.length - 1)
+    .map(round);
+}
 
 /** {t, settings, marks, layers, panels, numbers}. `panels` has of each name the series between the steps from … to as
  *  {kind, layer, xs, ys}, with layer null for what all share; `numbers` of each layer |w|² at the end, its equilibrium by
