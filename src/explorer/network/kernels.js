@@ -214,7 +214,14 @@ function dot(a, b) {
   return dotOf(a, 0, b, 0, a.length);
 }
 
+/** All inner products of five vectors: aa, ab, ac, ad, ae, bb, bc, ... ee [15]. */
+function gram(products, a, b, c, d, e) {
+  const vectors = [a, b, c, d, e];
+  let at = 0;
+  for (let i = 0; i < 5; i++) for (let j = i; j < 5; j++) products[at++] = dot(vectors[i], vectors[j]);
+}
+
 const KERNELS = {
   convolve, convolveInput, convolveWeights, moments, affine, normSums, normInput, maxPool, maxPoolInput, relu,
-  reluInput, add, combine, dot,
+  reluInput, add, combine, dot, gram,
 }; // biome-ignore format: a list
