@@ -8,6 +8,7 @@ import { build } from "esbuild";
 const SOURCES = [
   "LICENSE-d3",
   "address.js",
+  "between.js",
   "build.js",
   "captions.js",
   "charts.js",
