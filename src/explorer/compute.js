@@ -13,7 +13,7 @@ import { lastOf } from "./words.js";
  *  sizes     the run whose gradients the theory takes, or what lies between the recorded ones; last: it is the reader's
  *            own, else null
  *  layers    of each: w2, growth [T] by theory; limit, |w|² at equilibrium; c2 [T], the squared size of its gradients;
- *            push [T], c2 or what stands for it where batches are correlated
+ *            late, that size late in training; push [T], c2 or what stands for it where batches are correlated
  */
 export function compute(state, evidence, recorded) {
   const plan = evidence.plans[state.plan];
@@ -48,7 +48,7 @@ function layer(l, state, { steps }, used, run) {
   const push = correlated ? spreadOut(run.drive[l]) : c2;
   const start = own(state).at(-1)?.w2[l][0] ?? run.w2[l][0];
   const limit = equilibrium(correlated ? lateSize(run.drive[l], run.edges) : late, state);
-  return { ...follow(start, push, used, state), limit, c2, push };
+  return { ...follow(start, push, used, state), limit, late, c2, push };
 }
 
 /** What theory has for a panel, at each step of a layer: [T]. */

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { equilibrium, follow, larsRate, rates, ringing, shrink, timeConstant } from "../../src/explorer/theory.js";
-import { settledAfter } from "../../src/explorer/words.js";
+import { settledAfter } from "../../src/explorer/verdict.js";
 
 const PLAN = { steps: 480, steps_per_epoch: 20, epochs: 24, warmup: 5, schedule: "triangular" };
 const POST = { lr: 0.4, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball" };
