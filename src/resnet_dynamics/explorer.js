@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 78b8353e1cb1e28aee3643d0a3faf2b2c8e85942908804ec87064db7fce8383a.
+// Made by "make explorer" from src/explorer, sha256 53d2834d2a848e7bf1a34dc46cf142cabac357dd39ad4b5a78874c1407d73a5f.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
