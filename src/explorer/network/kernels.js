@@ -2,8 +2,7 @@
 //
 // Activations are [C, H, W, N], the image innermost: one channel is one row of H·W·N numbers, and what is done to a pixel
 // is done to N neighbors in memory. Weights of a convolution are [C_out, C_in, 3, 3], as in PyTorch. A shape is
-// {cIn, cOut, height, width, batch}. Every function writes its
-// first argument, and some the second.
+// {cIn, cOut, height, width, batch}. Every function writes its first argument, and some the second.
 
 import { arena } from "./arena.js";
 
