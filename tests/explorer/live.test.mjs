@@ -435,7 +435,12 @@ test("sentences: how well the dots agree, and in which layers", () => {
   );
   act({ type: "no_norm", layer: "layer2" });
   for (let i = 0; i < 8; i++) go(10);
-  assert.match(captions.agrees(run), /the 7 layers with batch norm\. In layer2, without batch norm, \d/);
+  assert.match(captions.agrees(run), /all 8 layers/, "the batch norm of layer3 divides its length out");
+  assert.match(captions.withoutNorm("layer2"), /still holds: the batch norm of layer3/);
+  act({ type: "no_norm", layer: "layer3.res2" });
+  for (let i = 0; i < 8; i++) go(10);
+  assert.match(captions.agrees(run), /the 7 other layers\. In layer3\.res2, without batch norm, \d/);
+  assert.match(captions.withoutNorm("layer3.res2"), /depends on its length/);
   run.state = "diverged";
   run.networks[0].diverged_at = 812;
   assert.match(captions.agrees(run), /no longer finite at step 812.*Restart/);
