@@ -239,8 +239,8 @@ test("while it waits theory answers, too, from where the network stands", () => 
 test("a ramp that the page moves makes no marks, and theory knows of it", () => {
   const { go, lab, run } = running_("decay");
   run.ramp = { ...STORIES.decay.ramp, from: 0.5, to: 0.001 };
-  for (let t = 0; t < 600; t += 20) {
-    if (t > 300) lab.send({ type: "set", lr: along(run.ramp, t) });
+  for (let t = 0; t < 1200; t += 20) {
+    if (t > 600) lab.send({ type: "set", lr: along(run.ramp, t) });
     go(20);
   }
   assert.deepEqual(run.marks, []);
@@ -364,9 +364,9 @@ test("of two networks a movement keeps λα the same", () => {
 });
 
 test("what a story does is done once, at the report that passes its step", () => {
-  assert.equal(due("kick", 0, 299).length, 0);
-  assert.equal(due("kick", 299, 310).length, 1);
-  assert.equal(due("kick", 310, 1000).length, 1);
+  assert.equal(due("kick", 0, 599).length, 0);
+  assert.equal(due("kick", 599, 610).length, 1);
+  assert.equal(due("kick", 610, 1000).length, 1);
   assert.equal(due("kick", 1000, 2000).length, 0);
   assert.equal(due(null, 0, 1000).length, 0);
 });

@@ -4,7 +4,7 @@ import { axisBottom, axisLeft } from "d3-axis";
 import { format } from "d3-format";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
-import { logTicks, tick } from "../charts.js";
+import { logTicks, tick } from "../ticks.js";
 import { element } from "../dom.js";
 
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };

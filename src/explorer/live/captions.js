@@ -54,7 +54,8 @@ export function agrees(run) {
   const network = run.networks[0];
   const found = agreement(network.past, network.line);
   if (!network.past.steps) return "";
-  if (!found || found.steps < 2) return `Theory begins as soon as the size of the gradients is known.`;
+  if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
+  if (!found) return "Theory has just been drawn anew.";
   const has = normed(run, network);
   const ratios = found.ratios.filter((_, l) => has[l]);
   const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} layers with batch norm`;
