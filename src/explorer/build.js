@@ -7,6 +7,7 @@ import { build } from "esbuild";
 
 const SOURCES = [
   "LICENSE-d3",
+  "address.js",
   "build.js",
   "captions.js",
   "charts.js",
@@ -17,6 +18,7 @@ const SOURCES = [
   "evidence.js",
   "explorer.js",
   "guess.js",
+  "links.js",
   "main.js",
   "package-lock.json",
   "package.json",

@@ -10,7 +10,7 @@ const MARGIN = { left: 54, right: 14, top: 8, bottom: 36 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
 const superscript = (n) => String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
 
-function tick(value) {
+export function tick(value) {
   const power = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
   if (value === 0 || (Math.abs(value) >= 0.001 && Math.abs(value) < 1e5)) return format("~g")(value);
   const digit = value / 10 ** power;
@@ -174,7 +174,7 @@ function pad(y) {
   y.domain([10 ** (low - room), 10 ** (high + room)]);
 }
 
-function logTicks(y) {
+export function logTicks(y) {
   const [low, high] = y.domain();
   const out = [];
   const decades = Math.log10(high / low);
