@@ -328,6 +328,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         raise ValueError("runs={}: must be a recording, or at least one name with its recording")
     if any(quantity not in ds for several in named.values() for ds in several):
         raise ValueError(f"a recording without {quantity}: must have it, as run(config) returns it")
+    epochs = {name: recording.config(run[0]).epochs for name, run in named.items()}
     there = {name: run for name, run in named.items() if all(ds.sizes["step"] for ds in run)}
     if not there:
         raise nothing([ds for several in named.values() for ds in several])
@@ -338,7 +339,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         if quantity.startswith("test_"):
             x, values = seeds[0].epoch, [percent * ds[quantity].values for ds in seeds]
         else:
-            each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
+            each = seeds[0].attrs["all_steps"] / epochs[name]
             x = (seeds[0].step + 1) / each
             gap = float(seeds[0].step.diff("step").mean()) if seeds[0].sizes["step"] > 1 else 1.0  # of a part: [::10]
             values = [percent * measure.smooth(ds[quantity].astype(float), round(each / gap)).values for ds in seeds]
