@@ -2,7 +2,8 @@
 //
 // Activations are [C, H, W, N], the image innermost: one channel is one row of H·W·N numbers, and what is done to a pixel
 // is done to N neighbors in memory. Weights of a convolution are [C_out, C_in, 3, 3], as in PyTorch. A shape is
-// {cIn, cOut, height, width, batch}. Every function writes its first argument; those whose name begins with "add" add.
+// {cIn, cOut, height, width, batch}. Every function writes its
+// first argument, and some the second.
 
 import { arena } from "./arena.js";
 
@@ -146,8 +147,8 @@ function normInput(dx, dy, x, mean, scale, factor, sum, product) {
   const size = x.length / mean.length;
   for (let c = 0; c < mean.length; c++) {
     const slope = (scale[c] * product[c]) / size;
-    const shift = sum[c] / size - slope * mean[c];
-    for (let n = c * size; n < (c + 1) * size; n++) dx[n] = factor[c] * (dy[n] - shift - slope * x[n]);
+    const shift = sum[c] / size;
+    for (let n = c * size; n < (c + 1) * size; n++) dx[n] = factor[c] * (dy[n] - shift - slope * (x[n] - mean[c]));
   }
 }
 
