@@ -15,3 +15,17 @@ export function arena(buffer, start = 0) {
     used: () => next,
   };
 }
+
+/** What looks like an arena and only counts: its views are empty. */
+export function counter() {
+  let next = 0;
+  const take = (View, length) => {
+    next = ((next + 15) & ~15) + View.BYTES_PER_ELEMENT * length;
+    return new View(0);
+  };
+  return {
+    floats: (length) => take(Float32Array, length),
+    ints: (length) => take(Int32Array, length),
+    used: () => next,
+  };
+}
