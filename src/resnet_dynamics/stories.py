@@ -54,13 +54,13 @@ def scene(story: str | None) -> dict:
 
 
 def series(panel: list[dict], layers: list[str]) -> list[dict]:
-    """Return the series of a panel, {kind, layer, network, xs, ys}: its numbers travel as codes, one layer after another."""
+    """Return the series of a panel, {kind, layer, network, xs, ys}. Those of several layers travel as one, in codes."""
     out = []
     for one in panel:
-        codes = np.frombuffer(base64.b64decode(one["ys"]), "<u2")
-        rows = page_data.decode(codes).reshape(-1, len(one["xs"]))
-        for layer, ys in zip(layers if len(rows) > 1 else [None], rows):
-            out.append({"kind": one["kind"], "layer": layer, "network": one.get("network", 0), "xs": one["xs"], "ys": ys})
+        xs, ys = (page_data.decode(np.frombuffer(base64.b64decode(one[name]), "<u2")) for name in ("xs", "ys"))
+        of = [layers[i] for i in one["layers"]] if "layers" in one else [None]
+        for layer, row in zip(of, ys.reshape(len(of), -1)):
+            out.append({"kind": one["kind"], "layer": layer, "network": one.get("network", 0), "xs": xs, "ys": row})
     return out
 
 
