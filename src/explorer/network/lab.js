@@ -2,8 +2,8 @@
 //
 // A seed and the commands with the steps at which they came determine every number, bit for bit on one machine.
 
-import { check } from "./commands.js";
 import { counter } from "./arena.js";
+import { check } from "./commands.js";
 import { drawTestSet, source, testSet } from "./images.js";
 import { LAYERS, SIZE } from "./model.js";
 import { momentumOf } from "./optim.js";

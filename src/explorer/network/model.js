@@ -34,7 +34,14 @@ export class ResNet9 {
     const [convs, rest] = [parts(this.convs), parts(this.rest)];
     this.layers = CONVS.map((conv) => new ConvNorm(kernels, conv, batch, convs, rest));
     const [prep, layer1, res11, res12, layer2, layer3, res31, res32] = this.layers;
-    this.chain = [prep, layer1, new Residual(kernels, res11, res12), layer2, layer3, new Residual(kernels, res31, res32)];
+    this.chain = [
+      prep,
+      layer1,
+      new Residual(kernels, res11, res12),
+      layer2,
+      layer3,
+      new Residual(kernels, res31, res32),
+    ];
     this.pool = new GlobalMax(kernels, 8 * WIDTH, batch);
     this.linear = new Linear(kernels, 8 * WIDTH, batch, rest);
   }
@@ -156,7 +163,13 @@ class ConvNorm {
 /** x + second(first(x)). */
 class Residual {
   constructor(kernels, first, second) {
-    Object.assign(this, { kernels, first, second, y: kernels.floats(second.y.length), dx: kernels.floats(second.y.length) });
+    Object.assign(this, {
+      kernels,
+      first,
+      second,
+      y: kernels.floats(second.y.length),
+      dx: kernels.floats(second.y.length),
+    });
   }
 
   forward(x) {
