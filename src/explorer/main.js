@@ -46,7 +46,7 @@ function render({ model, el }) {
   const values = Object.fromEntries(VALUES.map((key) => [key, model.get(key)]));
   const ui = mount(el, values, model.get("evidence"), link);
   const undo = [hear(model, ui), keepKeys(el)];
-  ui.curves(model.get("curves"));
+  ui.curves(model.get("curves"), false);
   ui.progress(model.get("progress"));
   link.greet(); // Train appears when a kernel answers: without one nobody does
   return () => {

@@ -158,7 +158,7 @@ test("a line that is drawn with a momentum under way starts from it", () => {
   go(60);
   const { w2 } = run.networks[0].line.layers[3];
   const { past } = run.networks[0];
-  for (const t of [210, 220, 230]) near(w2[t - 200], at(past, column("w2", 3), t), 0.03);
+  for (const t of [210, 220, 230]) near(w2[t - 200], at(past, column("w2", 3), t), 0.06);
 });
 
 test("drive: without correlation c² itself; with it c² + 2ρ g·v, Nesterov ρ²; never below a hundredth of c²", () => {
@@ -239,8 +239,8 @@ test("while it waits theory answers, too, from where the network stands", () => 
 test("a ramp that the page moves makes no marks, and theory knows of it", () => {
   const { go, lab, run } = running_("decay");
   run.ramp = { ...STORIES.decay.ramp, from: 0.5, to: 0.001 };
-  for (let t = 0; t < 600; t += 20) {
-    if (t > 300) lab.send({ type: "set", lr: along(run.ramp, t) });
+  for (let t = 0; t < 1200; t += 20) {
+    if (t > 600) lab.send({ type: "set", lr: along(run.ramp, t) });
     go(20);
   }
   assert.deepEqual(run.marks, []);
@@ -364,9 +364,9 @@ test("of two networks a movement keeps λα the same", () => {
 });
 
 test("what a story does is done once, at the report that passes its step", () => {
-  assert.equal(due("kick", 0, 299).length, 0);
-  assert.equal(due("kick", 299, 310).length, 1);
-  assert.equal(due("kick", 310, 1000).length, 1);
+  assert.equal(due("kick", 0, 599).length, 0);
+  assert.equal(due("kick", 599, 610).length, 1);
+  assert.equal(due("kick", 610, 1000).length, 1);
   assert.equal(due("kick", 1000, 2000).length, 0);
   assert.equal(due(null, 0, 1000).length, 0);
 });
@@ -435,7 +435,12 @@ test("sentences: how well the dots agree, and in which layers", () => {
   );
   act({ type: "no_norm", layer: "layer2" });
   for (let i = 0; i < 8; i++) go(10);
-  assert.match(captions.agrees(run), /the 7 layers with batch norm\. In layer2, without batch norm, \d/);
+  assert.match(captions.agrees(run), /all 8 layers/, "the batch norm of layer3 divides its length out");
+  assert.match(captions.withoutNorm("layer2"), /still holds: the batch norm of layer3/);
+  act({ type: "no_norm", layer: "layer3.res2" });
+  for (let i = 0; i < 8; i++) go(10);
+  assert.match(captions.agrees(run), /the 7 other layers\. In layer3\.res2, without batch norm, \d/);
+  assert.match(captions.withoutNorm("layer3.res2"), /depends on its length/);
   run.state = "diverged";
   run.networks[0].diverged_at = 812;
   assert.match(captions.agrees(run), /no longer finite at step 812.*Restart/);
@@ -455,7 +460,7 @@ test("sentences: what theory says of a setting", () => {
     const i = +at_ - run.networks[0].line.t;
     assert.ok(Math.abs(w2[i] / limit - 1) < 0.05 && Math.abs(w2[i + 200] / limit - 1) < 0.05);
   }
-  assert.match(say(scene("rings")), /rings, period 1\d\d steps/);
+  assert.match(say(scene("rings")), /rings, period 2\d\d steps/);
   assert.match(say({ weight_decay: 0 }), /No decay/);
   assert.match(say({ optimizer: "lars" }), /each step has the length 0\.1 \|w\|/);
   assert.match(say({ lr: 100 }), /λα = 1: one step replaces/);

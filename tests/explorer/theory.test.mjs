@@ -17,7 +17,7 @@ import {
   timeConstant,
   turn,
 } from "../../src/explorer/theory.js";
-import { settledAfter } from "../../src/explorer/words.js";
+import { settledAfter } from "../../src/explorer/verdict.js";
 
 const PLAN = { steps: 480, steps_per_epoch: 20, epochs: 24, warmup: 5, schedule: "triangular" };
 const POST = { lr: 0.4, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball" };

@@ -1,9 +1,7 @@
 // The way to the lab: in a worker, which never disturbs the page, or where there can be none on the page, in short slices.
 
-import { fastest } from "../network/fastest.js";
-import { Lab } from "../network/lab.js";
-import { runner } from "../network/runner.js";
 import binary from "../network/simd.wasm.js";
+import { network } from "../network/whole.js";
 
 const PATIENCE = 3000; // ms that a worker has to answer
 const SLICE = 8; // ms of a frame that the page gives
@@ -43,10 +41,10 @@ function hear(self, message) {
   else if (message.type === "error") self.onError(message.text);
 }
 
-/** A worker made of the source that stands in the bundle. Throws where workers are forbidden; where one fails to start,
- *  or does not answer in time, refused() is called. */
+/** A worker made of the text of the network. Throws where workers are forbidden; where one fails to start, or does not
+ *  answer in time, refused() is called. */
 function inWorker(self, refused) {
-  const address = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
+  const address = URL.createObjectURL(new Blob([`(${network})().work(self);`], { type: "text/javascript" }));
   const worker = new Worker(address);
   const patience = setTimeout(refused, PATIENCE);
   self.end = () => {
@@ -74,6 +72,7 @@ async function onPage(self) {
     over = true;
     cancelAnimationFrame(frame);
   };
+  const { Lab, fastest, runner } = network();
   const kernels = await fastest(binary);
   if (over) return;
   const later = (act) => {

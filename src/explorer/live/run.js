@@ -9,13 +9,14 @@
 //   twins       of two networks, {same, most, steps}: how far their losses differ
 //   state       "running", "paused" or "diverged"
 
+import { timeConstant } from "../theory.js";
 import { forecast, horizon, recent } from "./forecast.js";
 import { after, before, history, take } from "./history.js";
 import { mark, merged } from "./marks.js";
 
 const LINES = 60; // earlier forecasts that are kept
 const TESTS = 600;
-const YOUNG = 128; // steps in which gradients change as fast as theory could be drawn
+const OTHER = Math.log(1.3); // a change of c², and so of 1.14 in |w|² at equilibrium
 const FORESEEN = ["set", "kick", "no_norm"]; // what makes theory begin anew
 
 /** A run that has not begun. `span()` is how many steps theory is to reach ahead at least. */
@@ -88,13 +89,20 @@ function foresee(run, network, told, t0) {
   draw(run, network, run.awaits, before(told, i, run.layers.length));
 }
 
-/** Draw it anew, too, when a run is young and its gradients still change, and when its line has come to an end. */
+/** Draw it anew, too, when its line comes to an end, and when the gradients have another size than it was drawn with: not
+ *  before four time constants and a quarter of the axis, so that the dots can arrive; of a young run, whose gradients
+ *  change fast, when it is half as old again. */
 function renew(run, network) {
-  const { past, line, state } = network;
+  const { past, line, state, settings } = network;
   if (!state || run.awaits !== null || run.state === "diverged") return;
   const t = past.steps;
-  const young = line && line.t < YOUNG && t >= 2 * line.t;
-  if (!line || young || line.t + line.steps < t + run.span() / 2) draw(run, network, t, state);
+  if (!line || line.t + line.steps < t + run.span() / 2) return draw(run, network, t, state);
+  const settle = 4 * timeConstant({ ...settings, optimizer: "heavy-ball" });
+  const young = line.t === run.since ? Infinity : line.t / 2;
+  const wait = Math.min(young, run.span() / 2, Math.max(settle, run.span() / 4));
+  if (t - line.t < wait) return;
+  const sizes = recent(past);
+  if (sizes.some(({ c2 }, l) => Math.abs(Math.log(c2 / line.layers[l].c2)) > OTHER)) draw(run, network, t, state);
 }
 
 /** Theory from a state at step t on. The line before ends there; one that nobody saw is dropped. */
@@ -132,5 +140,14 @@ export function redraw(run) {
   for (const network of run.networks) if (network.state) draw(run, network, network.past.steps, network.state);
 }
 
-/** The layers of a network that theory is for: those that have batch norm. */
-export const normed = (run, network) => run.layers.map((name) => name !== network.no_norm);
+/** Layers whose length the next batch norm divides out, as nothing but a ReLU and a max-pool lies between: without their
+ *  own batch norm the loss is still blind to it. */
+export const SHIELDED = {
+  prep: "layer1",
+  "layer1.res1": "layer1.res2",
+  layer2: "layer3",
+  "layer3.res1": "layer3.res2",
+};
+
+/** The layers of a network that theory is for: those whose length the loss is blind to. */
+export const blind = (run, { no_norm }) => run.layers.map((name) => name !== no_norm || name in SHIELDED);

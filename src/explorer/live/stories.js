@@ -9,7 +9,7 @@
 
 export const DEFAULT = { lr: 0.5, weight_decay: 0.01, momentum: 0, optimizer: "sgd", seed: 1 };
 export const BATCH = 32;
-const SETTLED = 300; // steps: six time constants of DEFAULT
+const SETTLED = 600; // steps: twelve time constants of DEFAULT, and the gradients change slowly by then
 const SAME = { eps: 1e-30 }; // of batch norm: it knows the length of w, and would part the two
 
 export const STORIES = {
@@ -23,7 +23,7 @@ export const STORIES = {
   double: {
     label: "double λ",
     look:
-      "At step 300 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it was, " +
+      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it was, " +
       "and |w|² too if c = |g||w| stays.",
     panels: ["norm", "rate"],
     acts: [{ t: SETTLED, times: { lr: 2 } }],
@@ -31,22 +31,24 @@ export const STORIES = {
   kick: {
     label: "kick",
     look:
-      "At step 300 the weights of layer2 become three times as long, at step 700 a third. The network computes the same " +
+      "At step 600 the weights of layer2 become three times as long, at step 1,000 a third. The network computes the same " +
       "function; the norm goes home slowly from above, and quickly from below.",
     panels: ["norm", "rate"],
     layer: "layer2",
     acts: [
       { t: SETTLED, command: { type: "kick", factor: 3 } },
-      { t: 700, command: { type: "kick", factor: 1 / 3 } },
+      { t: 1000, command: { type: "kick", factor: 1 / 3 } },
     ],
   },
   rings: {
     label: "rings",
     look:
-      "With ρ = 0.99 the momentum remembers a hundred steps, longer than the norm needs to answer. So |w|² overshoots " +
-      "and swings; the lines show the period that theory expects.",
-    set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.05, weight_decay: 0.01 },
+      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: |w|² falls " +
+      "below its level and swings back, with the period of the lines.",
+    set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.02, weight_decay: 0.01 },
     panels: ["norm", "rate"],
+    layer: "all",
+    acts: [{ t: SETTLED, command: { type: "kick", factor: 2 } }],
   },
   slow: {
     label: "never settles",
@@ -75,20 +77,20 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "At step 300 batch norm is taken out of layer2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
+      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
       "leaves the bold line; in the seven other layers nothing of this happens.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
-    layer: "layer2",
+    layer: "layer3.res2",
     acts: [{ t: SETTLED, command: { type: "no_norm" } }],
   },
   decay: {
     label: "λ to zero",
     look:
-      "From step 300 on λ falls in a straight line to zero. At first λ|g|/|w| follows the bold line; near the end it " +
+      "From step 600 on λ falls in a straight line to zero. At first λ|g|/|w| follows the bold line; near the end it " +
       "cannot, and falls below the norm's own pace while the loss drops.",
     panels: ["rate", "loss"],
-    ramp: { start: SETTLED, end: 2000 },
+    ramp: { start: SETTLED, end: 2400 },
   },
   twins: {
     label: "same λα",

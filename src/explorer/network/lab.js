@@ -51,7 +51,7 @@ export class Lab {
 
   /** One step of every network on the batch that lies ready, and the next batch. */
   step() {
-    this.networks.forEach((network, n) => keep(this.series[n], network, this));
+    for (const [n, network] of this.networks.entries()) keep(this.series[n], network, this);
     this.t++;
     this.batches.next(this.images, this.labels);
     if (this.t % TEST_EVERY === 0) this.test();
@@ -107,15 +107,15 @@ function keep(series, network, { images, labels, t }) {
 
 /** What commands do to a lab. Returned is what the next report has among its events. */
 const COMMANDS = {
-  start(lab, { seed, batch_size = BATCH_SIZE, networks }) {
+  start(lab, { id, seed, batch_size = BATCH_SIZE, networks }) {
     lay(lab, batch_size, networks.length);
-    lab.networks.forEach((network, n) => network.begin(random(seed), { ...DEFAULT, ...networks[n] })); // from one seed
+    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), { ...DEFAULT, ...networks[n] }); // both from one seed
     lab.batches = source(seed);
     lab.batches.next(lab.images, lab.labels);
     Object.assign(lab, { t: 0, state: "paused", left: Infinity, log: [], series: [] });
     lab.forget();
     lab.test();
-    return { type: "start", seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
+    return { type: "start", id, seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
   },
   set(lab, { type, network, ...values }) {
     for (const one of chosen(lab, network)) one.change(values);

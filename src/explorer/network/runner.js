@@ -73,12 +73,3 @@ function meter() {
     },
   };
 }
-
-/** The arrays of a report, which may be handed over rather than copied. */
-export function transferred({ networks = [] }) {
-  return networks.flatMap((network) =>
-    Object.values(network)
-      .filter((value) => value instanceof Float32Array)
-      .map((array) => array.buffer),
-  );
-}

@@ -2,23 +2,33 @@
 
 import { fastest } from "./fastest.js";
 import { Lab } from "./lab.js";
-import { runner, transferred } from "./runner.js";
+import { runner } from "./runner.js";
 
 const SLICE = 12; // ms
 
-const channel = new MessageChannel(); // a timer would sleep for 4 ms
-let next = null;
-channel.port1.onmessage = () => next();
-const later = (act) => {
-  next = act;
-  channel.port2.postMessage(null);
-};
+/** Make a lab of the worker whose global object this is. It says {type: "ready"} when it will hear commands. */
+export function work(scope) {
+  const post = (message) => scope.postMessage(message, transferred(message));
+  scope.onmessage = async ({ data }) => {
+    const kernels = await fastest(data.binary);
+    const lab = new Lab({ kernels, where: "worker" });
+    const { receive } = runner(lab, { post, later: afterMessages(), slice: SLICE });
+    scope.onmessage = (event) => receive(event.data);
+    post({ type: "ready" });
+  };
+}
 
-const post = (message) => self.postMessage(message, transferred(message));
+/** A function that calls act() when the messages that are there have been heard. A timer would sleep for 4 ms. */
+function afterMessages() {
+  const channel = new MessageChannel();
+  return (act) => {
+    channel.port1.onmessage = act;
+    channel.port2.postMessage(null);
+  };
+}
 
-self.onmessage = async ({ data }) => {
-  const kernels = await fastest(data.binary);
-  const { receive } = runner(new Lab({ kernels, where: "worker" }), { post, later, slice: SLICE });
-  self.onmessage = (event) => receive(event.data);
-  post({ type: "ready" });
-};
+/** The arrays of a report: they are handed over, not copied. */
+function transferred({ networks = [] }) {
+  const arrays = networks.flatMap((network) => Object.values(network)).filter((value) => value instanceof Float32Array);
+  return arrays.map((array) => array.buffer);
+}
