@@ -40,7 +40,7 @@ def test_a_story_sets_the_scene_and_what_is_given_stays():
 @pytest.mark.parametrize("given, said", [
     (dict(lr=0), "lr=0: must be a number in (0, 1000]"), (dict(momentum=1.0), "momentum=1.0: must be a number in [0"),
     (dict(optimizer="adam"), "optimizer='adam': must be one of \"sgd\""), (dict(small=1), "True or False"),
-    (dict(seed=-1), "seed=-1: must be a whole number"), (dict(seed=0.5), "seed=0.5: must be a whole number in [0, 2³²)"),
+    (dict(seed=-1), "seed=-1: must be a whole"), (dict(seed=0.5), "seed=0.5: must be a whole number in [0, 2³²)"),
     (dict(seed=2**32), "seed=4294967296: must be"), (dict(seed=True), "seed=True: must be a whole number"),
     (dict(seed=float("nan")), "seed=nan: must be a whole"), (dict(story=["kick"]), "story=['kick']: must be"),
     (dict(story="long"), "story='long': must be one of None, \"settle\""),

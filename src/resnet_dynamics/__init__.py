@@ -12,8 +12,8 @@ from .tables import table
 __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets",
-    "page_data", "library", "machine", "measure", "models", "optim", "peaks", "plots", "recorder", "recording", "run", "schedules",
-    "sweep", "table", "theory", "train",
+    "library", "machine", "measure", "models", "optim", "page_data", "peaks", "plots", "recorder", "recording", "run",
+    "schedules", "sweep", "table", "theory", "train",
 ]  # fmt: skip
 
 
