@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 8318312b8c3bbcd0f0d4502d598583e39b8751e470c7e3c98248f7d0dd19257f.
+// Made by "make explorer" from src/explorer, sha256 f42159e243017f41f590c2ad583f5547934c9ffd8bea3d1aca2a7f77c1f341b4.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
