@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from . import schedules, theory
+from .arms import alike
 from .recording import config
 from .series import (
     SMOOTH,
@@ -52,7 +53,7 @@ def _is_lars(ds: xr.Dataset) -> bool:
 
 def _sgd(ds: xr.Dataset, what: str):
     """Return the config and λ of a run of SGD; of LARS there is no such quantity."""
-    c = config(ds)
+    c = alike(config(ds), what)
     if _is_lars(ds):
         raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
     return c, ds.lr.astype(float)
@@ -168,7 +169,7 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
 @of_recording
 def line(ds: xr.Dataset) -> ByStep:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
-    c = config(ds)
+    c = alike(config(ds), "line")
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
@@ -343,8 +344,7 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
 @of_recording
 def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
-    value = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
-    return named(value, "gradient_size", "c", "gradient times weight", "nat")
+    return named(np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps)), "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording
