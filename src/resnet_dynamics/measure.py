@@ -232,8 +232,7 @@ def drift(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     ds = _whole(ds, "drift", 2)
     lr = ds.lr.astype(float)
     change = later(ds.w2.astype(float)) - ds.w2
-    value = moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds)
-    value = window(value, share)
+    value = window(moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds), share)
     if value.sizes["step"] and not np.isfinite(change.sel(step=value.step)).any():
         has = f"of {ds.sizes['step']} steps it holds none such"
         raise ValueError(f"share={share!r}: must hold a step that another follows, {has}")
@@ -344,7 +343,8 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
 @of_recording
 def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
-    return named(np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps)), "gradient_size", "c", "gradient times weight", "nat")
+    c = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
+    return named(c, "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording
