@@ -19,7 +19,7 @@ import torch
 
 import resnet_dynamics as rd
 from resnet_dynamics import cache as caches
-from resnet_dynamics import datasets, explorer, fallback, page_data, recording, runs, theory
+from resnet_dynamics import datasets, element, explorer, fallback, page_data, recording, runs, theory
 from resnet_dynamics.explorer import Explorer, setting
 from resnet_dynamics.train import train
 
@@ -468,11 +468,12 @@ def test_the_twin_has_values_a_picture_a_table_and_what_draws_them(given):
     assert seconds < 1
     order = [tag for tag, _ in found.tags if tag in ("weight-decay-explorer", "script", "figure", "table", "p")
              or tag == "/weight-decay-explorer"]  # fmt: skip
-    assert order == ["weight-decay-explorer", "script", "figure", "table", "/weight-decay-explorer", "script"]
+    assert order == ["weight-decay-explorer", "script", "figure", "table", "/weight-decay-explorer", "script", "script"]
     values = json.loads("".join(found.texts["application/json"]), parse_constant=fail)
-    assert values.pop("evidence") == page_data.pack() and set(values) == set(explorer.VALUES)
-    assert given.items() <= values.items()
-    assert "".join(found.texts["module"]).strip() == Explorer._esm.strip() and "</script" not in Explorer._esm.lower()
+    assert set(values) == set(explorer.VALUES) and given.items() <= values.items()
+    assert "".join(found.texts["module"]).strip() == element.BUNDLE.strip() and "</script" not in element.BUNDLE.lower()
+    (evidence,) = re.findall(r"weightDecayEvidence = (.*);\n", "".join(found.texts["script"]))
+    assert json.loads(evidence, parse_constant=fail) == page_data.pack()
     (image,) = found.images
     assert image["src"].startswith("data:image/png;base64,iVBOR") and len(image["alt"].split()) >= 10
     cells = found.texts["td"]
@@ -499,6 +500,15 @@ def test_the_picture_is_of_the_nearest_run_and_theory_is_on_it():
     lr = np.mean(lr_t[edges[late.start - 1] :])
     assert settled == pytest.approx(theory.equilibrium_norm(c, lr, 5e-4, exact=True) ** 2, rel=0.01)
     assert line == pytest.approx(theory.lars_rate(lr, 5e-4), rel=0.01) and 0.5 < rate / line < 1.5
+
+
+def test_a_page_can_do_without_the_files_that_pages_share():
+    whole = Explorer().static_html()
+    page, names = element.shared(f"<h1>Two</h1>{whole}{whole}<script>one()</script>")
+    assert names == ["explorer.js", "evidence.js"] and len(page) < 250_000
+    assert page.count("<weight-decay-explorer>") == page.count("<figure>") == 2
+    assert page.endswith("</weight-decay-explorer>\n<script>one()</script>") and "data-shared" not in page
+    assert element.shared("<p>none</p>") == ("<p>none</p>", [])
 
 
 def test_where_no_run_is_like_it_the_twin_says_so():

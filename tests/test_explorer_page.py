@@ -103,7 +103,7 @@ def test_every_slider_moves_by_keyboard_and_by_mouse(page, name):
 
 @EACH_PAGE
 def test_a_page_is_light_and_nothing_trains_on_it(page, site, name):
-    assert (site / f"{name}.html").stat().st_size < 1_500_000
+    assert (site / f"{name}.html").stat().st_size < 400_000
     browser = page(name)
     assert not find(browser, "button.train").is_displayed()
     assert browser.find_elements("css selector", "weight-decay-explorer img, weight-decay-explorer > table") == []

@@ -73,7 +73,8 @@ ALLOWED = {
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
-    "explorer": {"numpy", "traitlets", "anywidget", "cache", "config", "console", "controls", "datasets", "fallback",
+    "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
+    "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.

@@ -1,5 +1,6 @@
 // Two doors to the same explorer: a widget where there is a kernel, a custom element on a page.
 
+import { define, withEvidence } from "./element.js";
 import { mount } from "./explorer.js";
 import { VALUES } from "./words.js";
 
@@ -72,27 +73,6 @@ function render({ model, el }) {
   };
 }
 
-class Explorer extends HTMLElement {
-  connectedCallback() {
-    if (this.ui) return;
-    this.given ??= JSON.parse(this.querySelector("script[type='application/json']").textContent);
-    const { evidence, ...values } = this.given;
-    const fallback = [...this.childNodes];
-    try {
-      this.ui = mount(this, values, evidence);
-    } catch (error) {
-      // picture and table stay
-      this.querySelector(".wd-explorer")?.remove();
-      throw error;
-    }
-    for (const part of fallback) part.remove();
-  }
-  disconnectedCallback() {
-    this.ui?.dispose();
-    this.ui = null;
-  }
-}
-if (globalThis.customElements && !customElements.get("weight-decay-explorer"))
-  customElements.define("weight-decay-explorer", Explorer);
+define("weight-decay-explorer", mount, withEvidence);
 
-export default { render };
+export const explorer = { render };

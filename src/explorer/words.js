@@ -26,6 +26,7 @@ export const RANGES = {
   weight_decay: [0, 1, "in [0, 1]"],
   momentum: [0, 0.999, "in [0, 0.999]"],
 };
+export const SYMBOLS = { lr: "λ", weight_decay: "α", momentum: "ρ" };
 export const VALUES = [
   "lr",
   "weight_decay",
@@ -56,6 +57,9 @@ export function written(value) {
 
 /** A number for a field to be typed in: without the comma of thousands. */
 export const plain = (value) => written(value).replace(",", "");
+
+/** A number in as many digits as it needs, for a link: 0.35, 5e-4. */
+export const exact = (value) => String(value).replace("e+", "e");
 
 /** The number that somebody typed: 0.4, 0,4, 5e-4, 1,240; NaN for anything else. */
 export function numeric(text) {

@@ -11,26 +11,21 @@ import contextlib
 import contextvars
 import functools
 import itertools
-import json
 import math
-import numbers
-import reprlib
 import sys
 import threading
 import time
-from pathlib import Path
 
-import anywidget
-import numpy as np
 import traitlets
 
 from . import cache, measure, page_data
-from .config import CONVS, Config, plain
+from .config import CONVS, Config
 from .console import words
-from .controls import LOADING, TRAINING, Twin
+from .controls import LOADING, TRAINING
+from .element import Element, Value, as_module, flag, number, one_of, some_of
 from .fallback import fallback
 
-__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "BadValue", "Explorer", "preload", "setting"]
+__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "preload", "setting"]
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),
@@ -44,31 +39,22 @@ CHOICES = {
     "gradient": ("recorded", "correlated", "constant", "mine"),
 }
 PANELS = ("norm", "balance", "rate", "accuracy", "loss")
-VALUES = (*RANGES, *CHOICES, "panels", "small", "predict")
+VALUES = {
+    **{name: number(*allowed) for name, allowed in RANGES.items()},
+    **{name: one_of(*allowed) for name, allowed in CHOICES.items()},
+    "panels": some_of(*PANELS), "small": flag, "predict": flag,
+}  # fmt: skip
 PAUSE = 1 / 3  # seconds between two looks at a run
 BEAT = 5  # seconds between two signs of life
 KEPT = 6  # curves
 EXPLODED = 100  # nat, a training loss above which a run is said to have exploded
 
 
-class BadValue(traitlets.TraitError, ValueError):
-    """A value that is not allowed. As a TraitError it takes the change back, also if it came from the front end."""
-
-
-class _Value(traitlets.Any):
-    """A trait that takes what `checked` does."""
-
-    allow_none = False
-
-    def validate(self, _owner, value):
-        return _checked(self.name, value)
-
-
 class _Stopped(Exception):
     """A run was asked to end. Its arguments are the recording so far, None before the first step, and its steps."""
 
 
-class Explorer(Twin, anywidget.AnyWidget):
+class Explorer(Element):
     """Show λ, α and ρ at work on the weight norms of a network: predicted, recorded, and trained now.
 
     Args:
@@ -98,17 +84,18 @@ class Explorer(Twin, anywidget.AnyWidget):
         32
     """
 
-    _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
-    lr = _Value().tag(sync=True)
-    weight_decay = _Value().tag(sync=True)
-    momentum = _Value().tag(sync=True)
-    optimizer = _Value().tag(sync=True)
-    plan = _Value().tag(sync=True)
-    layer = _Value().tag(sync=True)
-    gradient = _Value().tag(sync=True)
-    panels = _Value().tag(sync=True)
-    small = _Value().tag(sync=True)
-    predict = _Value().tag(sync=True)
+    TAG, FILES, VALUES = "weight-decay-explorer", ("explorer.js", "evidence.js"), VALUES
+    _esm = as_module("explorer")
+    lr = Value().tag(sync=True)
+    weight_decay = Value().tag(sync=True)
+    momentum = Value().tag(sync=True)
+    optimizer = Value().tag(sync=True)
+    plan = Value().tag(sync=True)
+    layer = Value().tag(sync=True)
+    gradient = Value().tag(sync=True)
+    panels = Value().tag(sync=True)
+    small = Value().tag(sync=True)
+    predict = Value().tag(sync=True)
     evidence = traitlets.Dict().tag(sync=True)
     curves = traitlets.List().tag(sync=True)
     progress = traitlets.Dict({"state": "idle", "fraction": 0.0, "text": ""}).tag(sync=True)
@@ -117,13 +104,9 @@ class Explorer(Twin, anywidget.AnyWidget):
     def __init__(self, *unnamed, lr=0.4, weight_decay=5e-4, momentum=0.9, optimizer="heavy-ball", plan="short",
                  layer="all", gradient="recorded", panels=("norm", "rate"), small=False, predict=False,
                  **unknown):  # fmt: skip
-        if unnamed or unknown:
-            bad = next((f"{name}={value!r}" for name, value in unknown.items()), f"Explorer({unnamed[:1]!r:.60})")
-            raise TypeError(f"{bad}: must be one of the arguments, by name: {', '.join(VALUES)}")
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
                      gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
-        given = {name: _checked(name, value) for name, value in given.items()}
-        super().__init__(**given, evidence=page_data.pack())
+        super().__init__(unnamed, unknown, given, evidence=page_data.pack())
         self.runs, self.thread = [], None
         self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)
         self.on_msg(self._hear)
@@ -239,7 +222,7 @@ class Explorer(Twin, anywidget.AnyWidget):
             if not self._busy:
                 try:
                     for name in ("lr", "weight_decay", "momentum", "optimizer", "plan"):
-                        setattr(self, name, _checked(name, message.get(name)))
+                        setattr(self, name, message.get(name))
                     self.train()
                 except Exception as error:
                     self._say("failed", 0.0, words(error))
@@ -250,44 +233,12 @@ class Explorer(Twin, anywidget.AnyWidget):
             with self._guard:
                 self.curves = [one for one in self.curves if one["state"] == "training"]
 
-    # The page
-    def static_html(self) -> str:
-        """Return the element that stands for the widget on a page: its values, what they show, and what draws it."""
-        values = {name: getattr(self, name) for name in (*VALUES, "evidence")}
-        text = json.dumps(values, allow_nan=False, ensure_ascii=False).replace("<", r"\u003c")
-        inside = f'<script type="application/json">{text}</script>\n{fallback(self)}'
-        script = f'<script type="module">\n{self._esm}\n</script>'
-        return f"<weight-decay-explorer>\n{inside}\n</weight-decay-explorer>\n{script}\n"
+    def fallback(self) -> str:
+        """Return the picture and the table of the recorded run that is nearest, in HTML."""
+        return fallback(self)
 
 
 # Values
-def _checked(name, value):
-    """Return a value as its trait has it, or raise ValueError: the value, and what is allowed."""
-    own = plain(value)
-    if name in RANGES:
-        words, low, high = RANGES[name]
-        real = isinstance(own, numbers.Real) and not isinstance(own, (bool, np.bool_))
-        ok, allowed = real and low <= own <= high, f"a number {words}"
-        own = float(own) if ok else own
-    elif name in CHOICES:
-        ok, allowed = isinstance(own, str) and own in CHOICES[name], f"one of {_quoted(CHOICES[name])}"
-        own = str(own) if ok else own
-    elif name == "panels":
-        own = [str(one) for one in own if isinstance(one, str)] if isinstance(own, (list, tuple)) else []
-        ok = own and {*own} <= {*PANELS} and len({*own}) == len(own) == len(value)
-        allowed = f"a list of some of {_quoted(PANELS)}"
-    else:
-        ok, allowed = isinstance(own, (bool, np.bool_)), "True or False"
-        own = bool(own) if ok else own
-    if not ok:
-        raise BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
-    return own
-
-
-def _quoted(names) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
 def setting(plan, lr, weight_decay, momentum, optimizer) -> tuple[Config, str]:
     """Return the run of a plan with these values, and a note if it is not on the plan's images."""
     from . import datasets, runs
