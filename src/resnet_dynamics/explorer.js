@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 2b8854033412fbe8e6c95917110e754251e615eb973d7d8a926e7d913fe15d82.
+// Made by "make explorer" from src/explorer, sha256 33530aed27587505dadd7be330725b2c1a60af9060b2345a32f159c7522640f9.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from . import schedules, theory
+from .arms import alike
 from .recording import setting
 from .series import (
     SMOOTH,
@@ -52,7 +53,7 @@ def _is_lars(ds: xr.Dataset) -> bool:
 
 def _sgd(ds: xr.Dataset, what: str):
     """Return the setting and λ of a run of SGD; of LARS there is no such quantity."""
-    c = setting(ds)
+    c = alike(setting(ds), what)
     if _is_lars(ds):
         raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
     return c, ds.lr.astype(float)
@@ -169,7 +170,7 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
 @of_recording
 def line(ds: xr.Dataset) -> ByStep:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
-    c = setting(ds)
+    c = alike(setting(ds), "line")
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 

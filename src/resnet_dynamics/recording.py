@@ -77,13 +77,16 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
     d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
     """
     skipped = np.asarray(series.get("skipped", np.zeros(len(products)))) > 0
-    data = {name: (("step", "layer"), a) for name, a in _quantities(products, config.momentum, skipped).items()}
-    data |= {n: (("epoch" if n.startswith("test_") else "step",), np.asarray(a)) for n, a in series.items()}
+    rho = np.array([config.of_layer(layer, "momentum") for layer in layers])
+    data = {name: (("step", "layer"), a) for name, a in _quantities(products, rho, skipped).items()}
+    for name, a in series.items():
+        dims = ("epoch",) if name.startswith("test_") else ("step", "layer")
+        data[name] = dims[: np.ndim(a)], np.asarray(a)
     coords = {"step": np.arange(len(products)), "layer": list(layers)}
     if any(n.startswith("test_") for n in series):
         coords["epoch"] = np.arange(1, len(series["test_loss"]) + 1)
     if filter_products:
-        per_filter = _of_filters([filter_products[layer] for layer in layers], config.momentum, skipped)
+        per_filter = _of_filters([filter_products[layer] for layer in layers], rho, skipped)
         data |= {f"filter_{name}": (("step", "layer", "filter"), a) for name, a in per_filter.items()}
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
     return label(xr.Dataset(data, coords, attrs))
@@ -121,7 +124,7 @@ def _of_filters(products, momentum, skipped, at_once=64):
     for i, p in enumerate(products):
         for begin in range(0, len(skipped), at_once):
             steps = slice(begin, begin + at_once)
-            for name, a in _quantities(p[steps], momentum, skipped[steps]).items():
+            for name, a in _quantities(p[steps], momentum[i], skipped[steps]).items():
                 out[name][steps, i, : a.shape[1]] = a
     return out
 
