@@ -16,12 +16,12 @@ export function arena(buffer, start = 0) {
   };
 }
 
-/** What looks like an arena and only counts: its views are empty. */
+/** What looks like an arena and only counts: what it hands out lies elsewhere, and is soon forgotten. */
 export function counter() {
   let next = 0;
   const take = (View, length) => {
     next = ((next + 15) & ~15) + View.BYTES_PER_ELEMENT * length;
-    return new View(0);
+    return new View(length);
   };
   return {
     floats: (length) => take(Float32Array, length),

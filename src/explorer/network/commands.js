@@ -7,7 +7,10 @@ const LARGEST = 1e30;
 const number = (v) => typeof v === "number" && Number.isFinite(v);
 const positive = [(v) => number(v) && v > 0 && v <= LARGEST, "a number in (0, 1e30]"];
 const nonnegative = [(v) => number(v) && v >= 0 && v <= LARGEST, "a number in [0, 1e30]"];
-const whole = (low, high) => [(v) => Number.isInteger(v) && v >= low && v <= high, `a whole number in [${low}, ${high}]`];
+const whole = (low, high) => [
+  (v) => Number.isInteger(v) && v >= low && v <= high,
+  `a whole number in [${low}, ${high}]`,
+];
 const oneOf = (...names) => [(v) => names.includes(v), names.map((name) => JSON.stringify(name)).join(", ")];
 
 const MOVING = {
