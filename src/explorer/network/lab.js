@@ -57,7 +57,7 @@ export class Lab {
 
   /** One step of every network on the batch that lies ready, and the next batch. */
   step() {
-    this.networks.forEach((network, n) => keep(this.series[n], network, this.batch, this.t));
+    for (const [n, network] of this.networks.entries()) keep(this.series[n], network, this.batch, this.t);
     this.t++;
     this.draw();
     if (this.t % TEST_EVERY === 0) this.test();
