@@ -18,7 +18,8 @@ def only_with_formulas(app, pagename, templatename, context, doctree):
     """Sphinx has MathJax on a page as soon as one of the pages below it has formulas, and so on the first of all."""
     if not app.env.get_domain("math").data["has_equations"].get(pagename):
         files = context["script_files"]
-        files[:] = [file for file in files if app.config.mathjax_path not in str(file.filename)]
+        files[:] = [file for file in files if app.config.mathjax_path not in str(file.filename)
+                    and "window.MathJax" not in file.attributes.get("body", "")]
 
 
 def lighten(app, error):

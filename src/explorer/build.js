@@ -1,7 +1,7 @@
 // Bundle the explorer into the one file that the package carries. Its first line names what it was made from.
 //
-// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network's worker stands in it
-// as a string, and the WebAssembly of its kernels as base64: a page has one file to load, and no other to look for.
+// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a page
+// stands in it as a function, of whose text a worker is made, with its WebAssembly as base64: nothing else is loaded.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,7 +11,18 @@ import { build } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const KERNELS = "network/simd.wasm.js";
-const OPTIONS = { absWorkingDir: HERE, bundle: true, format: "iife", minify: true, target: "es2022", charset: "utf8" };
+const WHOLE = "network/whole.js";
+const OPTIONS = {
+  absWorkingDir: HERE,
+  alias: { "d3-interpolate": "./numbers.js" },
+  bundle: true,
+  charset: "utf8",
+  format: "iife",
+  legalComments: "none",
+  minify: true,
+  target: "es2022",
+  write: false,
+};
 
 /** What the bundle is made of: every file of this folder that is code, data or a license, in the order of its name. */
 function sources(folder = "") {
@@ -39,25 +50,27 @@ export default "${binary.toString("base64")}";\n`;
   writeFileSync(HERE + KERNELS, text);
 }
 
-async function bundled(entry, more = {}) {
-  const { outputFiles } = await build({
-    ...OPTIONS,
-    entryPoints: [entry],
-    write: false,
-    legalComments: "none",
-    ...more,
-  });
+/** A module of the bundle. */
+async function bundled(entry, more) {
+  const { outputFiles } = await build({ ...OPTIONS, ...more, entryPoints: [entry] });
   return outputFiles[0].text;
 }
+
+/** Let whole.js hold the modules that it imports: a function whose text is all of them. */
+const whole = {
+  name: "whole",
+  setup({ onLoad }) {
+    onLoad({ filter: /network\/whole\.js$/ }, async () => {
+      const code = await bundled(WHOLE, { globalName: "whole" });
+      return { contents: `export function network() { ${code} return whole.network(); }` };
+    });
+  },
+};
 
 await kernels();
 const digest = createHash("sha256");
 for (const name of sources()) digest.update(`${name}\n`).update(readFileSync(HERE + name));
-const worker = await bundled("network/worker.js");
-const code = await bundled("main.js", {
-  globalName: "weightDecay",
-  define: { WORKER_SOURCE: JSON.stringify(worker) },
-});
+const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole] });
 const license = readFileSync(`${HERE}LICENSE-d3`, "utf8").trim();
 const text = `// Made by "make explorer" from src/explorer, sha256 ${digest.digest("hex")}.
 /* Contains d3 and internmap:
@@ -65,5 +78,4 @@ ${license}
 */
 ${code}`;
 writeFileSync(new URL("../resnet_dynamics/explorer.js", import.meta.url), text);
-const kB = (string) => (Buffer.byteLength(string) / 1000).toFixed(0);
-console.log(`explorer.js: ${kB(text)} kB, the worker ${kB(worker)} kB of them`);
+console.log(`explorer.js: ${(Buffer.byteLength(text) / 1000).toFixed(0)} kB`);

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { plainKernels } from "../../src/explorer/network/kernels.js";
-import { simdKernels } from "../../src/explorer/network/kernels_simd.js";
+import { loadSimd } from "../../src/explorer/network/kernels_simd.js";
+import binary from "../../src/explorer/network/simd.wasm.js";
 
 const MB = 1 << 20;
+const simdKernels = await loadSimd(binary);
 const SHAPES = [
   { cIn: 3, cOut: 4, height: 16, width: 16, batch: 32 },
   { cIn: 32, cOut: 32, height: 2, width: 2, batch: 32 },
@@ -80,7 +82,7 @@ for (const shape of SHAPES) {
     .join(", ");
 
   test(`kernels agree, ${words}`, async () => {
-    const [plain, simd] = [plainKernels(32 * MB), await simdKernels(32 * MB)];
+    const [plain, simd] = [plainKernels(32 * MB), simdKernels(32 * MB)];
     for (const [name, [...given]] of Object.entries(calls(shape))) {
       const terms = given.pop();
       agree(outcome(simd, name, given), outcome(plain, name, given), terms, name);
@@ -90,7 +92,7 @@ for (const shape of SHAPES) {
   test(`pooling agrees exactly, and so do sums of two vectors, ${words}`, async () => {
     const { cOut, height, width, batch } = shape;
     const [full, pooled] = [cOut * height * width * batch, cOut * (height >> 1) * (width >> 1) * batch];
-    const found = [plainKernels(MB * 8), await simdKernels(MB * 8)].map((kernels) => {
+    const found = [plainKernels(MB * 8), simdKernels(MB * 8)].map((kernels) => {
       const next = random(2);
       const [x, y, dx, dy] = [full, pooled, full, pooled].map(kernels.floats);
       const place = kernels.ints(pooled);
@@ -106,12 +108,12 @@ for (const shape of SHAPES) {
 }
 
 test("an arena that is full says so", async () => {
-  for (const kernels of [plainKernels(1000), await simdKernels(1000)])
+  for (const kernels of [plainKernels(1000), simdKernels(1000)])
     assert.throws(() => kernels.floats(MB), { name: "RangeError", message: /bytes: must be at most/ });
 });
 
 test("a convolution for which there is no room says so", async () => {
-  const kernels = await simdKernels(MB);
+  const kernels = simdKernels(MB);
   const shape = { cIn: 128, cOut: 128, height: 1, width: 1, batch: 1 };
   const [x, w] = [kernels.floats(128), kernels.floats(9 * 128 * 128)];
   assert.throws(() => kernels.convolve(x, x, w, shape), /cIn × cOut = 16384: must be at most/);

@@ -2,8 +2,7 @@
 //
 // Activations are [C, H, W, N], the image innermost: one channel is one row of H·W·N numbers, and what is done to a pixel
 // is done to N neighbors in memory. Weights of a convolution are [C_out, C_in, 3, 3], as in PyTorch. A shape is
-// {cIn, cOut, height, width, batch}. Every function writes its
-// first argument, and some the second.
+// {cIn, cOut, height, width, batch}. Every function writes its first argument, and some the second.
 
 import { arena } from "./arena.js";
 
@@ -29,35 +28,58 @@ function convolve(y, x, w, { cIn, cOut, height, width, batch }) {
             weight[terms++] = 9 * c + 3 * i + j;
           }
       const pixel = (row * width + column) * batch;
-      for (let o = 0; o < cOut; o++) sumUp(y, o * plane + pixel, batch, x, from, w, weight, 9 * cIn * o, terms);
+      for (let o = 0; o < cOut; o += 2) {
+        const other = Math.min(o + 1, cOut - 1); // of an odd number, the last is done twice
+        const into = [o * plane + pixel, other * plane + pixel];
+        sumUp(y, ...into, batch, x, from, w, 9 * cIn * o, 9 * cIn * other, weight, terms);
+      }
     }
 }
 
-/** y[at + n] = Σ_k w[row + weight[k]] · x[from[k] + n] for all n of a batch, four at a time. */
-function sumUp(y, at, batch, x, from, w, weight, row, terms) {
+/** y[p + n] = Σ_k w[u + weight[k]] · x[from[k] + n] for all n of a batch, and y[q + n] with w[v + weight[k]]. Eight sums
+ *  at a time: each x is loaded for two of them, each weight for four. */
+function sumUp(y, p, q, batch, x, from, w, u, v, weight, terms) {
   let n = 0;
   for (; n + 4 <= batch; n += 4) {
     let a = 0;
     let b = 0;
     let c = 0;
     let d = 0;
+    let e = 0;
+    let f = 0;
+    let g = 0;
+    let h = 0;
     for (let k = 0; k < terms; k++) {
-      const factor = w[row + weight[k]];
-      const p = from[k] + n;
-      a += factor * x[p];
-      b += factor * x[p + 1];
-      c += factor * x[p + 2];
-      d += factor * x[p + 3];
+      const at = from[k] + n;
+      const one = w[u + weight[k]];
+      const two = w[v + weight[k]];
+      a += one * x[at];
+      b += one * x[at + 1];
+      c += one * x[at + 2];
+      d += one * x[at + 3];
+      e += two * x[at];
+      f += two * x[at + 1];
+      g += two * x[at + 2];
+      h += two * x[at + 3];
     }
-    y[at + n] = a;
-    y[at + n + 1] = b;
-    y[at + n + 2] = c;
-    y[at + n + 3] = d;
+    y[p + n] = a;
+    y[p + n + 1] = b;
+    y[p + n + 2] = c;
+    y[p + n + 3] = d;
+    y[q + n] = e;
+    y[q + n + 1] = f;
+    y[q + n + 2] = g;
+    y[q + n + 3] = h;
   }
   for (; n < batch; n++) {
     let a = 0;
-    for (let k = 0; k < terms; k++) a += w[row + weight[k]] * x[from[k] + n];
-    y[at + n] = a;
+    let b = 0;
+    for (let k = 0; k < terms; k++) {
+      a += w[u + weight[k]] * x[from[k] + n];
+      b += w[v + weight[k]] * x[from[k] + n];
+    }
+    y[p + n] = a;
+    y[q + n] = b;
   }
 }
 
@@ -74,20 +96,41 @@ function convolveInput(dx, dy, w, shape) {
 /** ∂L/∂w of a convolution: dw[o, c, i, j] = Σ over pixels and images of dy[o] · x[c] moved by (i − 1, j − 1). */
 function convolveWeights(dw, dy, x, { cIn, cOut, height, width, batch }) {
   const plane = height * width * batch;
-  for (let o = 0; o < cOut; o++)
-    for (let c = 0; c < cIn; c++)
-      for (let i = 0; i < 3; i++)
-        for (let j = 0; j < 3; j++) {
-          const first = Math.max(0, 1 - j);
-          const length = (Math.min(width, width + 1 - j) - first) * batch;
-          let sum = 0;
-          for (let row = Math.max(0, 1 - i); row < Math.min(height, height + 1 - i); row++) {
-            const p = o * plane + (row * width + first) * batch;
-            const q = c * plane + ((row + i - 1) * width + first + j - 1) * batch;
-            sum += dotOf(dy, p, x, q, length);
+  dw.fill(0);
+  for (let row = 0; row < height; row++)
+    for (let i = Math.max(0, 1 - row); i < Math.min(3, height + 1 - row); i++)
+      for (let j = 0; j < 3; j++) {
+        const first = Math.max(0, 1 - j);
+        const length = (Math.min(width, width + 1 - j) - first) * batch;
+        const [p, q] = [(row * width + first) * batch, ((row + i - 1) * width + first + j - 1) * batch];
+        for (let o = 0; o < cOut; o += 2)
+          for (let c = 0; c < cIn; c += 2) {
+            const at = 9 * (o * cIn + c) + 3 * i + j;
+            const [down, right] = [o + 1 < cOut ? 9 * cIn : 0, c + 1 < cIn ? 9 : 0];
+            addProducts(dw, at, down, right, dy, o * plane + p, x, c * plane + q, length, plane);
           }
-          dw[9 * (o * cIn + c) + 3 * i + j] = sum;
-        }
+      }
+}
+
+/** Add the inner products of two rows of dy and two of x, `plane` apart, to dw. Where down or right is 0 there is only
+ *  one of them. */
+function addProducts(dw, at, down, right, dy, p, x, q, length, plane) {
+  const below = down ? p + plane : p;
+  const beside = right ? q + plane : q;
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  for (let n = 0; n < length; n++) {
+    a += dy[p + n] * x[q + n];
+    b += dy[p + n] * x[beside + n];
+    c += dy[below + n] * x[q + n];
+    d += dy[below + n] * x[beside + n];
+  }
+  dw[at] += a;
+  if (right) dw[at + right] += b;
+  if (down) dw[at + down] += c;
+  if (right && down) dw[at + down + right] += d;
 }
 
 /** Four sums at a time: a sum of one term after the other would wait for each. */

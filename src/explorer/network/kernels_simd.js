@@ -2,22 +2,21 @@
 // they are given the addresses. Compiled from simd.ts.
 
 import { arena } from "./arena.js";
-import binary from "./simd.wasm.js";
 
 const PAGE = 65536; // bytes
 const TABLE = 0; // where in the memory a convolution keeps what its sums are over
 const TURNED = 1 << 16; // where it keeps turned weights, or sums that are not complete
 const START = 1 << 20; // where the arena begins
 
-let compiled;
-
-/** Kernels, and an arena of `bytes` for the arrays that they are given. Rejects where WebAssembly with SIMD is not to be
- *  had. */
-export async function simdKernels(bytes) {
-  compiled ??= WebAssembly.compile(Uint8Array.from(atob(binary), (letter) => letter.charCodeAt(0)));
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((START + bytes) / PAGE) });
-  const { exports } = await WebAssembly.instantiate(await compiled, { env: { memory } });
-  return { name: "simd", ...arena(memory.buffer, START), ...wrapped(exports) };
+/** A function that makes kernels, with an arena of `bytes` for the arrays that they are given. `binary`: base64 of what
+ *  simd.ts is compiled to. Rejects where WebAssembly with SIMD is not to be had. */
+export async function loadSimd(binary) {
+  const compiled = await WebAssembly.compile(Uint8Array.from(atob(binary), (letter) => letter.charCodeAt(0)));
+  return (bytes) => {
+    const memory = new WebAssembly.Memory({ initial: Math.ceil((START + bytes) / PAGE) });
+    const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+    return { name: "simd", ...arena(memory.buffer, START), ...wrapped(exports) };
+  };
 }
 
 /** The functions of kernels.js. An array becomes its address, a shape its numbers. */
