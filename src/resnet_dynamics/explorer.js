@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 6bc431dc1d40ddb204ff3008b91aea7e42a2a4b30f65cd8a68346c795082c2e5.
+// Made by "make explorer" from src/explorer, sha256 ffe0e43d6b6efd7263ec449946d9c3d705591695ad82807928dd215e29eb7f2b.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
