@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 ffe0e43d6b6efd7263ec449946d9c3d705591695ad82807928dd215e29eb7f2b.
+// Made by "make explorer" from src/explorer, sha256 17d9396dbbc699bb277a6fa9c9ba7d5300d58521c07602b9aa42fd06ad29ff9c.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
