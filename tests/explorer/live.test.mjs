@@ -104,6 +104,7 @@ test("history: a running mean looks back, also before the view, and is over what
   assert.deepEqual([...running(windows(past, 4), column("loss"), 3)], [4, 5]);
   assert.deepEqual([...running(windows(past, 0, 2), column("loss"), 4)], [1.5, 2.5, 4.5]);
   assert.deepEqual([...running(windows(past, 0), column("loss"), 3, [0, 2, 5])], [1, 1.5, 3, 3.5, 4, 6]);
+  assert.deepEqual([...running(windows(past, 0, 2), column("loss"), 4, [3])], [1.5, 3.5, 5.5], "2, 3 was changed in");
 });
 
 test("the state after the last step of a report is the one before the first of the next", () => {

@@ -27,7 +27,7 @@ import * as views from "./view.js";
 
 /** Build it in `host`. `link`, where a kernel may answer: {changed(values), report(report)}. */
 export function mount(host, given, link = null) {
-  const self = { state: null, link, given, frame: 0, awaited: 0, run: null, address: null };
+  const self = { state: null, link, given, frame: 0, id: 0, began: false, run: null, address: null };
   if (!link) self.address = address("live", (texts) => restored(self, texts));
   const { values, complaints } = taken(self.address?.here() ?? {}, states.ALLOWED);
   self.state = { ...states.initial({ ...given, ...values }), held: false, kept: null };
@@ -206,8 +206,8 @@ function sow(self, seed) {
 /** Begin again, with the values as they are. */
 function restart(self) {
   const { state } = self;
-  const first = start(state, state.story);
-  self.awaited++; // a lab says of each start that it was
+  const first = { ...start(state, state.story), id: ++self.id };
+  self.began = false;
   self.remote.send(first);
   self.run = begin(first, states.LAYERS, {
     span: () => span(states.setting(self.state)),
@@ -240,8 +240,8 @@ function light(self, layer, keep) {
 function take(self, report) {
   const { run } = self;
   const { events = [] } = report;
-  self.awaited -= events.filter(({ type }) => type === "start").length;
-  if (self.awaited > 0) return;
+  self.began ||= events.some(({ type, id }) => type === "start" && id === self.id);
+  if (!self.began) return;
   heard(run, report);
   const kick = events.findLast(({ type }) => type === "kick");
   if (kick) self.ui.kicks.say(kicked(kick));
