@@ -14,7 +14,9 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # module -> what it may import, of the package and of other packages; inside a function, too.
 ALLOWED = {
     # leaves
-    "config": set(),
+    "fields": set(),
+    "arms": {"fields"},
+    "config": {"arms", "fields"},
     "console": {"tqdm"},
     "arguments": {"numpy"},
     "peaks": {"numpy", "xarray"},
@@ -31,7 +33,7 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
     "series": {"numpy", "xarray", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
-    "measure": {"numpy", "xarray", "recording", "schedules", "series", "theory"},
+    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
@@ -51,8 +53,10 @@ ALLOWED = {
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
     "recorder": {"torch", "recording"},
+    "starts": {"torch", "config", "models"},
+    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
-              "schedules", "theory"},
+              "schedules", "starts", "steering"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
     "page_data": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
@@ -77,7 +81,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "train"]
+TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "starts",
+         "steering", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

@@ -8,8 +8,6 @@ import { extent, framed } from "./frames.js";
 import { logTicks, tick } from "./ticks.js";
 import { written } from "./words.js";
 
-export { logTicks, tick };
-
 const MARGIN = { left: 46, right: 14, top: 8, bottom: 34 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
 const REACH = 30; // px from a curve within which the pointer is at it
