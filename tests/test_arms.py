@@ -10,7 +10,7 @@ import small
 import torch
 import torch.nn.functional as F
 
-from resnet_dynamics import Config, measure, run
+from resnet_dynamics import Config, measure, page_data, run
 from resnet_dynamics import train as loop
 from resnet_dynamics.arms import REST, settings
 from resnet_dynamics.data import Data
@@ -295,6 +295,18 @@ def test_layers_with_settings_of_their_own(monkeypatch):
         measure.balance(ds)
 
 
+def test_lars_with_a_layer_of_its_own():
+    """Its rate is √(2λα(1−ρ)) of its own three, and a first step is that long."""
+    own = "prep.lr=0.4, layer2.weight_decay=0.0025, layer3.momentum=0.6"
+    _, ds = quietly(small.config(weight_decay=0.01, optimizer="lars", momentum=0.9, layer_settings=own))
+    turned = np.sqrt(ds.u2.astype(float) / ds.w2).isel(step=0) / float(ds.lars_lr[0])
+    wanted = {"prep": 2.0, "layer2": 0.5, "layer3": 2.0}
+    np.testing.assert_allclose(turned, [wanted.get(layer, 1.0) for layer in ds.layer.values], rtol=1e-4)
+    np.testing.assert_allclose(ds.d2, ds.w2, rtol=1e-4)  # d = (|w|/|g|) g
+    parts = page_data.windowed(ds)
+    assert parts.growth.isnull().all() and parts.w2.notnull().all()
+
+
 def test_a_run_that_replays_the_rates_of_another():
     config = small.config(epochs=12, weight_decay=0.05, optimizer="lars", lars_rate="replay", seed=4)
     source = config.source
@@ -354,7 +366,7 @@ BAD = [
     (dict(layer_settings="prep.lr=fast"), "as prep.lr"),
     (dict(layer_settings="prep.lr=0.1", no_norm="prep"), "as prep.lr=0.05, .* of layer1, "),
     (dict(layer_settings="prep.lr=0.1", model="vgg11"), ".* of no convolution"),
-    (dict(layer_settings="prep.lr=0.1", optimizer="lars"), 'empty unless optimizer="sgd"'),
+    (dict(layer_settings="prep.lr=0.1", optimizer="lars", lars_rate="replay"), 'empty with lars_rate="replay"'),
 ]  # fmt: skip
 
 

@@ -59,7 +59,7 @@ ALLOWED = {
               "schedules", "starts", "steering"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
-    "page_data": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
+    "page_data": {"numpy", "xarray", "arms", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
     "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
     "workers": {"torch", "ray"},

@@ -26,7 +26,8 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
     common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ
     convs, rest = _convs(config, model, invariant), _rest(config, model, invariant)
     if config.optimizer.startswith("lars"):
-        convs = [{name: group[name] for name in ("params", "layers")} for group in convs]  # which do not decay
+        for group in convs:
+            del group["weight_decay"]  # which LARS does not have; what it would be is in the rate
         if config.lars_memory:
             return [SmoothLARS(convs, memory=config.lars_memory, **common), SGD(rest, **common)]
         return [LARS(convs, per_filter=config.optimizer == "lars-filter", **common), SGD(rest, **common)]
@@ -116,7 +117,9 @@ class Rates:
         alpha, columns = decays(config, self.lr), []
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                lr = self._of_lars(group, layers) if isinstance(optimizer, LARS) else self.lr * group.get("lr_scale", 1)
+                lr = self.lr * group.get("lr_scale", 1)
+                if isinstance(optimizer, LARS):
+                    lr = self._of_lars(group, layers, config.momentum)
                 decay = alpha * group.get("weight_decay_scale", 1)
                 columns.append((group, "lr", lr))
                 if "weight_decay" in group and np.ndim(alpha):
@@ -130,8 +133,12 @@ class Rates:
         for (group, name, _), now in zip(columns, self._now[0]):
             group[name] = now
 
-    def _of_lars(self, group, layers):
-        return self.lars_lr if self.lars_lr.ndim == 1 else self.lars_lr[:, [*layers].index(group["layers"][0])]
+    def _of_lars(self, group, layers, momentum):
+        """λ_LARS of a group: that of its own λ, α, ρ."""
+        if self.lars_lr.ndim > 1:
+            return self.lars_lr[:, [*layers].index(group["layers"][0])]
+        product = group.get("lr_scale", 1) * group.get("weight_decay_scale", 1)
+        return self.lars_lr * (product * (1 - group["momentum"]) / (1 - momentum)) ** 0.5
 
     def set(self, t):
         """Let the optimizers take the rates of step t, int64 [1] on the device."""
