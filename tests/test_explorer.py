@@ -158,7 +158,8 @@ def test_values_are_plain():
     ("nesterov", 0.9, ("nesterov", 0.9)), ("nesterov", 0.0, ("sgd", 0.0)), ("lars", 0.9, ("lars", 0.9))])  # fmt: skip
 def test_the_run_of_a_setting(optimizer, momentum, run):
     config, note = setting("smoke", 0.3, 0.01, momentum, optimizer)
-    assert config == rd.Config.smoke(lr=0.3, weight_decay=0.01, optimizer=run[0], momentum=run[1]) and note == ""
+    own = dict(epochs=10.0, warmup=2.0, lr=0.3, weight_decay=0.01, optimizer=run[0], momentum=run[1])
+    assert config == rd.Config.smoke(**own) and note == ""
 
 
 def test_without_cifar10_the_generated_images_are_used(monkeypatch, tmp_path):

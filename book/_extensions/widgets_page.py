@@ -17,7 +17,7 @@ from docutils.parsers.rst import Directive
 import resnet_dynamics as rd
 from resnet_dynamics import element
 
-LISTS = ("panels",)
+LISTS = {"panels": None, "moves": ";"}  # name → what stands between its parts; None is a comma or a space
 LOADING = {"explorer.js": "defer", "evidence.js": "async"}  # nobody waits for evidence but the elements that need it
 
 
@@ -42,8 +42,13 @@ def arguments(lines):
     given = {}
     for line in filter(str.strip, lines):
         name, _, value = (part.strip() for part in line.partition(":"))
-        given[name] = value.replace(",", " ").split() if name in LISTS else read(value)
+        given[name] = several(value, LISTS[name]) if name in LISTS else read(value)
     return given
+
+
+def several(text, between):
+    parts = text.split(between) if between else text.replace(",", " ").split()
+    return [part.strip() for part in parts]
 
 
 def read(text):

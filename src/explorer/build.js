@@ -1,57 +1,81 @@
 // Bundle the explorer into the one file that the package carries. Its first line names what it was made from.
+//
+// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a page
+// stands in it as a function, of whose text a worker is made, with its WebAssembly as base64: nothing else is loaded.
 
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
 import { build } from "esbuild";
 
-const SOURCES = [
-  "LICENSE-d3",
-  "address.js",
-  "build.js",
-  "captions.js",
-  "charts.js",
-  "compute.js",
-  "controls.js",
-  "dom.js",
-  "element.js",
-  "evidence.js",
-  "explorer.js",
-  "guess.js",
-  "links.js",
-  "main.js",
-  "package-lock.json",
-  "package.json",
-  "series.js",
-  "settings.js",
-  "state.js",
-  "style.js",
-  "surroundings.js",
-  "theory.js",
-  "training.js",
-  "view.js",
-  "words.js",
-];
-const digest = createHash("sha256");
-for (const name of SOURCES) digest.update(`${name}\n`).update(readFileSync(new URL(name, import.meta.url)));
-
-const { outputFiles } = await build({
-  absWorkingDir: fileURLToPath(new URL(".", import.meta.url)),
-  entryPoints: ["main.js"],
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const KERNELS = "network/simd.wasm.js";
+const WHOLE = "network/whole.js";
+const OPTIONS = {
+  absWorkingDir: HERE,
+  alias: { "d3-interpolate": "./numbers.js" },
   bundle: true,
+  charset: "utf8",
   format: "iife",
-  globalName: "weightDecay",
+  legalComments: "none",
   minify: true,
   target: "es2022",
-  charset: "utf8",
   write: false,
-  legalComments: "none",
-});
-const license = readFileSync(new URL("LICENSE-d3", import.meta.url), "utf8").trim();
+};
+
+/** What the bundle is made of: every file of this folder that is code, data or a license, in the order of its name. */
+function sources(folder = "") {
+  const found = readdirSync(HERE + folder, { withFileTypes: true }).flatMap((entry) => {
+    const name = folder + entry.name;
+    if (entry.isFile()) return /\.(js|ts|json)$|^LICENSE/.test(entry.name) ? [name] : [];
+    return entry.isDirectory() && entry.name !== "node_modules" ? sources(`${name}/`) : [];
+  });
+  return found.sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** Compile the kernels, and keep them in a module. */
+async function kernels() {
+  const flags = ["network/simd.ts", "--baseDir", HERE, "--outFile", "simd.wasm", "--runtime", "stub", "--importMemory"];
+  let binary;
+  const { error, stderr } = await asc.main([...flags, "--enable", "simd", "-O3", "--noAssert"], {
+    writeFile: (name, data) => {
+      if (name.endsWith(".wasm")) binary = Buffer.from(data);
+    },
+  });
+  if (error) throw new Error(`${error.message}\n${stderr}`);
+  const text = `// Made by build.js from simd.ts: its WebAssembly, ${binary.length} bytes in base64.\n
+// biome-ignore format: one line
+export default "${binary.toString("base64")}";\n`;
+  writeFileSync(HERE + KERNELS, text);
+}
+
+/** A module of the bundle. */
+async function bundled(entry, more) {
+  const { outputFiles } = await build({ ...OPTIONS, ...more, entryPoints: [entry] });
+  return outputFiles[0].text;
+}
+
+/** Let whole.js hold the modules that it imports: a function whose text is all of them. */
+const whole = {
+  name: "whole",
+  setup({ onLoad }) {
+    onLoad({ filter: /network\/whole\.js$/ }, async () => {
+      const code = await bundled(WHOLE, { globalName: "whole" });
+      return { contents: `export function network() { ${code} return whole.network(); }` };
+    });
+  },
+};
+
+await kernels();
+const digest = createHash("sha256");
+for (const name of sources()) digest.update(`${name}\n`).update(readFileSync(HERE + name));
+const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole] });
+const license = readFileSync(`${HERE}LICENSE-d3`, "utf8").trim();
 const text = `// Made by "make explorer" from src/explorer, sha256 ${digest.digest("hex")}.
 /* Contains d3 and internmap:
 ${license}
 */
-${outputFiles[0].text}`;
+${code}`;
 writeFileSync(new URL("../resnet_dynamics/explorer.js", import.meta.url), text);
-console.log(`explorer.js: ${(new TextEncoder().encode(text).length / 1000).toFixed(0)} kB`);
+console.log(`explorer.js: ${(Buffer.byteLength(text) / 1000).toFixed(0)} kB`);

@@ -15,9 +15,10 @@ const CAPTIONS = {
       ? "shrink (solid) and growth (dashed) of |w|² a step (u²)"
       : "growth / shrink of |w|²; bold: balance";
   },
-  rate(state) {
-    if (state.optimizer === "lars") return "λ_LARS (prescribed)";
-    return state.weight_decay > 0 && seen(state) ? "λ|g|/|w|; bold: √(2λα(1−ρ))" : "λ|g|/|w|";
+  rate(state, { plan }) {
+    const axis = plan.schedule === "constant" ? "" : "; the axis is linear";
+    if (state.optimizer === "lars") return `λ_LARS (prescribed)${axis}`;
+    return `λ|g|/|w|${state.weight_decay > 0 && seen(state) ? "; bold: √(2λα(1−ρ))" : ""}${axis}`;
   },
   accuracy: () => "accuracy: training (dotted), test (solid)",
   loss: () => "loss (nat): training (dotted), test (solid)",
@@ -42,26 +43,31 @@ export const result = (state, { found }) => (found && seen(state) ? outcome(foun
 
 /** What the dots are, and what the lines were computed from. */
 export function sources(state, computed) {
-  const { found, sizes, last } = computed;
-  if (!found) {
-    const whose = last ? "your last run" : `another run (${setting(sizes)})`;
-    return `No recorded run of ${name(state)} in this training: lines are theory, with the gradients of ${whose}.`;
-  }
-  const { run, exact } = found;
-  const held = state.gradient === "constant";
+  const { found } = computed;
+  if (!found)
+    return `No recorded run of ${name(state)} in this training. Lines: theory, with ${gradients(state, computed)}.`;
   const said = result(state, computed);
-  const dots = exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(run)}`;
-  const late = held ? `, held at what it is, late, in the run with ${setting(sizes)}` : "";
-  return (
-    `Dots: ${dots}; ${run.what}${said && `; ${said}`}. Lines: theory, from the norms at the start and the size ` +
-    `of the gradients${exact || held ? "" : " in that run"}${late}.`
-  );
+  const dots = found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`;
+  const what = `Dots: ${dots}; ${found.run.what}${said && `; ${said}`}.`;
+  return `${what} Lines: theory, from the norms at the start and ${gradients(state, computed)}.`;
 }
 
+/** Whose gradients the theory has. */
+function gradients(state, { found, sizes, last }) {
+  if (last) return "the size of the gradients in my last run";
+  if (state.gradient === "constant")
+    return `the size of the gradients, held at what it is, late, ${sizes.parts ? "at" : "in the run with"} ${setting(sizes)}`;
+  if (sizes.parts) return `the size of the gradients, interpolated between the ${sizes.parts} recorded runs around`;
+  return found?.exact
+    ? "the size of the gradients in it"
+    : `the size of the gradients in the run with ${setting(sizes)}`;
+}
+
+/** What is asked, with what an answer takes: |w|² at the start, and the size of the gradients. */
 export function question(state, { names, layers, plan }) {
-  const start = layers[names.indexOf(asked(state))].w2[0];
+  const { w2, late } = layers[names.indexOf(asked(state))];
   return (
-    `|w|² of ${asked(state)} starts at ${written(start)}. ` +
+    `|w|² of ${asked(state)} starts at ${written(w2[0])}; late in training c = |g||w| is ${written(late)} nat. ` +
     `Where will it ${settling(state, plan) ? "settle" : "be at the end"}? Type it, or tap the first chart:`
   );
 }
@@ -84,7 +90,7 @@ export function heads({ plan }) {
 /** A number of that table, of column i: beyond the codes of the evidence nothing is told apart. */
 export function cell(v, i) {
   if (v === null) return "";
-  if (i === 2 && v === Infinity) return "none";
+  if (i === 2 && v === Infinity) return "none"; // and NaN, where decay overshoots or a run broke, is a dash
   return v > 1e19 ? "over 1e19" : written(v);
 }
 

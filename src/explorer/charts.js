@@ -1,30 +1,35 @@
-// One chart: axes, curves and dots in SVG, with a cursor that all charts share.
+// One chart: axes, curves and dots in SVG, with a cursor that all charts share, and the number at the pointer.
 
 import { axisBottom, axisLeft } from "d3-axis";
-import { format } from "d3-format";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
 import { line } from "d3-shape";
+import { extent, framed } from "./frames.js";
+import { logTicks, tick } from "./ticks.js";
+import { written } from "./words.js";
 
-const MARGIN = { left: 54, right: 14, top: 8, bottom: 36 };
+const MARGIN = { left: 46, right: 14, top: 8, bottom: 34 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
-const superscript = (n) => String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
+const REACH = 30; // px from a curve within which the pointer is at it
 
-function tick(value) {
-  const power = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
-  if (value === 0 || (Math.abs(value) >= 0.001 && Math.abs(value) < 1e5)) return format("~g")(value);
-  const digit = value / 10 ** power;
-  return (Math.abs(digit - 1) < 1e-6 ? "10" : `${+digit.toPrecision(2)}·10`) + superscript(power);
-}
-
-/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, …}) and at(step). */
-export function chart(host, name, onStep, onPick) {
-  const one = { host, ...skeleton(host, name), x: scaleLinear(), y: null, width: null };
-  listen(one, onStep, onPick);
+/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, key, moving, …}), at(step), light(layer)
+ *  and veil(step). `act` has moveTo(step), place(value) for a click, and light(layer). */
+export function chart(host, name, act) {
+  const one = { host, ...skeleton(host, name), x: scaleLinear(), y: null, width: null, frame: null, shown: [] };
+  listen(one, act);
   return {
     draw: (drawing) => draw(one, drawing),
     at(step) {
       if (one.y) one.cursor.attr("x1", one.x(step)).attr("x2", one.x(step)).attr("y1", 0).attr("y2", 1000);
+    },
+    /** One layer stands out, or with null none does. */
+    light(layer) {
+      one.lit = layer;
+      light(one);
+    },
+    /** What comes after a step is pale; with null nothing is. */
+    veil(step) {
+      one.veil.attr("x", one.x(step ?? 0)).attr("display", step === null ? "none" : null);
     },
   };
 }
@@ -38,29 +43,67 @@ function skeleton(host, name) {
     svg,
     axes,
     plot,
+    ghosts: plot.append("g"),
     curves: plot.append("g"),
     dots: plot.append("g"),
+    veil: plot
+      .append("rect")
+      .attr("class", "veil")
+      .attr("width", "100%")
+      .attr("height", "100%")
+      .attr("display", "none"),
     cursor: plot.append("line").attr("class", "cursor"),
     xAxis: axes.append("g"),
     yAxis: axes.append("g"),
     xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step"),
     empty: svg.append("text").attr("class", "empty").attr("text-anchor", "middle"),
+    tip: svg.append("text").attr("class", "tip").attr("display", "none"),
   };
 }
 
-/** A pointer moves the cursor of all charts; a click picks a value. */
-function listen(one, onStep, onPick) {
-  const box = () => one.svg.node().getBoundingClientRect();
-  const step = (event) => {
-    if (event.pointerType === "mouse" || event.buttons)
-      onStep(Math.round(one.x.invert(event.clientX - box().left - MARGIN.left)));
+/** A pointer moves the cursor of all charts, and is told what it is at; a click picks a value. */
+function listen(one, { moveTo, place, light }) {
+  const inside = (event) => {
+    const box = one.svg.node().getBoundingClientRect();
+    const scale = box.width / one.width;
+    return [(event.clientX - box.left) / scale - MARGIN.left, (event.clientY - box.top) / scale - MARGIN.top];
   };
-  one.svg.on("pointermove", step).on("pointerdown", step);
-  one.svg.on("click", (event) => onPick?.(one.y.invert(event.clientY - box().top - MARGIN.top)));
+  const at = (event) => {
+    if (!one.y || (event.pointerType !== "mouse" && !event.buttons && event.type === "pointermove")) return;
+    const [x, y] = inside(event);
+    moveTo(Math.round(one.x.invert(x)));
+    light(point(one, x, y));
+  };
+  const away = () => {
+    one.tip.attr("display", "none");
+    light(null);
+  };
+  one.svg.on("pointermove", at).on("pointerdown", at).on("pointerleave", away);
+  one.svg.on("click", (event) => place?.(one.y.invert(inside(event)[1])));
+}
+
+/** Show the number of the curve that is nearest to a place, and return its layer; null where there is none. */
+function point(one, x, y) {
+  const step = Math.round(one.x.invert(x));
+  let found = null;
+  for (const { kind, layer, ys, xs, class: name } of one.shown) {
+    const v = kind === "line" && layer && !xs && !name ? ys[step] : NaN;
+    const far = Math.abs(one.y(v) - y);
+    if (far <= (found?.far ?? REACH)) found = { far, v, layer };
+  }
+  const right = x > one.x.range()[1] / 2;
+  one.tip
+    .attr("display", found ? null : "none")
+    .attr("x", MARGIN.left + x + (right ? -8 : 8))
+    .attr("y", MARGIN.top + Math.max(12, (found ? one.y(found.v) : 0) - 8))
+    .attr("text-anchor", right ? "end" : "start")
+    .text(found ? `${found.layer}: ${written(found.v)}` : "");
+  return found?.layer ?? null;
 }
 
 function draw(one, drawing) {
   const { log, series, label, nothing } = drawing;
+  one.shown = series;
   const shown = series.map(thin);
   const inner = fit(one);
   setScales(one, shown, inner, drawing);
@@ -69,15 +112,25 @@ function draw(one, drawing) {
     .attr("x", MARGIN.left + inner.w / 2)
     .attr("y", MARGIN.top + inner.h / 2)
     .text(series.length ? "" : nothing);
-  drawCurves(one, shown, log);
+  const [ghosts, lines] = [true, false].map((is) =>
+    shown.filter((s) => s.kind === "line" && (s.class === "ghost") === is),
+  );
+  drawCurves(one, one.ghosts, ghosts, log);
+  drawCurves(one, one.curves, lines, log);
   drawDots(one, shown, log);
+  light(one);
   one.svg.attr("aria-label", label);
+}
+
+function light({ svg, curves, dots, lit }) {
+  svg.classed("lit", Boolean(lit));
+  for (const group of [curves, dots]) group.selectAll("path").classed("on", (one) => one.layer === lit);
 }
 
 /** Take the width that there is; returns the size inside the margins. */
 function fit(one) {
   const width = Math.max(260, one.host.clientWidth || 340);
-  const height = Math.round(Math.min(250, 0.62 * width + 20));
+  const height = Math.round(Math.min(260, 0.52 * width + 45));
   const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
   if (one.width !== width) {
     one.width = width;
@@ -88,15 +141,14 @@ function fit(one) {
   return inner;
 }
 
-/** From `low` to `high`, or as far as what is shown, of which `decades` below its top and what is under `cap`. */
-function setScales(one, shown, inner, { steps, log, low, high, decades = 12, cap = 1e12 }) {
+/** From `low` to `high`, or what the frame is; with another `key` it is a new one. */
+function setScales(one, shown, inner, { steps, log, low, high, key, moving, decades, cap }) {
   one.x.domain([0, steps]).range([0, inner.w]);
-  const fixed = low !== undefined;
-  const domain = fixed ? [low, high] : extent(shown, log, decades, cap);
+  if (one.key !== key) one.frame = null;
+  one.key = key;
+  if (low === undefined) one.frame = framed(one.frame, extent(shown, { log, decades, cap }), { log, moving });
+  const domain = low === undefined ? one.frame : [low, high];
   one.y = (log ? scaleLog() : scaleLinear()).domain(domain).range([inner.h, 0]);
-  if (fixed) return;
-  if (log) pad(one.y);
-  else one.y.nice(4);
 }
 
 function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
@@ -116,16 +168,19 @@ function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
 /** Whether a value has a place on an axis. */
 const drawable = (v, log) => Number.isFinite(v) && (!log || v > 0);
 
-function drawCurves({ x, y, curves }, shown, log) {
+function drawCurves({ x, y }, group, list, log) {
   const path = line(
     (p) => x(p[0]),
     (p) => y(p[1]),
-  ).defined((p) => drawable(p[1], log));
-  curves
+  )
+    .digits(1)
+    .defined((p) => drawable(p[1], log));
+  group
     .selectAll("path")
-    .data(shown.filter((one) => one.kind === "line"))
+    .data(list)
     .join("path")
     .attr("class", (one) => `curve ${one.class ?? ""}`)
+    .attr("data-layer", (one) => one.layer ?? null)
     .style("stroke", (one) => one.color)
     .attr("stroke-dasharray", (one) => one.dash ?? null)
     .attr("d", (one) => path(one.points));
@@ -138,6 +193,7 @@ function drawDots({ x, y, dots }, shown, log) {
     .data(shown.filter((one) => one.kind !== "line"))
     .join("path")
     .attr("class", (one) => `dots ${one.kind}`)
+    .attr("data-layer", (one) => one.layer ?? null)
     .style("stroke", (one) => one.color)
     .style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
     .attr("d", (one) => circles(one, x, y, log));
@@ -148,42 +204,6 @@ function thin(one) {
   const points = [];
   for (let i = 0; i < one.ys.length; i += stride) points.push([one.xs ? one.xs[i] : i, one.ys[i]]);
   return { ...one, points };
-}
-
-/** The range of what is shown. What explodes leaves the picture, so that the rest of it can be read. */
-function extent(shown, log, decades, cap) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const { points } of shown) {
-    for (const [, v] of points) {
-      if (drawable(v, log) && v < cap) {
-        if (v < low) low = v;
-        if (v > high) high = v;
-      }
-    }
-  }
-  if (low > high) return log ? [1, 10] : [0, 1];
-  if (log) return [Math.max(low, high / 10 ** decades), Math.max(high, low * 1.0001)];
-  return [Math.min(0, low), high === low ? high + 1 : high];
-}
-
-/** Room above and below on a log scale, and at least a factor of two in all. */
-function pad(y) {
-  const [low, high] = y.domain().map(Math.log10);
-  const room = Math.max(0.06 * (high - low), (0.4 - (high - low)) / 2, 0.02);
-  y.domain([10 ** (low - room), 10 ** (high + room)]);
-}
-
-function logTicks(y) {
-  const [low, high] = y.domain();
-  const out = [];
-  const decades = Math.log10(high / low);
-  const digits = decades > 3 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 5];
-  const every = Math.ceil(decades / 6);
-  for (let p = Math.floor(Math.log10(low)); p <= Math.log10(high); p++) {
-    if (p % every === 0) for (const d of digits) if (d * 10 ** p >= low && d * 10 ** p <= high) out.push(d * 10 ** p);
-  }
-  return out.length > 1 ? out : y.ticks(4);
 }
 
 function circles({ points, kind }, x, y, log) {

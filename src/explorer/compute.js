@@ -1,5 +1,6 @@
 // The curves: what theory makes of a state and the recorded runs, and what a run has measured of the same. Pure.
 
+import { around, blend } from "./between.js";
 import { lateSize, nearest, smooth, spread } from "./evidence.js";
 import { asked, mine, own, settling } from "./state.js";
 import { equilibrium, follow, larsRate, rates, shrink } from "./theory.js";
@@ -9,9 +10,10 @@ import { lastOf } from "./words.js";
  *
  *  plan      the training; lr, used [T], its λ at each step, and the rate that steps have (LARS: its own)
  *  found     {run, exact}, the recorded run that is nearest, or null where none is of this training and optimizer
- *  sizes     the run whose gradients the theory takes; last: it is the reader's own, else null
+ *  sizes     the run whose gradients the theory takes, or what lies between the recorded ones; last: it is the reader's
+ *            own, else null
  *  layers    of each: w2, growth [T] by theory; limit, |w|² at equilibrium; c2 [T], the squared size of its gradients;
- *            push [T], c2 or what stands for it where batches are correlated
+ *            late, that size late in training; push [T], c2 or what stands for it where batches are correlated
  */
 export function compute(state, evidence, recorded) {
   const plan = evidence.plans[state.plan];
@@ -23,15 +25,19 @@ export function compute(state, evidence, recorded) {
   return { names: evidence.layers, plan, lr, used, layers, ...runs };
 }
 
-/** The runs that a state is shown with. What was not recorded borrows the sizes of its gradients: a training from the
- *  book's runs, an optimizer from SGD. */
+/** The runs that a state is shown with: dots are the nearest, the size of gradients lies between those around. What was
+ *  not recorded borrows it: a training from the book's runs, an optimizer from SGD. */
 function chosen(state, plan, recorded) {
   const pool = recorded[plan.set ?? 1].length ? recorded[plan.set ?? 1] : recorded[1];
   const found = nearest(pool, state);
-  const lent = found ?? nearest(pool, { ...state, optimizer: "heavy-ball" });
+  const lent = found ? state : { ...state, optimizer: "heavy-ball" };
   const last = state.gradient === "mine" ? mine(state) : null;
   const held = state.gradient === "constant" ? state.held : null;
-  return { found: pool === recorded[plan.set] ? found : null, sizes: last ?? held ?? lent.run, last };
+  return {
+    found: pool === recorded[plan.set] ? found : null,
+    sizes: last ?? held ?? blend(around(pool, lent), lent),
+    last,
+  };
 }
 
 function layer(l, state, { steps }, used, run) {
@@ -42,7 +48,7 @@ function layer(l, state, { steps }, used, run) {
   const push = correlated ? spreadOut(run.drive[l]) : c2;
   const start = own(state).at(-1)?.w2[l][0] ?? run.w2[l][0];
   const limit = equilibrium(correlated ? lateSize(run.drive[l], run.edges) : late, state);
-  return { ...follow(start, push, used, state), limit, c2, push };
+  return { ...follow(start, push, used, state), limit, late, c2, push };
 }
 
 /** What theory has for a panel, at each step of a layer: [T]. */

@@ -1,20 +1,38 @@
 // What is set: presets, sliders with a field each, and the choices. Each part tells `change` what the reader wants, and
 // shows a state when it is asked to.
 
-import { element, field, fill, say } from "./dom.js";
+import { button, element, field, fill, say } from "./dom.js";
+import { moved } from "./moves.js";
 import { PRESETS, SLIDERS } from "./settings.js";
-import { mine } from "./state.js";
+import { mine, move, story, values } from "./state.js";
 import { GRADIENTS, numeric, OPTIMIZERS, PANELS, plain, RANGES, written } from "./words.js";
 
-export function presets(change) {
-  const box = element("div", { class: "wd-row presets", role: "group", "aria-label": "Presets" });
-  for (const [name, values] of Object.entries(PRESETS)) {
-    const one = element("button", { type: "button" }, name);
-    one.addEventListener("click", () => change({ ...values }));
-    box.append(one);
-  }
-  return box;
+/** Buttons that lead to a setting: the movements that were asked for, or the presets; and the one that leads back. The
+ *  button of the setting that is shown is marked. `extra` are more buttons of the row. */
+export function presets(jump, { moves, opening, small }, extra) {
+  const stories = Object.entries(PRESETS).map(([name, { values }]) => [name, () => values]);
+  const wanted = moves.length ? moves.map((move) => [move, () => ({ ...opening, ...moved(opening, move) })]) : stories;
+  const name = moves.length ? "Movements from the first setting" : "Presets";
+  const box = element("div", { class: "wd-row presets", role: "group", "aria-label": name });
+  const all = wanted.map(([text, values]) => {
+    const one = button("preset", text, { "aria-pressed": "false" });
+    one.addEventListener("click", () => jump(values()));
+    return [text, one];
+  });
+  const reset = button("reset", "Reset");
+  reset.addEventListener("click", () => jump(opening));
+  box.append(...(small && !moves.length ? [] : all.map(([, one]) => one)), reset, ...extra);
+  return {
+    box,
+    show(state) {
+      const active = moves.length ? move(state) : story(state);
+      for (const [text, one] of all) one.setAttribute("aria-pressed", String(text === active));
+      reset.disabled = same(values(state), opening);
+    },
+  };
 }
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** The sliders, and the complaint about a value that was typed. */
 export function sliders(change, unique) {
@@ -23,16 +41,18 @@ export function sliders(change, unique) {
     complaint.textContent = text;
     complaint.hidden = !text;
   };
+  const accept = (changes) => {
+    if (!Object.keys(SLIDERS).some((key) => key in changes)) return;
+    complain("");
+    for (const { typed } of all) typed.setAttribute("aria-invalid", "false");
+  };
   const all = Object.entries(SLIDERS).map(([key, spec]) => slider(key, spec, unique, change, complain));
   return {
     parts: [...all.map((one) => one.row), complaint],
+    complaint,
+    complain,
     focus: () => all[0].range.focus(),
-    /** These values are taken: there is nothing to complain of. */
-    accept(changes) {
-      if (!Object.keys(SLIDERS).some((key) => key in changes)) return;
-      complain("");
-      for (const { typed } of all) typed.setAttribute("aria-invalid", "false");
-    },
+    accept, // these values are taken: there is nothing to complain of
     show(state) {
       for (const one of all) showSlider(one, state[one.key]);
       showMomentum(all.at(-1), state.optimizer === "sgd");
@@ -44,13 +64,18 @@ function slider(key, spec, unique, change, complain) {
   const id = `${unique}-${key}`;
   const range = element("input", { type: "range", id, min: spec.from, max: spec.to, step: 1, "data-value": key });
   const typed = field(`${spec.label}, typed`, { "data-typed": key });
-  const label = element("label", { for: id }, spec.label);
+  const label = element("label", { for: id }, ...named(spec));
   range.addEventListener("input", () => change({ [key]: spec.value(+range.value) }));
   typed.addEventListener("input", () => {
     typed.draft = true; // until it is done nothing else writes there
   });
   typed.addEventListener("change", () => take(key, spec, typed, change, complain));
   return { key, spec, range, typed, label, row: element("div", { class: "slider" }, label, range, typed) };
+}
+
+/** "learning rate λ"; where there is little room its words go, and the symbol stays. */
+function named({ label, symbol }) {
+  return [element("span", { class: "word" }, label.slice(0, -symbol.length)), symbol];
 }
 
 /** What was typed is done: a value, or not. */
@@ -72,7 +97,8 @@ function showSlider({ spec, range, typed }, value) {
 
 function showMomentum({ spec, range, typed, label }, none) {
   range.disabled = typed.disabled = none;
-  say(label, spec.label + (none ? " (SGD has none)" : ""));
+  label.title = none ? "SGD has no momentum" : "";
+  say(label.lastChild, spec.symbol + (none ? " (SGD has none)" : ""));
 }
 
 /** The selects and the boxes, behind a summary that is closed on a narrow screen. */

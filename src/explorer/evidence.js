@@ -60,17 +60,23 @@ export function fromPython(run) {
 
 const kind = (optimizer) => (optimizer === "sgd" ? "heavy-ball" : optimizer);
 
+/** The runs of a setting's optimizer, with or without decay as it has: no others stand in for it. */
+export const group = (runs, { optimizer, weight_decay }) =>
+  runs.filter((run) => kind(run.optimizer) === kind(optimizer) && (run.weight_decay === 0) === (weight_decay === 0));
+
+/** Where a setting lies: [ln λ, ln α, ln(1 − ρ)]; without decay its second coordinate is 0. */
+export function place({ lr, weight_decay, momentum, optimizer }) {
+  return [Math.log(lr), Math.log(weight_decay || 1), Math.log(optimizer === "sgd" ? 1 : 1 - momentum)];
+}
+
 /** The recorded run that is closest in ln λ, ln α and ln(1 − ρ), of the same optimizer, with or without decay as
  *  asked. */
-export function nearest(runs, { lr, weight_decay, momentum, optimizer }) {
-  const rest = optimizer === "sgd" ? 1 : 1 - momentum;
+export function nearest(runs, setting) {
+  const here = place(setting);
   let found = null;
   let least = Infinity;
-  for (const run of runs) {
-    if (kind(run.optimizer) !== kind(optimizer)) continue;
-    if ((run.weight_decay === 0) !== (weight_decay === 0)) continue;
-    const decay = weight_decay === 0 ? 0 : Math.log(run.weight_decay / weight_decay);
-    const distance = Math.log(run.lr / lr) ** 2 + decay ** 2 + Math.log((1 - run.momentum) / rest) ** 2;
+  for (const run of group(runs, setting)) {
+    const distance = place(run).reduce((sum, v, i) => sum + (v - here[i]) ** 2, 0);
     if (distance < least - 1e-9) [found, least] = [run, distance];
   }
   return found && { run: found.opened?.() ?? found, exact: least < 1e-9 };

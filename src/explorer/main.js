@@ -1,18 +1,11 @@
-// Two doors to the same explorer: a widget where there is a kernel, a custom element on a page.
+// The doors: of each part a widget where there is a kernel, and a custom element on a page.
 
 import { define, withEvidence } from "./element.js";
 import { mount } from "./explorer.js";
+import { keepKeys, tell } from "./kernel.js";
+import { mount as mountLive } from "./live/live.js";
+import { render as renderLive } from "./live/widget.js";
 import { VALUES } from "./words.js";
-
-/** Tell the kernel something, and return whether it could be told: of a kernel that was restarted a model may throw. */
-function tell(act) {
-  try {
-    act();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** What the explorer tells the kernel. */
 function linkTo(model) {
@@ -48,23 +41,12 @@ function hear(model, ui) {
   };
 }
 
-/** A notebook has shortcuts on plain keys: it would take the arrows from a slider, and Enter from a button. Returns
- *  what leaves them to it again. */
-function keepKeys(el) {
-  const plain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
-  const keep = (event) => {
-    if (el.contains(event.target) && !event.target.matches(":read-write") && plain(event)) event.stopPropagation();
-  };
-  window.addEventListener("keydown", keep, true);
-  return () => window.removeEventListener("keydown", keep, true);
-}
-
 function render({ model, el }) {
   const link = linkTo(model);
   const values = Object.fromEntries(VALUES.map((key) => [key, model.get(key)]));
   const ui = mount(el, values, model.get("evidence"), link);
   const undo = [hear(model, ui), keepKeys(el)];
-  ui.curves(model.get("curves"));
+  ui.curves(model.get("curves"), false);
   ui.progress(model.get("progress"));
   link.greet(); // Train appears when a kernel answers: without one nobody does
   return () => {
@@ -75,4 +57,7 @@ function render({ model, el }) {
 
 define("weight-decay-explorer", mount, withEvidence);
 
+define("weight-decay-live", (host, given) => mountLive(host, given));
+
 export const explorer = { render };
+export const live = { render: renderLive };

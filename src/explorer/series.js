@@ -1,10 +1,12 @@
 // What each panel draws, as series for a chart: {kind, class, xs, ys, color, dash}. Pure.
 //
 //   kind    "line", or dots: "dots" of the recorded run, "mine" of the reader's last, "faint" of the earlier ones
+//   class   of a line that is no curve of this setting: "ghost" of the one before, "level", "line", "guess"
+//   layer   whose it is
 //   xs      steps; without them ys has one value for every step
 
 import { measured, middles, predicted, starts } from "./compute.js";
-import { asked, mine, own, seen, shown } from "./state.js";
+import { asked, ghost, mine, own, seen, shown } from "./state.js";
 import { larsRate } from "./theory.js";
 
 const DASHES = [null, "6 2.5", "2 2"];
@@ -37,8 +39,21 @@ export function series(panel, state, computed, looks) {
   }
   const layers = shown(state, computed.names);
   const apart = panel === "balance" && layers.length === 1; // of one layer shrink and growth fit, each by itself
-  const one = (part) => layers.flatMap((l) => layer(part, l, apart ? PARTS[part] : looks[l], state, computed));
-  return [...(apart ? ["shrink", "growth"] : [panel]).flatMap(one), ...marks(panel, apart, state, computed)];
+  const look = (part, l) => (apart ? PARTS[part] : looks[l]);
+  const each = (make) => (part) =>
+    layers.flatMap((l) => make(part, l, look(part, l)).map((one) => ({ ...one, layer: computed.names[l] })));
+  const parts = apart ? ["shrink", "growth"] : [panel];
+  const before = ghost(state);
+  return [
+    ...(before ? parts.flatMap(each((part, l, look) => was(part, l, look, before))) : []),
+    ...parts.flatMap(each((part, l, look) => layer(part, l, look, state, computed))),
+    ...marks(panel, apart, state, computed),
+  ];
+}
+
+/** A layer in the setting before. */
+function was(part, l, { color, dash }, { state, computed }) {
+  return [{ kind: "line", class: "ghost", ys: predicted(part, l, state, computed), color, dash }];
 }
 
 /** Accuracy or loss of a run: in training a window at a time, in the test after each epoch. */
@@ -114,6 +129,8 @@ export function drawing(panel, state, computed, looks) {
     steps: Math.max(plan.steps, ...own(state).map((run) => run.steps)),
     series: series(panel === "balance" && flat ? "growth" : panel, state, computed, looks),
     log: panel !== "accuracy" && !(panel === "rate" && plan.schedule !== "constant"),
+    key: [panel, flat, state.plan, state.layer, state.predict, seen(state)].join(), // another frame
+    moving: state.moving,
     ...range(panel, state, computed),
     nothing: seen(state) ? "no recorded run" : "hidden",
   };

@@ -47,10 +47,31 @@ export const SLIDERS = {
   },
 };
 
+const BALL = { optimizer: "heavy-ball" };
+const BOTH = ["norm", "rate"];
+
+/** Of each preset: its values, and its story in a sentence or two. */
 export const PRESETS = {
-  "the post's setting": { plan: "book", optimizer: "heavy-ball", lr: 0.4, weight_decay: 5e-4, momentum: 0.9 },
-  "never settles": { plan: "short", optimizer: "sgd", lr: 0.025, weight_decay: 1.25e-4, momentum: 0 },
-  rings: { plan: "short", optimizer: "heavy-ball", lr: 0.1, weight_decay: 2e-3, momentum: 0.99 },
-  "no decay": { plan: "short", optimizer: "heavy-ball", lr: 0.4, weight_decay: 0, momentum: 0.9 },
-  "too hot": { plan: "short", optimizer: "heavy-ball", lr: 6.4, weight_decay: 5e-4, momentum: 0.99 },
+  "the post's setting": {
+    values: { plan: "book", ...BALL, lr: 0.4, weight_decay: 5e-4, momentum: 0.9, panels: BOTH },
+    story:
+      "λ rises and falls. In the middle of the training λ|g|/|w| of most layers lies near the bold line; at the end λ " +
+      "falls faster than the norms can follow.",
+  },
+  "never settles": {
+    values: { plan: "short", optimizer: "sgd", lr: 0.025, weight_decay: 1.25e-4, momentum: 0, panels: BOTH },
+    story: "λ and α are small, and the norms hardly move. The bars at the right are their equilibria, far away.",
+  },
+  rings: {
+    values: { plan: "short", ...BALL, lr: 0.1, weight_decay: 2e-3, momentum: 0.99, panels: BOTH },
+    story: "Momentum remembers 100 steps, so the norms respond late: they overshoot and come back.",
+  },
+  "no decay": {
+    values: { plan: "short", ...BALL, lr: 0.4, weight_decay: 0, momentum: 0.9, panels: BOTH },
+    story: "Nothing shrinks |w|. It grows, and λ|g|/|w| falls, though λ is constant.",
+  },
+  "too hot": {
+    values: { plan: "short", ...BALL, lr: 6.4, weight_decay: 5e-4, momentum: 0.99, panels: ["norm", "loss"] },
+    story: "λ is too large for this network: its loss explodes, and |w|² with it.",
+  },
 };

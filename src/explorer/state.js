@@ -1,7 +1,11 @@
 // What the explorer knows, and how that changes. Every transition returns a new state; none looks at the page.
 //
-//   lr, weight_decay, momentum, optimizer, plan, layer, gradient, panels, small, predict
+//   lr, weight_decay, momentum, optimizer, plan, layer, gradient, panels, small, predict, moves
 //              the values that Python shares (words.js has their names)
+//   opening    the values at the start
+//   before     the setting before the last movement and its curves, {state, computed}, or null
+//   moving     a slider moves, or has just done so
+//   lit        the layer that stands out, null without one
 //   share      where the cursor is, 0 to 1 of the training
 //   curves     the reader's own runs, the newest last
 //   held       the run whose late c is held, once "held constant" was chosen
@@ -10,7 +14,10 @@
 //   kernel     one has answered
 //   paper      the page is being printed
 
-import { settledAfter, VALUES } from "./words.js";
+import { moved } from "./moves.js";
+import { PRESETS } from "./settings.js";
+import { settledAfter } from "./verdict.js";
+import { VALUES } from "./words.js";
 
 const DEFAULTS = {
   lr: 0.4,
@@ -23,7 +30,10 @@ const DEFAULTS = {
   panels: ["norm", "rate"],
   small: false,
   predict: false,
+  moves: [],
 };
+const SETTING = ["lr", "weight_decay", "momentum", "optimizer"];
+const LINKED = [...SETTING, "plan", "layer", "gradient", "panels"];
 const QUESTION = ["lr", "weight_decay", "momentum", "optimizer", "plan", "layer", "predict"];
 
 /** The state at the start, with the values that are given. */
@@ -37,11 +47,15 @@ export function initial(given, guesses = []) {
     paper: false,
     guess: null,
     held: null,
+    before: null,
+    moving: false,
+    lit: null,
     revealed: !given.predict,
     guesses,
   };
   if (state.optimizer === "sgd") state.momentum = 0;
-  return state.gradient === "mine" ? { ...state, gradient: "recorded" } : state; // none there yet
+  if (state.gradient === "mine") state.gradient = "recorded"; // none there yet
+  return { ...state, opening: values(state) };
 }
 
 /** Whether changes make another question of it: what was guessed and scored is no answer to it. */
@@ -54,15 +68,23 @@ export function changed(state, changes, fromKernel = false) {
   else if (next.optimizer === "sgd" && next.momentum > 0) next.optimizer = "heavy-ball";
   if (asksAnew(state, changes)) Object.assign(next, { revealed: false, guess: null });
   if (!next.predict) next.revealed = true;
-  if ("plan" in changes || "gradient" in changes) next.held = null;
+  if (next.plan !== state.plan || next.gradient !== state.gradient) next.held = null;
   return next;
 }
 
 /** While c is held constant the sliders move and the run that it was taken from does not change. */
 export const holding = (state, run) => (state.gradient === "constant" ? { ...state, held: run } : state);
 
-/** The reader's runs are these. Without one there are no gradients of "my last run". */
-export function kept(state, curves) {
+/** A movement begins: what is shown now stays as a ghost. A movement that goes on has its ghost. */
+export const departing = (state, computed) =>
+  state.moving ? state : { ...state, before: { state: { ...state, before: null }, computed } };
+export const moving = (state, on) => ({ ...state, moving: on });
+export const lighting = (state, lit) => ({ ...state, lit });
+
+/** The reader's runs are these. Without one there are no gradients of "my last run"; of a new one theory takes them. */
+export function kept(state, curves, told = true) {
+  const anew = told && curves.length && curves.at(-1).id !== mine(state)?.id;
+  if (anew) return { ...state, curves, gradient: "mine" };
   const gradient = state.gradient === "mine" && !curves.length ? "recorded" : state.gradient;
   return { ...state, curves, gradient };
 }
@@ -88,6 +110,28 @@ export const printing = (state, paper) => ({ ...state, paper });
 // What follows from a state
 
 export const values = (state) => Object.fromEntries(VALUES.map((key) => [key, state[key]]));
+
+/** What a link says. My runs are on no other page. */
+export function linked(state) {
+  const one = Object.fromEntries(LINKED.map((key) => [key, state[key]]));
+  if (state.gradient === "mine") one.gradient = "recorded";
+  return state.predict ? { ...one, predict: "true" } : one;
+}
+
+const has = (state, wanted) => SETTING.every((key) => state[key] === wanted[key]);
+
+/** The preset whose setting this is, and the movement that leads to it, or null. */
+export function story(state) {
+  const found = Object.entries(PRESETS).find(([, { values }]) => values.plan === state.plan && has(state, values));
+  return found?.[0] ?? null;
+}
+export const move = (state) =>
+  state.moves.find((one) => state.plan === state.opening.plan && has(state, moved(state.opening, one))) ?? null;
+
+/** The setting before, where its curves can stand beside these. */
+export function ghost({ before, plan, revealed }) {
+  return before && before.state.plan === plan && before.state.revealed && revealed ? before : null;
+}
 
 /** The step under the cursor. */
 export const stepOf = (state, { steps }) => Math.round(state.share * (steps - 1));

@@ -1,7 +1,9 @@
+// How it looks: one style for the explorer and the live network.
+
 export const STYLE = `
 .wd-explorer { font: inherit; color: inherit; max-width: 60rem; margin: 1rem 0; line-height: 1.45;
   --c0: #440154; --c1: #3b528b; --c2: #21918c; --c3: #5aa02c; --shrink: #7b3fa0; --growth: #00796b; --accent: #1f6fb2;
-  --alert: #b3261e; }
+  --alert: #b3261e; --paper: var(--jp-layout-color0, var(--pst-color-background, Canvas)); }
 .wd-explorer.dark { --c0: #c58ee0; --c1: #8fabf5; --c2: #3fbdb3; --c3: #8fd060; --shrink: #c9a0e8; --growth: #4fc3b0;
   --accent: #6db3f2; --alert: #ff8a80; }
 .wd-explorer [hidden] { display: none !important; }
@@ -12,6 +14,12 @@ export const STYLE = `
 .wd-explorer button { cursor: pointer; }
 .wd-explorer button:hover:enabled { background: color-mix(in srgb, currentColor 12%, transparent); }
 .wd-explorer button:disabled { opacity: .5; cursor: default; }
+.wd-explorer button[aria-pressed=true] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent);
+  font-weight: 600; }
+.wd-explorer input.link { flex: 1 1 12rem; min-width: 8rem; border: 1px solid currentColor; background: transparent; }
+.wd-explorer .copy-link { display: contents; }
+.wd-explorer .copied:empty { display: none; }
+.wd-explorer .copied { font-size: .9rem; }
 .wd-explorer :is(button, select, input, summary):focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px; }
 .wd-explorer .wd-row { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; margin: .5rem 0; }
@@ -29,7 +37,11 @@ export const STYLE = `
   font-size: .9rem; }
 .wd-explorer legend { float: left; width: auto; padding: 0; margin-right: .6em; font-size: .9rem; }
 .wd-explorer p { margin: .4rem 0; }
-.wd-explorer .verdict { font-weight: 600; }
+.wd-explorer .story:empty, .wd-explorer .formula:empty { display: none; }
+.wd-explorer .story, .wd-explorer .verdict { font-weight: 600; }
+.wd-explorer .verdicts p { margin: .2rem 0; }
+.wd-explorer .verdicts { min-height: 3em; }
+.wd-explorer .formula, .wd-explorer .source { font-size: .9rem; }
 .wd-explorer .error { color: var(--alert); font-weight: 600; }
 .wd-explorer .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
   gap: .4rem 1rem; }
@@ -47,10 +59,19 @@ export const STYLE = `
 .wd-explorer .dots.mine { stroke-width: 1.3; }
 .wd-explorer .dots.faint { stroke-width: .7; opacity: .9; }
 .wd-explorer .cursor { stroke: currentColor; stroke-width: 1; opacity: .6; }
-.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; padding: 0;
-  margin: .4rem 0; list-style: none; }
-.wd-explorer .legend li { margin: 0; display: flex; align-items: center; gap: .35em; }
-.wd-explorer .legend svg { display: inline; }
+.wd-explorer .curve.ghost { stroke-width: 1.2; opacity: .4; }
+.wd-explorer .veil { fill: var(--paper); opacity: .8; pointer-events: none; }
+.wd-explorer .tip { font-weight: 600; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; pointer-events: none; }
+.wd-explorer svg.lit :is(.curve, .dots)[data-layer]:not(.on) { opacity: .15; }
+.wd-explorer svg.lit .curve.on { stroke-width: 2.6; }
+.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .2rem; padding: 0; margin: .3rem 0; list-style: none; }
+.wd-explorer .legend li { margin: 0; }
+.wd-explorer .legend button { display: flex; align-items: center; gap: .35em; border-color: transparent; font-size: .85rem;
+  padding: 0 .35rem; min-height: 1.6rem; }
+.wd-explorer .legend button[aria-pressed=true] { border-color: var(--accent); }
+.wd-explorer :is(.legend, .key) svg { display: inline; vertical-align: middle; }
+.wd-explorer .key { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; }
+.wd-explorer .cursor-row { grid-template-columns: auto 1fr 3.5em auto; }
 .wd-explorer .scroll { overflow-x: auto; }
 .wd-explorer table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: .3rem 0;
   width: auto; }
@@ -62,8 +83,13 @@ export const STYLE = `
 .wd-explorer details { margin: .5rem 0; }
 .wd-explorer summary { cursor: pointer; }
 @media (max-width: 30rem) {
-  .wd-explorer .slider { grid-template-columns: 1fr 5rem; }
-  .wd-explorer .slider label { grid-column: 1 / -1; }
+  .wd-explorer .moved { position: sticky; top: var(--wd-top, 0px); z-index: 3; background: var(--paper);
+    padding: .2rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+  .wd-explorer .moved .slider { grid-template-columns: 1.2em 1fr 4.6rem; margin: 0; }
+  .wd-explorer .moved .typed { width: 4.6rem; }
+  .wd-explorer .moved .word { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .wd-explorer .presets { flex-wrap: nowrap; overflow-x: auto; padding: 3px; }
+  .wd-explorer .presets button { flex: none; }
 }
 .wd-explorer .aloud { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }

@@ -46,12 +46,23 @@ export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
 }
 
+/** The angle of a step at equilibrium, in rad, 2 arcsin(|Δw|/2|w|), where |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
+ *  cos θ is 1 − λα. Nesterov's step has its own length. LARS turns w by the same angle, to leading order. */
+export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
+  const x = lr * alpha;
+  const more = rho * (1 + 2 * rho) * x;
+  const nesterov = (1 + 2 * rho - 2 * rho ** 3 + (1 + rho) * more) / (1 + rho + more);
+  const step = Math.sqrt(2 * x * (optimizer === "nesterov" ? nesterov : 1 / (1 + rho)));
+  return 2 * Math.asin(Math.min(1, step / 2));
+}
+
 /** Follow the mean of |w|² of random orthogonal gradients through a schedule, one layer.
  *  With X = |w|², Y = w·v, Z = |v|², G = |g|² = c²/X; LARS: G = X, no decay, λ its own rate:
  *      w·v' = ρY + αX     Z' = ρ²Z + 2ραY + G + α²X     Y' = w·v' − λZ'     X' = X − 2λ w·v' + λ²Z'
+ *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|².
  *  Returns w2 [T], before each step, and growth [T], what the step's gradient will have added to |w|² in all:
  *  λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
-export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }) {
+export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }, { wv = 0, v2 = 0 } = {}) {
   const steps = lr.length;
   const w2 = new Float64Array(steps);
   const growth = new Float64Array(steps);
@@ -61,8 +72,8 @@ export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer })
   const a = nesterov ? 1 + rho : 1;
   const b = nesterov ? rho ** 2 : rho;
   let X = w2_0;
-  let Y = 0;
-  let Z = 0;
+  let Y = wv;
+  let Z = v2;
   for (let t = 0; t < steps; t++) {
     const rate = lr[t];
     const G = lars ? X : c2[t] / X;

@@ -1,19 +1,22 @@
-// What is seen of a state: the verdict, the charts, and the numbers under the cursor.
+// What is seen of a state: the verdict and the charts.
 
-import { caption, cell, heads, place, result, sources, spoken } from "./captions.js";
+import { caption, result, sources, spoken } from "./captions.js";
 import { chart } from "./charts.js";
-import { numbersAt } from "./compute.js";
 import { button, element, say } from "./dom.js";
 import { drawing, looks } from "./series.js";
-import { seen, shown } from "./state.js";
-import { PANELS, setting, verdict, written } from "./words.js";
+import { PRESETS } from "./settings.js";
+import { seen, story } from "./state.js";
+import { broken, formula, verdict } from "./verdict.js";
+import { PANELS, setting } from "./words.js";
 
 const REST = 700; // ms: a slider that moves is not read aloud
 
-/** What theory says, seen, said aloud when the sliders rest, and on paper with their values. */
+/** What happens, in plain words and in a formula: seen, said aloud when the sliders rest, and on paper with the values. */
 export function verdicts() {
   const printed = element("p", { class: "printed" }); // what the sliders say, where there are none
+  const tells = element("p", { class: "story" });
   const says = element("p", { class: "verdict" });
+  const small = element("p", { class: "formula" });
   const aloud = element("p", { class: "aloud", role: "status", "aria-live": "polite" });
   let timer = 0;
   const announce = (text) => {
@@ -21,15 +24,31 @@ export function verdicts() {
     timer = setTimeout(() => say(aloud, text), REST);
   };
   return {
-    parts: [printed, says, aloud],
+    parts: [printed, element("div", { class: "verdicts" }, tells, says), aloud],
+    formula: small,
     announce,
-    show(state, { plan }) {
-      say(printed, `${setting(state)}; ${plan.label}.`);
-      say(says, seen(state) ? verdict(state, plan) : "The answer is hidden until you have made your guess.");
-      if (!state.paper) announce(says.textContent);
+    show(state, computed) {
+      const open = seen(state);
+      say(printed, `${setting(state)}; ${computed.plan.label}.`);
+      say(tells, (open && PRESETS[story(state)]?.story) || "");
+      say(says, open ? plain(state, computed) : "The answer is hidden until you have made your guess.");
+      say(small, open ? formula(state, computed.plan) : "");
+      if (!state.paper)
+        announce(
+          [tells, says]
+            .map((part) => part.textContent)
+            .filter(Boolean)
+            .join(" "),
+        );
     },
     dispose: () => clearTimeout(timer),
   };
+}
+
+/** What became of the recorded run, where it broke, goes before what theory says of the norms. */
+function plain(state, { plan, found }) {
+  const broke = found?.exact ? broken(found.run) : "";
+  return broke ? `${broke} Theory for the norms: ${verdict(state, plan)}` : verdict(state, plan);
 }
 
 /** Where the dots and the lines are from, and the way to the values of the dots. */
@@ -47,34 +66,18 @@ export function source(onGo) {
   };
 }
 
-export function legend(names) {
-  const box = element("ul", { class: "legend", "aria-hidden": "true" });
-  const items = looks(names).map((look, l) => key(names[l], look));
-  return {
-    box,
-    show: (state) => box.replaceChildren(...shown(state, names).map((l) => items[l])),
-  };
-}
-
-function key(name, { color, dash }) {
-  const item = element("li");
-  item.innerHTML =
-    `<svg width="28" height="10"><line x1="0" x2="28" y1="5" y2="5" style="stroke:${color}" ` +
-    `stroke-width="2" ${dash ? `stroke-dasharray="${dash}"` : ""}/></svg>`;
-  item.append(name);
-  return item;
-}
-
-/** The panels. `moveTo(step)` and `place(norm)` are what a pointer does in them. */
-export function panels(names, { moveTo, place }) {
+/** The panels. `act` has what a pointer does in them: moveTo(step), place(norm), light(layer). */
+export function panels(names, { moveTo, place, light }) {
   const box = element("div", { class: "charts" });
   const layers = looks(names);
   const all = Object.keys(PANELS).map((name) => {
     const text = element("figcaption", {});
     const figure = element("figure", { class: "panel" }, text);
     box.append(figure);
-    return { name, text, figure, chart: chart(figure, name, moveTo, name === "norm" ? place : null) };
+    const acts = { moveTo, light, place: name === "norm" ? place : null };
+    return { name, text, figure, chart: chart(figure, name, acts) };
   });
+  const shown = () => all.filter(({ figure }) => !figure.hidden).map((one) => one.chart);
   return {
     box,
     show(state, computed) {
@@ -83,51 +86,19 @@ export function panels(names, { moveTo, place }) {
       for (const one of all) if (!one.figure.hidden) draw(one, state, computed, layers);
     },
     at(t) {
-      for (const one of all) one.chart.at(t);
+      for (const one of shown()) one.at(t);
+    },
+    light(layer) {
+      for (const one of shown()) one.light(layer);
+    },
+    veil(t) {
+      for (const one of shown()) one.veil(t);
     },
   };
 }
 
 function draw({ name, text, chart }, state, computed, looks) {
-  text.textContent = caption(name, state, computed);
+  say(text, caption(name, state, computed));
   const shape = drawing(name, state, computed, looks);
   chart.draw({ ...shape, label: spoken(text.textContent, shape.series) });
-}
-
-/** The cursor's slider, and the table of the numbers under it. */
-export function reading(moveTo, again, unique, small) {
-  const id = `${unique}-step`;
-  const cursor = element("input", { type: "range", min: 0, step: 1, id, "data-cursor": true });
-  const out = element("span", {});
-  const row = element("div", { class: "slider cursor-row" }, element("label", { for: id }, "step"), cursor, out);
-  const table = element("table");
-  const name = "numbers under the cursor";
-  const scroll = element("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, table);
-  const box = element("details", { open: !small }, element("summary", {}, "Numbers under the cursor"), scroll);
-  cursor.addEventListener("input", () => moveTo(+cursor.value));
-  box.addEventListener("toggle", again);
-  return {
-    parts: [row, box],
-    at(t, state, computed) {
-      cursor.max = computed.plan.steps - 1;
-      cursor.value = t;
-      cursor.setAttribute("aria-valuetext", place(t, computed));
-      out.textContent = written(t);
-      const read = (box.open || state.paper) && seen(state);
-      table.replaceChildren(...(read ? rows(t, state, computed) : []));
-    },
-  };
-}
-
-function rows(t, state, computed) {
-  const head = heads(computed).map((text) => element("th", { scope: "col" }, text));
-  const body = shown(state, computed.names).map((l) => {
-    const cells = numbersAt(t, l, state, computed).map((v, i) => element("td", {}, cell(v, i)));
-    return element("tr", {}, element("th", { scope: "row" }, computed.names[l]), ...cells);
-  });
-  return [
-    element("caption", {}, `At ${place(t, computed)}: λ = ${written(computed.lr[t])}`),
-    element("thead", {}, element("tr", {}, ...head)),
-    element("tbody", {}, ...body),
-  ];
 }

@@ -54,7 +54,7 @@ def apart(config) -> str:
     """Say why the norms of a run do not follow from one λ, α and ρ for all layers; "" if they do."""
     for name, usual, said in (("norms", "free", "whose norms move freely"),
                               ("layer_settings", "", "with one λ, α and ρ for all layers")):  # fmt: skip
-        value = getattr(config, name)
+        value = getattr(config, name, usual)  # a recording without a configuration has neither
         if value != usual:
             return f"of a run with {name}={value!r}: must be a run {said}"
     return ""

@@ -25,7 +25,7 @@ from .config import plain
 from .controls import Twin
 
 __all__ = [
-    "BUNDLE", "SHARED", "BadValue", "Element", "Shared", "Value", "as_module", "flag", "number", "one_of", "shared",
+    "BUNDLE", "SHARED", "BadValue", "Element", "Shared", "Value", "as_module", "bad", "flag", "number", "one_of", "shared",
     "some_of",
 ]  # fmt: skip
 
@@ -117,7 +117,7 @@ def number(words: str, low: float, high: float, whole: bool = False) -> Callable
         own = plain(value)
         real = isinstance(own, numbers.Real) and not isinstance(own, (bool, np.bool_))
         if not (real and low <= own <= high and (not whole or own == int(own))):
-            raise _bad(name, value, f"a {'whole ' if whole else ''}number {words}")
+            raise bad(name, value, f"a {'whole ' if whole else ''}number {words}")
         return int(own) if whole else float(own)
 
     return take
@@ -129,7 +129,7 @@ def one_of(*names: str | None) -> Callable:
     def take(name, value):
         own = plain(value)
         if not (own is None or isinstance(own, str)) or own not in names:
-            raise _bad(name, value, f"one of {_quoted(names)}")
+            raise bad(name, value, f"one of {_quoted(names)}")
         return own if own is None else str(own)
 
     return take
@@ -142,7 +142,7 @@ def some_of(*names: str) -> Callable:
         own = plain(value)
         own = [str(one) for one in own if isinstance(one, str)] if isinstance(own, (list, tuple)) else []
         if not (own and {*own} <= {*names} and len({*own}) == len(own) == len(value)):
-            raise _bad(name, value, f"a list of some of {_quoted(names)}")
+            raise bad(name, value, f"a list of some of {_quoted(names)}")
         return own
 
     return take
@@ -152,11 +152,12 @@ def flag(name, value) -> bool:
     """Take True or False."""
     own = plain(value)
     if not isinstance(own, (bool, np.bool_)):
-        raise _bad(name, value, "True or False")
+        raise bad(name, value, "True or False")
     return bool(own)
 
 
-def _bad(name, value, allowed):
+def bad(name, value, allowed) -> BadValue:
+    """Return the error of a value, which names it and what is allowed."""
     return BadValue(f"{name}={' '.join(reprlib.repr(value).split())}: must be {allowed}")
 
 

@@ -12,6 +12,7 @@ import contextvars
 import functools
 import itertools
 import math
+import re
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from . import cache, measure, page_data
 from .config import CONVS, Config
 from .console import words
 from .controls import LOADING, TRAINING
-from .element import Element, Value, as_module, flag, number, one_of, some_of
+from .element import Element, Value, as_module, bad, flag, number, one_of, some_of
 from .fallback import fallback
 
 __all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "preload", "setting"]
@@ -39,10 +40,21 @@ CHOICES = {
     "gradient": ("recorded", "correlated", "constant", "mine"),
 }
 PANELS = ("norm", "balance", "rate", "accuracy", "loss")
+_PART = re.compile(r"(λ|α|1−ρ) [×÷] [1-9]\d*(\.\d+)?")
+
+
+def movements(name, value) -> list[str]:
+    """Take a list of movements: each "λ × 4" or "α ÷ 4" or "1−ρ × 4", or several of these with ", " between them."""
+    own = list(value) if isinstance(value, (list, tuple)) else [None]
+    if not all(isinstance(one, str) and all(map(_PART.fullmatch, one.split(", "))) for one in own):
+        raise bad(name, value, 'a list of movements such as "λ × 4", "α ÷ 4" or "1−ρ × 4, λ × 4"')
+    return own
+
+
 VALUES = {
     **{name: number(*allowed) for name, allowed in RANGES.items()},
     **{name: one_of(*allowed) for name, allowed in CHOICES.items()},
-    "panels": some_of(*PANELS), "small": flag, "predict": flag,
+    "panels": some_of(*PANELS), "small": flag, "predict": flag, "moves": movements,
 }  # fmt: skip
 PAUSE = 1 / 3  # seconds between two looks at a run
 BEAT = 5  # seconds between two signs of life
@@ -69,6 +81,8 @@ class Explorer(Element):
         panels: what is drawn: any of "norm", "balance", "rate", "accuracy", "loss".
         small: with few controls.
         predict: ask for a guess first.
+        moves: movements from these values, each a button that takes the place of the presets: "λ × 4",
+            "λ × 4, α ÷ 4", "1−ρ × 4" and the like.
 
     All of them can be read and set later, and follow what the reader does. `train()` starts a run in the background,
     one at a time; `stop()` ends it. `runs` has the recordings, newest last, those that were stopped as far as they
@@ -81,7 +95,7 @@ class Explorer(Element):
         >>> explorer = Explorer(lr=0.4, momentum=0.9, plan="smoke")
         >>> explorer.train().join()
         >>> explorer.runs[-1].sizes["step"]
-        32
+        160
     """
 
     TAG, FILES, VALUES = "weight-decay-explorer", ("explorer.js", "evidence.js"), VALUES
@@ -96,6 +110,7 @@ class Explorer(Element):
     panels = Value().tag(sync=True)
     small = Value().tag(sync=True)
     predict = Value().tag(sync=True)
+    moves = Value().tag(sync=True)
     evidence = traitlets.Dict().tag(sync=True)
     curves = traitlets.List().tag(sync=True)
     progress = traitlets.Dict({"state": "idle", "fraction": 0.0, "text": ""}).tag(sync=True)
@@ -103,9 +118,9 @@ class Explorer(Element):
 
     def __init__(self, *unnamed, lr=0.4, weight_decay=5e-4, momentum=0.9, optimizer="heavy-ball", plan="short",
                  layer="all", gradient="recorded", panels=("norm", "rate"), small=False, predict=False,
-                 **unknown):  # fmt: skip
+                 moves=(), **unknown):  # fmt: skip
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, plan=plan, layer=layer,
-                     gradient=gradient, panels=panels, small=small, predict=predict)  # fmt: skip
+                     gradient=gradient, panels=panels, small=small, predict=predict, moves=moves)  # fmt: skip
         super().__init__(unnamed, unknown, given, evidence=page_data.pack())
         self.runs, self.thread = [], None
         self._busy, self._end, self._guard, self._ids = False, threading.Event(), threading.RLock(), itertools.count(1)

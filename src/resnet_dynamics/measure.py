@@ -17,7 +17,7 @@ import xarray as xr
 
 from . import schedules, theory
 from .arms import alike
-from .recording import config
+from .recording import setting
 from .series import (
     SMOOTH,
     WINDOW,
@@ -48,12 +48,12 @@ __all__ = [
 
 
 def _is_lars(ds: xr.Dataset) -> bool:
-    return config(ds).optimizer.startswith("lars")
+    return setting(ds).optimizer.startswith("lars")
 
 
 def _sgd(ds: xr.Dataset, what: str):
-    """Return the config and λ of a run of SGD; of LARS there is no such quantity."""
-    c = alike(config(ds), what)
+    """Return the setting and λ of a run of SGD; of LARS there is no such quantity."""
+    c = alike(setting(ds), what)
     if _is_lars(ds):
         raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
     return c, ds.lr.astype(float)
@@ -83,11 +83,13 @@ def _overlap(c) -> float:
 
 @of_recording
 def weight_decay(ds: xr.Dataset) -> float | ByStep:
-    """Return α, a number; of a run in which it follows λ, of every step [step]."""
-    c = config(ds)
-    if c.weight_decay_schedule == "constant":
+    """Return α, a number; of a run in which it moves, of every step [step]."""
+    c = setting(ds)
+    moves = "weight_decay" in ds and float(ds.weight_decay.max()) != c.weight_decay
+    if c.weight_decay_schedule == "constant" and not moves:
         return c.weight_decay
-    return named(schedules.decays(c, ds.lr.astype(float)), "weight_decay", "α", "weight decay", "nat/u²")
+    series = ds.weight_decay.astype(float) if moves else schedules.decays(c, ds.lr.astype(float))
+    return named(series, "weight_decay", "α", "weight decay", "nat/u²")
 
 
 # The two motions of the norm: figures 1 to 4
@@ -137,8 +139,7 @@ def norm(ds: xr.Dataset) -> ByStepLayer:
 def applied_norm(ds: xr.Dataset) -> ByStepLayer:
     """Return |ω|², ω = w − λ_eff ρv, λ_eff = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
     c, lr = _sgd(ds, "applied_norm")
-    a = lr * _overlap(c) / (1 - c.momentum)
-    z2 = ds.w2.astype(float)
+    a, z2 = lr * _overlap(c) / (1 - c.momentum), ds.w2.astype(float)
     if c.momentum:
         z2 = z2 - 2 * a * ds.wv + a**2 * earlier(ds.v2)
     return named(z2, "applied_norm", "|ω|²", "squared norm with every gradient fully applied", "u²")
@@ -148,8 +149,8 @@ def applied_norm(ds: xr.Dataset) -> ByStepLayer:
 def radial(ds: xr.Dataset) -> ByStepLayer:
     """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
     c, lr = _sgd(ds, "radial")
-    amount = moved(-2 * lr * (1 - lr * weight_decay(ds)) * ds.wg, ds, 0.0)
-    return named(amount, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
+    amount = -2 * lr * (1 - lr * weight_decay(ds)) * ds.wg
+    return named(moved(amount, ds, 0.0), "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
 
 
 # Dots and line: figures 5 and 7
@@ -169,7 +170,7 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
 @of_recording
 def line(ds: xr.Dataset) -> ByStep:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
-    c = alike(config(ds), "line")
+    c = alike(setting(ds), "line")
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
@@ -246,7 +247,7 @@ def kappa(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
 
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
     """
-    _positive(config(ds), "kappa", "lr")
+    _positive(setting(ds), "kappa", "lr")
     part = window(_whole(ds, "kappa"), share)
     weight = part.lr / part.w2.astype(float)
     value = moved(weight * part.dv, part).sum("step") / moved(weight * part.d2, part).sum("step")
@@ -267,7 +268,7 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), config(ds)
+    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), setting(ds)
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
@@ -343,8 +344,8 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
 @of_recording
 def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
-    c = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
-    return named(c, "gradient_size", "c", "gradient times weight", "nat")
+    size = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
+    return named(size, "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording

@@ -153,8 +153,8 @@ def _plain(values: Reals) -> float | list | None:
 def configs() -> dict[str, Config]:
     """Return plan → the run of that length, of which the reader chooses λ, α, ρ and the optimizer."""
     grid, _ = library.planned_sweeps()["explorer"]
-    return {"short": grid, "book": Config.book(), "smoke": Config.smoke(), "class": Config.classroom(),
-            "full": Config.full()}  # fmt: skip
+    quick = Config.smoke(epochs=10.0, warmup=2.0)  # long enough to learn: 160 steps, some 40 % of ten classes
+    return {"short": grid, "book": Config.book(), "smoke": quick, "class": Config.classroom(), "full": Config.full()}
 
 
 def kind(config: Config) -> str:
@@ -170,7 +170,7 @@ def plans() -> dict[str, dict]:
 def _plan(name: str, config: Config) -> dict:
     images = config.train_images or TRAINING_IMAGES[config.data]
     per_epoch = images // config.batch_size
-    words = {"short": "λ constant", "book": "λ up and down", "smoke": "generated images (seconds)",
+    words = {"short": "λ constant", "book": "λ up and down", "smoke": "generated images (half a minute)",
              "class": f"width {config.width} (minutes)", "full": f"width {config.width} (for a GPU)"}  # fmt: skip
     of = "images of CIFAR-10" if config.data == "cifar10" else "generated images"
     return {

@@ -96,11 +96,14 @@ test("LARS has its own rate, and |w|² grows by 1 + 2λα a step", () => {
   assert.ok(found.lr.every((v) => v === 2));
 });
 
-test("gradients are those of the nearest run of the training; the dots are that run", () => {
+test("the dots are the nearest run of the training; between runs gradients are so too, in ln λ", () => {
   assert.deepEqual([computed().found, computed().sizes], [{ run: SHORT[0], exact: true }, SHORT[0]]);
   const near = computed({ lr: 1.5 });
   assert.deepEqual(near.found, { run: SHORT[1], exact: false });
-  assert.ok(near.layers[0].c2.every((v) => v === 16));
+  const share = Math.log(1.5 / 0.4) / Math.log(4);
+  for (const v of near.layers[0].c2) close(v, 4 ** (1 + share), 1e-12, "4 at λ = 0.4, 16 at 1.6:");
+  assert.equal(near.sizes.parts, 2);
+  assert.equal(computed({ lr: 6.4 }).sizes, SHORT[1], "beyond the last there is the last");
   assert.equal(computed({ plan: "book" }).found.run, BOOK[0]);
 });
 

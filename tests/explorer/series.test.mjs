@@ -16,7 +16,7 @@ import {
 } from "../../src/explorer/captions.js";
 import { compute } from "../../src/explorer/compute.js";
 import { drawing, looks, range, series } from "../../src/explorer/series.js";
-import { changed, guessed, initial, kept, printing } from "../../src/explorer/state.js";
+import { changed, departing, guessed, initial, kept, printing } from "../../src/explorer/state.js";
 import { larsRate, rates } from "../../src/explorer/theory.js";
 import { PANELS } from "../../src/explorer/words.js";
 
@@ -85,6 +85,16 @@ test("the bold line of rates is λ_LARS at each step, and there is none without 
   assert.ok(!at(initial({ weight_decay: 0 }), "rate").series.some((one) => one.class));
 });
 
+test("the setting before stands behind as ghosts, layer by layer, and belongs to its layer", () => {
+  const first = initial({ layer: "prep" });
+  const state = changed(departing(first, at(first).computed), { lr: 1.6 });
+  const found = at(state, "norm").series;
+  assert.deepEqual(kinds(found), ["ghost", "line", "level", "dots"]);
+  assert.equal(found[0].ys, state.before.computed.layers[0].w2);
+  assert.ok(found.every((one) => one.layer === "prep"));
+  assert.deepEqual(of(at(state, "rate").series, "ghost").length, 1);
+});
+
 test("runs of the reader's stand beside the recorded one: the newest as mine, the others faint", () => {
   const state = kept(initial({ layer: "prep" }), [MINE, { ...MINE, plan: "book" }, MINE, { ...MINE }]);
   assert.deepEqual(kinds(at(state, "norm").series), ["line", "level", "dots", "faint", "faint", "mine"]);
@@ -143,6 +153,7 @@ test("captions say what is there", () => {
   assert.match(said("rate", {}), /bold/);
   for (const given of [{ weight_decay: 0 }, { predict: true }]) assert.equal(said("rate", given), "λ|g|/|w|");
   assert.equal(said("rate", { optimizer: "lars" }), "λ_LARS (prescribed)");
+  assert.match(said("rate", { plan: "book" }), /; the axis is linear$/);
 });
 
 test("a chart is told by the ends of its curves", () => {
@@ -156,21 +167,32 @@ test("a chart is told by the ends of its curves", () => {
 
 test("dots and lines say where they are from", () => {
   const said = (given) => sources(initial(given), at(initial(given)).computed);
-  assert.match(said({}), /^Dots: recorded at exactly these values; known; test accuracy 60\.0 %\. .*gradients\.$/);
-  assert.match(said({ lr: 0.5 }), /^Dots: the nearest recorded run, λ = 0\.4, .* gradients in that run\.$/);
+  assert.match(
+    said({}),
+    /^Dots: recorded at exactly these values; known; test accuracy 60\.0 %\. .*gradients in it\.$/,
+  );
+  assert.match(said({ lr: 0.5 }), /^Dots: the nearest recorded run, λ = 0\.4, .* gradients in the run with λ = 0\.4,/);
+  const between = sources(initial({}), { found: { run: RUN, exact: false }, sizes: { ...RUN, parts: 4 } });
+  assert.match(between, /the size of the gradients, interpolated between the 4 recorded runs around\.$/);
   assert.match(
     said({ gradient: "constant", lr: 0.5 }),
     /gradients, held at what it is, late, in the run with λ = 0\.4,/,
   );
-  assert.match(said({ optimizer: "nesterov" }), /^No recorded run of Nesterov .* gradients of another run \(λ = 0\.4,/);
-  assert.match(sources({ ...initial({ optimizer: "lars" }) }, { found: null, last: MINE }), /of your last run\.$/);
+  assert.match(said({ optimizer: "nesterov" }), /^No recorded run of Nesterov .* gradients in the run with λ = 0\.4,/);
+  assert.match(
+    sources({ ...initial({ optimizer: "lars" }) }, { found: null, last: MINE }),
+    /gradients in my last run\.$/,
+  );
   const hidden = initial({ predict: true });
   assert.equal(result(hidden, at(hidden).computed), "", "how it came out is a part of the answer");
 });
 
 test("a question names its layer, its start and its end; a score has the factor", () => {
   const asks = (given) => question(initial(given), at(initial(given)).computed);
-  assert.match(asks({ layer: "prep" }), /^\|w\|² of prep starts at 4\. Where will it be at the end\?/);
+  assert.match(
+    asks({ layer: "prep" }),
+    /^\|w\|² of prep starts at 4; late in training c = \|g\|\|w\| is 2 nat\. Where will it be at the end\?/,
+  );
   assert.match(asks({ lr: 2, weight_decay: 0.1, optimizer: "sgd" }), /of layer2 .* Where will it settle\?/);
   const found = { guess: 30, theory: 15, measured: 16, factor: 2 };
   assert.match(verdictOn(found, true), /^You said 30\. Theory, equilibrium: 15; .* factor of 2\. .* ends at 16\.$/);

@@ -83,13 +83,54 @@ test("c is held of the run it was taken from, while it is constant and the train
 
 test("the reader's runs: the newest is mine, those of the training are shown, gradients need one", () => {
   const runs = [run("short", 1), run("book", 2), run("short", 3)];
-  const state = Object.freeze({ ...states.kept(frozen(), runs), gradient: "mine" });
+  const state = Object.freeze(states.kept(frozen(), runs));
   assert.deepEqual(states.own(state), [runs[0], runs[2]]);
   assert.equal(states.mine(state), runs[2]);
   assert.equal(states.kept(state, runs.slice(0, 1)).gradient, "mine");
   const none = states.kept(state, []);
   assert.deepEqual([none.gradient, states.mine(none), states.own(none)], ["recorded", null, []]);
   assert.equal(states.kept({ ...state, gradient: "constant" }, []).gradient, "constant");
+});
+
+test("of a new run of the reader's theory takes the gradients, and of none that was there before", () => {
+  const [first, second] = [run("short", 1), run("short", 2)];
+  const trained = Object.freeze(states.kept(frozen(), [first]));
+  assert.equal(trained.gradient, "mine");
+  const chosen = Object.freeze(states.changed(trained, { gradient: "recorded" }));
+  assert.equal(states.kept(chosen, [first]).gradient, "recorded", "the same run goes on");
+  assert.equal(states.kept(chosen, [first, second]).gradient, "mine");
+  assert.equal(states.kept(frozen(), [first], false).gradient, "recorded", "it was there when the page was opened");
+});
+
+test("a movement leaves a ghost of the setting where it began, and of no other training", () => {
+  const [there, curves] = [frozen(), { layers: [] }];
+  const left = Object.freeze(states.moving(states.departing(there, curves), true));
+  const on = Object.freeze(states.departing(states.changed(left, { lr: 1.6 }), { layers: [1] }));
+  assert.equal(on.before.computed, curves, "a movement that goes on has its ghost");
+  assert.equal(states.ghost(on).state.lr, 0.4);
+  assert.equal(states.ghost(states.changed(on, { plan: "book" })), null);
+  const next = states.departing(states.moving(on, false), { layers: [2] });
+  assert.deepEqual([next.before.state.lr, next.before.state.before], [1.6, null]);
+  const hidden = states.changed(states.departing(frozen({ predict: true }), curves), { lr: 1.6 });
+  assert.equal(states.ghost(states.revealed(hidden, { guess: 1 })), null, "what was not seen has none");
+});
+
+test("movements start from the first setting, and the one that was made is known", () => {
+  const moves = ["λ × 4, α ÷ 4", "λ × 4"];
+  const state = frozen({ lr: 0.1, weight_decay: 2e-3, moves });
+  assert.equal(states.move(state), null);
+  assert.equal(states.move(states.changed(state, { lr: 0.4 })), moves[1]);
+  assert.equal(states.move(states.changed(state, { lr: 0.4, weight_decay: 5e-4 })), moves[0]);
+  assert.equal(states.move(states.changed(state, { lr: 0.4, plan: "book" })), null);
+});
+
+test("a link has the setting and what is shown of it, but no run of the reader's", () => {
+  const state = states.kept(frozen({ lr: 1.6, panels: ["loss"] }), [run("short", 1)]);
+  assert.deepEqual(states.linked(state), {
+    ...{ lr: 1.6, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball", plan: "short", layer: "all" },
+    ...{ gradient: "recorded", panels: ["loss"] },
+  });
+  assert.equal(states.linked(frozen({ predict: true })).predict, "true");
 });
 
 test("the cursor comes back to its step, stays inside, and keeps its share in another training", () => {
@@ -134,12 +175,14 @@ test("every notch has a value in its range, larger than the one before, and is t
 });
 
 test("a preset is on the notches, and is what the state has after it", () => {
-  for (const [name, preset] of Object.entries(PRESETS)) {
+  for (const [name, { values: preset }] of Object.entries(PRESETS)) {
     for (const [key, { value, notch }] of Object.entries(SLIDERS))
       assert.equal(value(Math.round(notch(preset[key]))), preset[key], `${name}: ${key}`);
     for (const before of [frozen(), frozen({ optimizer: "sgd" }), frozen(OTHER)]) {
       const after = states.changed(before, preset);
       assert.deepEqual({ ...after, ...preset }, after, name);
+      assert.equal(states.story(after), name, "it is marked");
+      assert.equal(states.story(states.changed(after, { lr: 0.123 })), null, "and left");
     }
   }
 });

@@ -7,8 +7,17 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { equilibrium, follow, larsRate, rates, ringing, shrink, timeConstant } from "../../src/explorer/theory.js";
-import { settledAfter } from "../../src/explorer/words.js";
+import {
+  equilibrium,
+  follow,
+  larsRate,
+  rates,
+  ringing,
+  shrink,
+  timeConstant,
+  turn,
+} from "../../src/explorer/theory.js";
+import { settledAfter } from "../../src/explorer/verdict.js";
 
 const PLAN = { steps: 480, steps_per_epoch: 20, epochs: 24, warmup: 5, schedule: "triangular" };
 const POST = { lr: 0.4, weight_decay: 5e-4, momentum: 0.9, optimizer: "heavy-ball" };
@@ -211,6 +220,7 @@ agrees("growth", (one) => path(one).growth);
 agrees("shrink", (one) => rates(one.plan, one.values.lr).map((lr, t) => shrink(one.w2[t], lr, one.values)));
 agrees("equilibrium", ({ values, c }) => equilibrium(c, values));
 agrees("time_constant", ({ values }) => timeConstant(values));
+agrees("turn", ({ values }) => turn(values));
 agrees("ringing", ({ values }) => Object.values(ringing(values) ?? {}));
 
 test("the steps until it has settled are those of Python's memory", { skip }, () => {

@@ -1,19 +1,11 @@
-// words.js: what the explorer says is what theory.js has.
+// words.js and verdict.js: what the explorer says is what theory.js has.
 
 import assert from "node:assert/strict";
 import test from "node:test";
 
 import { equilibrium, follow, larsRate, rates, ringing, timeConstant } from "../../src/explorer/theory.js";
-import {
-  name,
-  OPTIMIZERS,
-  outcome,
-  SETTLED,
-  setting,
-  settledAfter,
-  verdict,
-  written,
-} from "../../src/explorer/words.js";
+import { broken, formula, SETTLED, settledAfter, verdict } from "../../src/explorer/verdict.js";
+import { exact, name, OPTIMIZERS, outcome, setting, written } from "../../src/explorer/words.js";
 
 const SHORT = { steps: 2400, steps_per_epoch: 48, epochs: 50, warmup: 0, schedule: "constant" };
 const BOOK = { steps: 2328, steps_per_epoch: 97, epochs: 24, warmup: 5, schedule: "triangular" };
@@ -107,55 +99,69 @@ test("settings and optimizers have names", () => {
   assert.deepEqual(names, ["SGD", "heavy ball", "Nesterov", "LARS"]);
 });
 
-test("verdict: equilibrium, its rate, when it is reached and when it is lost", () => {
-  const constant = verdict(POST, SHORT);
-  assert.match(constant, /^Equilibrium: λ\|g\|\/\|w\| = √\(2λα\(1−ρ\)\) = 0\.00632 in every layer; /);
-  assert.match(constant, /settled after 375 steps \(7\.81 epochs\) if gradients keep their size\. Time constant /);
-  assert.match(constant, / Time constant \(1−ρ\)\/\(4λα\) = 125 steps\.$/);
-  const book = verdict(POST, BOOK);
-  const slope = 0.4 / (19 * 97);
-  const lost = Math.sqrt(0.1 / (4 * slope * 5e-4));
-  assert.match(book, /^Equilibrium at the highest λ: .* = 0\.00632 in every layer; settled after /);
-  const after = settledAfter(POST, BOOK);
-  assert.ok(
-    book.includes(
-      `after ${written(after)} steps (${written(after / 97)} epochs) if gradients keep their size, lost again `,
-    ),
+const rounded = (steps) => written(Math.round(steps));
+
+test("verdict: when it settles, and when equilibrium is lost; the formula has the rate and the time constant", () => {
+  assert.equal(verdict(POST, SHORT), "It settles after about 375 steps (7.8 epochs), if gradients keep their size.");
+  assert.equal(
+    formula(POST, SHORT),
+    "Equilibrium: λ|g|/|w| = √(2λα(1−ρ)) = 0.00632 in every layer; time constant (1−ρ)/(4λα) = 125 steps.",
   );
-  assert.ok(book.includes(`lost again ${written(lost)} steps before the end`));
-  assert.equal(written(lost), "480");
+  const lost = Math.sqrt(0.1 / (4 * (0.4 / (19 * 97)) * 5e-4));
+  const after = settledAfter(POST, BOOK);
+  const text = verdict(POST, BOOK);
+  assert.ok(
+    text.startsWith(`It settles after about ${rounded(after)} steps (${(after / 97).toFixed(1)} epochs), if `),
+    text,
+  );
+  assert.ok(text.endsWith(`; it is lost again ${rounded(lost)} steps before the end, as λ falls.`));
+  assert.equal(rounded(lost), "480");
+  assert.match(formula(POST, BOOK), / = 0\.00632 at the highest λ in every layer; /);
   assert.ok(!verdict(POST, { ...BOOK, warmup: 24 }).includes("lost again"), "λ never falls");
 });
 
 test("verdict: not in this training", () => {
   const slow = { lr: 0.025, weight_decay: 1.25e-4, momentum: 0, optimizer: "sgd" };
-  assert.match(verdict(slow, SHORT), /it would need 240,000 steps \(5,000 epochs\), and this training has 2,400\. /);
-  assert.match(verdict(slow, BOOK), /not reached: λ falls before 3 time constants have passed\. /);
+  const words = "It does not settle in this training: that would take 240,000 steps, and the training has 2,400.";
+  assert.equal(verdict(slow, SHORT), words);
+  assert.match(
+    verdict(slow, BOOK),
+    /^It does not settle in this training: λ falls before 3 time constants have passed\.$/,
+  );
 });
 
 test("verdict: ringing, with its period", () => {
   const rings = { lr: 0.1, weight_decay: 2e-3, momentum: 0.99, optimizer: "heavy-ball" };
   const { period, damping } = ringing(rings);
   const text = verdict(rings, SHORT);
-  assert.ok(text.includes(`The norms ring: period ${written(period)} steps; `));
-  assert.ok(text.includes(`settled after ${written(3 * damping)} steps (`));
-  assert.ok(!text.includes("Time constant"));
+  assert.ok(text.startsWith(`It settles after about ${rounded(3 * damping)} steps (`));
+  assert.ok(text.endsWith(` The norms ring, they overshoot and come back, with a period of ${rounded(period)} steps.`));
+  assert.ok(formula(rings, SHORT).endsWith(`; time constant 2/ln(1/ρ) = ${written(damping)} steps.`));
 });
 
 test("verdict: a swing that dies out within its period is no ringing; Nesterov swings as heavy ball does", () => {
   const faint = { lr: 0.1, weight_decay: 8e-3, momentum: 0.9, optimizer: "heavy-ball" };
   const { period, damping } = ringing(faint);
   assert.ok(period / 2 > 3 * damping);
-  assert.match(verdict(faint, SHORT), /dies out within its period\.$/);
+  assert.match(verdict(faint, SHORT), /overshoot once, by little\.$/);
   const nesterov = { lr: 0.4, weight_decay: 5e-4, momentum: 0.99, optimizer: "nesterov" };
   assert.equal(settledAfter(nesterov, SHORT), settledAfter({ ...nesterov, optimizer: "heavy-ball" }, SHORT));
-  assert.match(verdict(nesterov, SHORT), /The norms ring: period 2\d\d steps/);
+  assert.match(verdict(nesterov, SHORT), /The norms ring, .* a period of 2\d\d steps/);
+});
+
+test("the overshoot of a faint swing is little", () => {
+  const faint = { lr: 0.1, weight_decay: 8e-3, momentum: 0.9, optimizer: "heavy-ball" };
+  const limit = equilibrium(2, faint);
+  const { w2 } = follow(limit / 10, new Float64Array(2400).fill(4), rates(SHORT, 0.1), faint);
+  const most = Math.max(...w2) / limit;
+  assert.ok(most > 1.001 && most < 1.5, `${most}`);
 });
 
 test("verdict: no decay, and decay that overshoots", () => {
   for (const optimizer of ["sgd", "heavy-ball", "nesterov"]) {
     const values = { lr: 0.4, weight_decay: 0, momentum: optimizer === "sgd" ? 0 : 0.9, optimizer };
-    for (const plan of [SHORT, BOOK]) assert.match(verdict(values, plan), /^No decay: nothing balances growth\./);
+    for (const plan of [SHORT, BOOK]) assert.match(verdict(values, plan), /^It never settles: without decay /);
+    assert.match(formula(values, SHORT), /^No equilibrium/);
   }
   for (const [momentum, optimizer, bound] of [
     [0, "sgd", 2],
@@ -164,22 +170,36 @@ test("verdict: no decay, and decay that overshoots", () => {
   ]) {
     const values = (x) => ({ lr: 20, weight_decay: x / 20, momentum, optimizer });
     assert.ok(Number.isNaN(equilibrium(1, values(1.01 * bound))) && equilibrium(1, values(0.99 * bound)) > 0);
-    assert.match(verdict(values(1.01 * bound), SHORT), /decay alone overshoots, \|w\| has no equilibrium\.$/);
-    assert.match(verdict(values(0.99 * bound), SHORT), /a step replaces most of the weights/);
-    assert.match(verdict(values(0.49), SHORT), /^Equilibrium/);
+    assert.equal(verdict(values(1.01 * bound), SHORT), "It explodes: decay alone makes |w| longer at every step.");
+    assert.match(verdict(values(0.99 * bound), SHORT), /one step replaces most of the weights\.$/);
+    assert.match(formula(values(0.99 * bound), SHORT), /^λα = .*: theory is for small λα\.$/);
+    assert.match(verdict(values(0.49), SHORT), /^It settles/);
   }
 });
 
 test("verdict: LARS, its rate, and how it grows", () => {
   const lars = { ...POST, optimizer: "lars" };
-  const text = verdict(lars, SHORT);
-  assert.match(text, /^LARS: every step has λ_LARS = √\(2λα\(1−ρ\)\) = 0\.00632, whatever \|w\| is\. /);
-  assert.match(text, /grows e-fold in \|w\|² in about 250 steps \(5\.21 epochs\)\.$/);
-  assert.match(verdict(lars, BOOK), /0\.00632 at the highest λ, whatever/);
-  assert.match(verdict({ ...lars, weight_decay: 0 }, SHORT), /^LARS .* with α = 0 the convolutions stand still\.$/);
+  assert.match(verdict(lars, SHORT), /^It never settles: .* grows e-fold in about 250 steps \(5\.2 epochs\)\.$/);
+  assert.equal(formula(lars, SHORT), "Every step has λ_LARS = √(2λα(1−ρ)) = 0.00632, whatever |w| is.");
+  assert.match(formula(lars, BOOK), /0\.00632 at the highest λ, whatever/);
+  assert.match(verdict({ ...lars, weight_decay: 0 }, SHORT), /^With α = 0 LARS does not move /);
   const lr = new Float64Array(2400).fill(larsRate(0.4, 5e-4, 0.9));
   const { w2 } = follow(1, lr, lr, lars);
   assert.ok(Math.abs(Math.log(w2[1250] / w2[1000]) - 1) < 0.1, "e-fold in about 250 steps");
+});
+
+test("a run that broke says how, others nothing", () => {
+  const run = { diverged_at: -1, loss: [2, 1, NaN], test_accuracy: [] };
+  assert.equal(broken(run), "");
+  assert.equal(broken({ ...run, loss: [2, 1234, NaN] }), "The recorded run broke: its loss exploded, to 1,234.");
+  assert.equal(
+    broken({ ...run, diverged_at: 221 }),
+    "The recorded run broke: its loss is not finite from step 221 on.",
+  );
+});
+
+test("a number in a link has all its digits", () => {
+  for (const value of [0.1 + 0.2, 5e-4, 1e21, 1e-7, 1000]) assert.equal(Number(exact(value)), value);
 });
 
 test("outcome: a loss that is not finite, one that explodes, or the last test", () => {

@@ -1,0 +1,132 @@
+// What the live network says: at the charts, of a movement, and of how well theory agrees. Pure.
+
+import { larsRate, ringing, timeConstant } from "../theory.js";
+import { name, written } from "../words.js";
+import { agreement, overLine, RECENT, settlesAt } from "./forecast.js";
+import { normed } from "./run.js";
+import { WINDOW } from "./series.js";
+import { DEFAULT } from "./stories.js";
+
+const CAPTIONS = {
+  norm: () => "|w|² (u²): dots measured, lines theory, bars equilibrium",
+  rate: ({ optimizer }) =>
+    optimizer === "lars"
+      ? "LARS sets λ|g|/|w| to √(2λα(1−ρ)), bold"
+      : `λ|g|/|w|, rms over ${WINDOW} steps; bold: √(2λα(1−ρ))`,
+  angle: () => `angle of a step (rad), rms over ${WINDOW} steps; bold: at equilibrium`,
+  cosine: () => `cosine of w and g, rms over ${WINDOW} steps`,
+  loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
+  accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
+};
+export const caption = (panel, settings) => CAPTIONS[panel](settings);
+
+const factor = (value) => value.toFixed(value < 9.95 ? 2 : 1);
+const steps = (n) => `${written(n)} step${n === 1 ? "" : "s"}`;
+const span = (list) => {
+  const [low, high] = [Math.min(...list), Math.max(...list)].map(factor);
+  return low === high ? low : `${low} to ${high}`;
+};
+
+/** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */
+export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
+  const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
+  const rate = larsRate(lr, alpha, momentum);
+  if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
+  if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
+  if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
+  if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
+  const rings = ringing(values);
+  const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
+  return `Theory: ${goal(line, timeConstant(values))}; in equilibrium λ|g|/|w| = ${written(rate)} in every layer.${ring}`;
+}
+
+/** When the norms settle, in words. */
+function goal(line, tau) {
+  const at = line ? settlesAt(line) : NaN;
+  if (at <= line?.t) return "every |w|² is within 5 % of its level";
+  if (Number.isFinite(at)) return `every |w|² is within 5 % of its level from step ${written(at)} on`;
+  return `|w|² approaches its level with the time constant ${steps(tau)}`;
+}
+
+/** How well the dots agree with theory, and what is to be known of it. */
+export function agrees(run) {
+  if (run.state === "diverged") return diverged(run);
+  const network = run.networks[0];
+  const found = agreement(network.past, network.line);
+  if (!network.past.steps) return "";
+  if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
+  if (!found) return "Theory has just been drawn anew.";
+  const has = normed(run, network);
+  const ratios = found.ratios.filter((_, l) => has[l]);
+  const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} layers with batch norm`;
+  const apart = found.ratios[has.indexOf(false)];
+  return (
+    `${steps(found.steps)} after theory was drawn: |w|² is ${span(ratios)} times the line in ${layers}.` +
+    (apart ? ` In ${network.no_norm}, without batch norm, ${factor(apart)} times.` : "") +
+    onTheLine(run, network)
+  );
+}
+
+/** λ|g|/|w| over the bold line, once five time constants have passed since the last movement. */
+function onTheLine(run, network) {
+  const { settings, past } = network;
+  const from = run.since + 5 * timeConstant({ ...settings, optimizer: "heavy-ball" });
+  const found = run.ramp ? null : overLine(past, Math.ceil(from), settings, WINDOW);
+  if (!found) return "";
+  const has = normed(run, network);
+  const ratios = found.filter((_, l) => has[l]);
+  return ` λ|g|/|w| is ${span(ratios)} times the bold line (rms over ${steps(past.steps - Math.ceil(from))}).`;
+}
+
+function diverged(run) {
+  const [first] = run.networks.map((one) => one.diverged_at).filter((t) => t >= 0);
+  return `The loss is no longer finite at step ${written(first ?? run.t)}: this network is lost. Restart begins again.`;
+}
+
+/** What a kick did to what the network computes. */
+export function kicked({ layer, factor: by, logits_change: change }) {
+  const times = by < 1 ? `divided by ${written(1 / by)}` : `multiplied by ${written(by)}`;
+  const what = layer === "all" ? "The weights of all layers were" : `The weights of ${layer} were`;
+  if (!(change >= 0)) return `${what} ${times}.`;
+  return (
+    `${what} ${times}. The outputs of the network changed by ${written(change)} of the largest of them` +
+    `${change < 1e-3 ? ": by rounding, and by the ε of batch norm" : ""}.`
+  );
+}
+
+/** Of two networks, how far the losses of the same batches are apart: {same, most, steps}. */
+export function twins({ same, most, steps: n }) {
+  if (!n) return "";
+  if (same === n) return `The losses of both networks are equal, bit for bit, in all ${steps(n)}.`;
+  return `The losses of both networks are equal, bit for bit, in ${written(same)} of ${steps(n)}; largest difference ${written(most)} nat.`;
+}
+
+/** What theory takes for the size of the gradients. */
+export const sizes = (correlated) =>
+  correlated
+    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the measured ` +
+      "correlation of a gradient with the momentum."
+    : `Theory takes c² = |g|²|w|² of each layer, mean over the last ${RECENT} steps when it was drawn.`;
+
+/** How it runs, in words. */
+export function runs({ state, t, steps_per_second: speed, kernels, where, start }) {
+  const how =
+    { simd: "", plain: ", in plain JavaScript (slower: WebAssembly SIMD is not to be had here)" }[kernels] ?? "";
+  const place = where === "page" ? ", on the page itself, as it may start no worker" : "";
+  const said = { running: `${written(Math.round(speed))} steps a second`, paused: "paused", diverged: "stopped" }[
+    state
+  ];
+  return `step ${written(t)}, ${said}${how}${place}; batches of ${start.batch_size}`;
+}
+
+/** A chart in a sentence, for who cannot see it. */
+export function spoken(text, shown) {
+  const dots = shown.filter(({ kind, ys, network }) => (kind === "dots" || kind === "curve") && ys.length && !network);
+  if (!dots.length) return `${text}. Nothing yet.`;
+  const last = dots.map(({ ys }) => ys.at(-1));
+  const [low, high] = [Math.min(...last), Math.max(...last)].map(written);
+  return `${text}. Now ${low === high ? low : `${low} to ${high}`}.`;
+}
+
+export const setting = (v) =>
+  `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;

@@ -1,0 +1,143 @@
+// A run as the page knows it: what was measured, what theory draws, and what was done to it. Changed by the reports of the
+// lab and by what the reader asks for; knows nothing of the page.
+//
+//   start       the command that began it: {type: "start", seed, batch_size, networks}
+//   networks    of each: past (history.js), settings (now), line (the forecast), lines (earlier ones), tests, state,
+//               sizes; settings and state are after the last step
+//   marks       movements: {t, text, kind}
+//   ramp        λ that the page moves by itself, see forecast.js
+//   twins       of two networks, {same, most, steps}: how far their losses differ
+//   state       "running", "paused" or "diverged"
+
+import { timeConstant } from "../theory.js";
+import { forecast, horizon, recent } from "./forecast.js";
+import { after, before, history, take } from "./history.js";
+import { mark, merged } from "./marks.js";
+
+const LINES = 60; // earlier forecasts that are kept
+const TESTS = 600;
+const OTHER = Math.log(1.3); // a change of c², and so of 1.14 in |w|² at equilibrium
+const FORESEEN = ["set", "kick", "no_norm"]; // what makes theory begin anew
+
+/** A run that has not begun. `span()` is how many steps theory is to reach ahead at least. */
+export function begin(start, layers, { span, correlated }) {
+  const one = ({ lr, weight_decay, momentum, optimizer, no_norm = null }) => ({
+    past: history(layers.length),
+    settings: { lr, weight_decay, momentum, optimizer },
+    no_norm,
+    ...{ line: null, lines: [], tests: [], state: null, sizes: null, diverged_at: -1 },
+  });
+  const twins = start.networks.length > 1 ? { same: 0, most: 0, steps: 0 } : null;
+  const told = { steps_per_second: 0, kernels: "", where: "", twins };
+  const run = { start, layers, span, correlated, networks: start.networks.map(one), marks: [], ramp: null, t: 0 };
+  return Object.assign(run, told, { state: "paused", since: 0, awaits: null });
+}
+
+/** Take a report. */
+export function heard(run, report) {
+  const { t0, t, state, steps_per_second, kernels, where, events = [] } = report;
+  Object.assign(run, { t, state, steps_per_second, kernels, where });
+  for (const event of events) happened(run, event);
+  for (const [n, network] of run.networks.entries()) {
+    const told = report.networks[n];
+    foresee(run, network, told, t0);
+    if (told.lr.length) {
+      take(network.past, told);
+      network.state = after(told, run.layers.length);
+    }
+    network.tests.push(...(told.tests ?? []));
+    if (network.tests.length > TESTS) network.tests = network.tests.filter((_, i) => i % 2);
+    network.diverged_at = told.diverged_at ?? -1;
+    renew(run, network);
+  }
+  if (run.awaits !== null && run.awaits < t) run.awaits = null;
+  if (run.twins) compare(run.twins, ...report.networks);
+}
+
+/** Of two networks, in how many steps their losses were equal, bit for bit, and by how much they differed at most. */
+function compare(twins, { loss }, { loss: other }) {
+  for (let i = 0; i < loss.length; i++) {
+    if (loss[i] === other[i]) twins.same++;
+    else twins.most = Math.max(twins.most, Math.abs(loss[i] - other[i]));
+    twins.steps++;
+  }
+}
+
+/** The lab applied a command. */
+function happened(run, event) {
+  const told = event.network === undefined ? run.networks : [run.networks[event.network]];
+  for (const network of told) {
+    if (event.type === "set") Object.assign(network.settings, chosen(event));
+    if (event.type === "no_norm") network.no_norm = event.layer;
+  }
+  const planned = run.ramp && event.type === "set" && event.t >= run.ramp.start && !event.momentum;
+  if (planned || !FORESEEN.includes(event.type)) return;
+  if (event.network !== 1) merged(run.marks, mark(event), run.span() / 40); // of two networks the second one follows
+  run.awaits = event.t;
+  run.since = event.t;
+}
+
+const chosen = ({ lr, weight_decay, momentum, optimizer }) =>
+  Object.fromEntries(
+    Object.entries({ lr, weight_decay, momentum, optimizer }).filter(([, value]) => value !== undefined),
+  );
+
+/** Draw theory from the step of the last movement, if this report has it. */
+function foresee(run, network, told, t0) {
+  const i = run.awaits - t0;
+  if (run.awaits === null || i < 0 || i >= told.lr.length) return;
+  draw(run, network, run.awaits, before(told, i, run.layers.length));
+}
+
+/** Draw it anew, too, when its line comes to an end, and when the gradients have another size than it was drawn with: not
+ *  before four time constants and a quarter of the axis, so that the dots can arrive; of a young run, whose gradients change fast, when it is twice
+ *  as old. */
+function renew(run, network) {
+  const { past, line, state, settings } = network;
+  if (!state || run.awaits !== null || run.state === "diverged") return;
+  const t = past.steps;
+  if (!line || line.t + line.steps < t + run.span() / 2) return draw(run, network, t, state);
+  const settle = 4 * timeConstant({ ...settings, optimizer: "heavy-ball" });
+  const wait = Math.min(line.t, run.span() / 2, Math.max(settle, run.span() / 4));
+  if (t - line.t < wait) return;
+  const sizes = recent(past);
+  if (sizes.some(({ c2 }, l) => Math.abs(Math.log(c2 / line.layers[l].c2)) > OTHER)) draw(run, network, t, state);
+}
+
+/** Theory from a state at step t on. The line before ends there; one that nobody saw is dropped. */
+function draw(run, network, t, state) {
+  const sizes = recent(network.past) ?? network.sizes;
+  if (!sizes) return;
+  network.sizes = sizes;
+  const { line, lines } = network;
+  if (line && t - line.t > run.span() / 100) lines.push({ ...line, end: t });
+  if (lines.length > LINES) lines.shift();
+  const ramp = run.ramp && run.ramp.end > t ? run.ramp : null;
+  const steps = horizon(network.settings, run.span());
+  network.line = forecast({ t, state, sizes, values: network.settings, steps, ramp, correlated: run.correlated() });
+}
+
+/** What the reader asks for shows at once: theory from the present state with the new values. The report of the first
+ *  step will draw the same from the state as it then is. */
+export function ask(run, command) {
+  for (const [n, network] of run.networks.entries()) {
+    if (command.network !== undefined && command.network !== n) continue;
+    if (command.type === "set") Object.assign(network.settings, chosen(command));
+    if (!network.state) continue;
+    const state = command.type === "kick" ? kicked(network.state, command, run.layers) : network.state;
+    draw(run, network, network.past.steps, state);
+  }
+}
+
+const kicked = (state, { layer, factor }, layers) =>
+  state.map(({ w2, wv, v2 }, l) =>
+    layer === "all" || layers[l] === layer ? { w2: factor ** 2 * w2, wv: factor * wv, v2 } : { w2, wv, v2 },
+  );
+
+/** Theory anew without a movement: another size of the gradients is wished, or the axis reaches further. */
+export function redraw(run) {
+  for (const network of run.networks) if (network.state) draw(run, network, network.past.steps, network.state);
+}
+
+/** The layers of a network that theory is for: those that have batch norm. */
+export const normed = (run, network) => run.layers.map((name) => name !== network.no_norm);

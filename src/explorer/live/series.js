@@ -1,0 +1,137 @@
+// What each panel draws of a run, as series for a chart: {kind, xs, ys, color, dash, layer, network}. Pure.
+//
+//   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the bar at
+//          the right, "bold" the line that all layers share, "curve" a measured curve of one colour
+
+import { looks } from "../series.js";
+import { larsRate, turn } from "../theory.js";
+import { column, places, running, values, windows } from "./history.js";
+
+export const WINDOW = 64; // steps of a running rms
+const LEVEL = 0.035; // of the axis: the length of the bar at the right
+const FAR = 30;
+const DOTS = 120; // of a layer, at most: so many that each is seen
+const FINE = 250; // points of a curve, at most
+const POINTS = 240; // of a line of theory
+
+/** What the panels are: log, unit and what is shared by all layers. */
+export const PANELS = {
+  norm: { log: true, title: "|w|²", decades: 6 },
+  rate: { log: true, title: "λ|g|/|w|", decades: 3 },
+  angle: { log: true, title: "angle of a step", decades: 3 },
+  cosine: { log: false, title: "cos(w, g)" },
+  loss: { log: true, title: "loss", decades: 3 },
+  accuracy: { log: false, title: "accuracy" },
+};
+
+/** The series of a panel between the steps from … to. */
+export function series(panel, run, [from, to]) {
+  const all = run.networks.flatMap((network, n) => ofNetwork(panel, run, network, n, from, to));
+  return panel === "rate" || panel === "angle" ? [...all, ...shared(panel, run, from, to)] : all;
+}
+
+function ofNetwork(panel, run, network, n, from, to) {
+  if (panel === "loss" || panel === "accuracy") return learning(panel, network, n, from, (to - from) / FINE);
+  const view = windows(network.past, from, (to - from) / DOTS);
+  const styles = looks(run.layers);
+  return styles.flatMap((look, layer) => {
+    const base = { ...look, layer, network: n };
+    const dots = { ...base, kind: "dots", ...measured(panel, view, layer, run.marks) };
+    return [...theory(panel, network, layer, from, to).map((one) => ({ ...base, ...one })), dots];
+  });
+}
+
+/** What was measured of a layer: |w|² before a window's first step, the rest rms over WINDOW steps, or since
+ *  the last movement. */
+function measured(panel, view, layer, marks) {
+  const cuts = marks.map(({ t }) => t);
+  if (panel === "norm") return { xs: places(view), ys: values(view, column("w2", layer)) };
+  const squares = { rate: "rate2", angle: "angle2", cosine: "cos2" }[panel];
+  return { xs: places(view, 0.5), ys: running(view, column(squares, layer), WINDOW, cuts).map(Math.sqrt) };
+}
+
+/** Theory of a layer: the line from the last movement on, what was left of earlier ones, and the equilibrium. */
+function theory(panel, { line, lines }, layer, from, to) {
+  if (!line || (panel !== "norm" && panel !== "rate")) return [];
+  if (panel === "rate" && line.values.optimizer === "lars") return [];
+  const past = lines.filter((one) => one.end > from).map((one) => path(panel, "past", one, layer, from, one.end));
+  const { limit } = line.layers[layer];
+  const level = { kind: "level", xs: [to - LEVEL * (to - from), to], ys: [limit, limit] };
+  const bar = panel === "norm" && Number.isFinite(limit) ? [level] : [];
+  return [...past, path(panel, "line", line, layer, from, to), ...bar];
+}
+
+function path(panel, kind, one, layer, from, to) {
+  const { w2, c2 } = one.layers[layer];
+  const first = Math.max(0, Math.floor(from - one.t));
+  const last = Math.min(one.steps, Math.ceil(to - one.t));
+  const stride = Math.max(1, Math.ceil((last - first) / POINTS));
+  const xs = [];
+  const ys = [];
+  for (let i = first; i <= last; i += stride) {
+    xs.push(one.t + i);
+    ys.push(panel === "norm" ? w2[i] : (one.lr[i] * Math.sqrt(c2)) / w2[i]);
+  }
+  return { kind, xs, ys };
+}
+
+/** The line of all layers, √(2λα(1 − ρ)) or the angle that belongs to it, as λ, α and ρ were and will be. */
+function shared(panel, run, from, to) {
+  const network = run.networks[0];
+  const view = windows(network.past, from, (to - from) / FINE);
+  const [lr, weight_decay, momentum] = ["lr", "weight_decay", "momentum"].map((name) => values(view, column(name)));
+  const at = (setting) => {
+    if (panel === "rate") return larsRate(setting.lr, setting.weight_decay, setting.momentum);
+    return turn(setting);
+  };
+  const { optimizer } = network.settings;
+  const xs = [...places(view)];
+  const ys = xs.map((_, i) => at({ lr: lr[i], weight_decay: weight_decay[i], momentum: momentum[i], optimizer }));
+  xs.push(network.past.steps, to);
+  ys.push(at(network.settings), at(network.settings));
+  return [
+    { kind: "bold", xs, ys: ys.map((v) => v || NaN), color: "currentColor", dash: null, layer: null, network: 0 },
+  ];
+}
+
+/** Loss of the batches, running mean, with that of the tests; accuracy of the tests, in per cent. */
+function learning(panel, network, n, from, width) {
+  const view = windows(network.past, from, width);
+  const color = n ? "var(--growth)" : "var(--c1)";
+  const base = { color, dash: n ? "6 3" : null, layer: null, network: n };
+  const tests = network.tests.filter(({ t }) => t >= from);
+  const xs = tests.map(({ t }) => t);
+  if (panel === "accuracy") {
+    const batches = { xs: places(view, 0.5), ys: running(view, column("accuracy"), WINDOW).map((v) => 100 * v) };
+    return [
+      { ...base, kind: "curve", ...batches },
+      { ...base, kind: "tests", xs, ys: tests.map(({ accuracy }) => 100 * accuracy) },
+    ];
+  }
+  return [
+    { ...base, kind: "curve", xs: places(view, 0.5), ys: running(view, column("loss"), WINDOW) },
+    { ...base, kind: "tests", xs, ys: tests.map(({ loss }) => loss) },
+  ];
+}
+
+/** Of what is shown, the least and the greatest value that an axis has to have room for. A line of theory may leave the
+ *  picture where it goes FAR beyond what was measured; so may what lies `decades` below the top. */
+export function extent(panel, shown) {
+  const of = (list, least, most) => {
+    let [low, high] = [Infinity, 0];
+    for (const { ys } of list) {
+      for (const v of ys) {
+        if (!(v > least && v < most)) continue;
+        if (v < low) low = v;
+        if (v > high) high = v;
+      }
+    }
+    return [low, high];
+  };
+  const is = (line) => shown.filter(({ kind }) => (kind === "line") === line);
+  const [low, high] = of(is(false), 0, 1e30);
+  const [under, over] = of(is(true), low / FAR, high * FAR);
+  const { decades = 12 } = PANELS[panel];
+  const top = Math.max(high, over);
+  return [Math.max(Math.min(low, under), top / 10 ** decades), top];
+}

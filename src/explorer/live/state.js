@@ -1,0 +1,122 @@
+// What the live network is set to, and how that changes. Every transition returns a new state; none looks at the page.
+//
+//   lr, weight_decay, momentum, optimizer, seed, story, panels, layer, small    shared with Python and with links
+//   correlated   theory takes the measured correlation of batches      all     the axis shows all steps
+//   lit          the layer in the light, null without                  cursor  the step under the pointer, null without
+//   wish         what the reader wants: true runs, false waits, null has not said
+//   seen         the element is in view                                speed   steps a second, null: as many as can be
+//   recall       ρ that SGD has put aside
+
+import { OPTIMIZERS, RANGES } from "../words.js";
+import { STORIES, scene } from "./stories.js";
+
+export const LAYERS = [
+  "prep",
+  "layer1",
+  "layer1.res1",
+  "layer1.res2",
+  "layer2",
+  "layer3",
+  "layer3.res1",
+  "layer3.res2",
+];
+export const PANEL_NAMES = {
+  norm: "|w|²",
+  rate: "λ|g|/|w|",
+  angle: "angle of a step",
+  cosine: "cos(w, g)",
+  loss: "loss",
+  accuracy: "accuracy",
+};
+export const VALUES = ["lr", "weight_decay", "momentum", "optimizer", "seed", "story", "panels", "layer", "small"];
+const MOMENTUM = 0.9; // for who chooses momentum without a value
+const LARGEST_SEED = 2 ** 32 - 1;
+
+/** The state at the start, with what is given; a story's scene where there is one. */
+export function initial(given = {}) {
+  check(given);
+  const story = given.story ?? null;
+  const told = { panels: STORIES[story]?.panels ?? ["norm", "rate"], layer: STORIES[story]?.layer ?? "layer2" };
+  const fresh = { correlated: false, all: false, lit: null, cursor: null, wish: null, seen: false, speed: null };
+  const state = { small: false, ...scene(story), ...told, ...fresh, recall: MOMENTUM, ...known(given), story };
+  return state.optimizer === "sgd" && given.momentum > 0 && !given.optimizer
+    ? { ...state, optimizer: "heavy-ball" }
+    : agreed(state);
+}
+
+const known = (given) => Object.fromEntries(Object.entries(given).filter(([, v]) => v !== null && v !== undefined));
+
+/** SGD has no momentum. */
+const agreed = (state) => (state.optimizer === "sgd" ? { ...state, momentum: 0 } : state);
+
+/** What may be said of the values in a link; see links.js. */
+export const ALLOWED = {
+  ...RANGES,
+  optimizer: Object.keys(OPTIMIZERS),
+  seed: [0, LARGEST_SEED, `that is whole, from 0 to ${LARGEST_SEED}`],
+  story: Object.keys(STORIES),
+  layer: ["all", ...LAYERS],
+  panels: { list: Object.keys(PANEL_NAMES) },
+};
+
+/** Throw an Error that names the first value that is not allowed. */
+export function check(given) {
+  for (const [key, value] of Object.entries(known(given))) {
+    if (key === "small") continue;
+    const allowed = ALLOWED[key];
+    if (!allowed) throw new Error(`${key}: must be one of ${VALUES.join(", ")}`);
+    const wanted = complaint(key, value, allowed);
+    if (wanted) throw new Error(`${key} = ${value}: must be ${wanted}`);
+  }
+}
+
+/** What a value must be, if it is not. */
+function complaint(key, value, allowed) {
+  const { list } = allowed;
+  if (list) {
+    const good = Array.isArray(value) && value.length && value.every((name) => list.includes(name));
+    return good ? null : `some of ${list.join(", ")}`;
+  }
+  const [low, high, text] = allowed;
+  if (typeof low !== "number") return allowed.includes(value) ? null : `one of ${allowed.join(", ")}`;
+  const good =
+    typeof value === "number" && value >= low && value <= high && (key !== "seed" || Number.isInteger(value));
+  return good ? null : `a number ${text}`;
+}
+
+/** Some values are other ones. Who chooses SGD puts ρ aside; who moves ρ leaves SGD; who chooses momentum has some. */
+export function changed(state, changes) {
+  const next = { ...state, ...changes };
+  if (changes.optimizer === "sgd") return { ...next, momentum: 0, recall: state.momentum || state.recall };
+  if (changes.optimizer && !(next.momentum > 0) && changes.optimizer !== "lars") next.momentum = state.recall;
+  if (changes.momentum > 0 && next.optimizer === "sgd") next.optimizer = "heavy-ball";
+  return next;
+}
+
+/** A story begins, with its scene; what the reader has chosen to see of steps and speed stays. */
+export function told(state, story) {
+  const { panels, layer = state.layer } = STORIES[story];
+  return { ...state, ...scene(story), seed: state.seed, story, panels, layer, lit: null };
+}
+
+export const values = (state) => Object.fromEntries(VALUES.map((key) => [key, state[key]]));
+
+/** What a link holds. */
+export const linked = ({ lr, weight_decay, momentum, optimizer, seed, story, layer }) => ({
+  ...{ lr, weight_decay, momentum, optimizer, seed },
+  ...(story && { story }),
+  layer,
+});
+
+/** What the optimizer is set to. */
+export const setting = ({ lr, weight_decay, momentum, optimizer }) => ({ lr, weight_decay, momentum, optimizer });
+
+/** What is different between two states for the optimizer: {} where nothing is. */
+export function moved(from, to) {
+  const names = ["lr", "weight_decay", "momentum", "optimizer"];
+  return Object.fromEntries(names.filter((key) => from[key] !== to[key]).map((key) => [key, to[key]]));
+}
+
+/** Whether the network is to run: it is seen, and the reader wants it to or has not said. `still`: less motion is
+ *  preferred, so it waits for Play. */
+export const plays = ({ seen, wish }, still) => seen && (wish ?? !still);

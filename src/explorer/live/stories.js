@@ -1,0 +1,139 @@
+// Stories: each sets the scene, and says what to look at. Pure.
+//
+//   label      on the button                        set     values that differ from DEFAULT
+//   look       two sentences                        panels  that tell it, the first two seen in small
+//   networks   where there are two of them, what each has beside the values
+//   acts       [{t, command}] of the page at a step; `lr: 2` in `times` multiplies
+//   ramp       λ that falls linearly to zero: {start, end}, in steps
+//   layer      that is kicked, or has no batch norm
+
+export const DEFAULT = { lr: 0.5, weight_decay: 0.01, momentum: 0, optimizer: "sgd", seed: 1 };
+export const BATCH = 32;
+const SETTLED = 600; // steps: twelve time constants of DEFAULT, and the gradients change slowly by then
+const SAME = { eps: 1e-30 }; // of batch norm: it knows the length of w, and would part the two
+
+export const STORIES = {
+  settle: {
+    label: "settle",
+    look:
+      "Every |w|² goes to a level of its own, and stays. λ|g|/|w| goes to the same level in all eight layers: the " +
+      "bold line √(2λα), whatever the layer is.",
+    panels: ["norm", "rate"],
+  },
+  double: {
+    label: "double λ",
+    look:
+      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it was, " +
+      "and |w|² too if c = |g||w| stays.",
+    panels: ["norm", "rate"],
+    acts: [{ t: SETTLED, times: { lr: 2 } }],
+  },
+  kick: {
+    label: "kick",
+    look:
+      "At step 600 the weights of layer2 become three times as long, at step 1,000 a third. The network computes the same " +
+      "function; the norm goes home slowly from above, and quickly from below.",
+    panels: ["norm", "rate"],
+    layer: "layer2",
+    acts: [
+      { t: SETTLED, command: { type: "kick", factor: 3 } },
+      { t: 1000, command: { type: "kick", factor: 1 / 3 } },
+    ],
+  },
+  rings: {
+    label: "rings",
+    look:
+      "With ρ = 0.99 the momentum remembers a hundred steps, longer than the norm needs to answer. So |w|² overshoots " +
+      "and swings; the lines show the period that theory expects.",
+    set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.05, weight_decay: 0.01 },
+    panels: ["norm", "rate"],
+  },
+  slow: {
+    label: "never settles",
+    look:
+      "The time constant 1/(4λα) is 25,000 steps: you would wait for minutes. Until then |w|² is what the start and the " +
+      "growth have made of it, and λ|g|/|w| is not at the bold line.",
+    set: { lr: 0.1, weight_decay: 1e-4 },
+    panels: ["norm", "rate"],
+  },
+  growth: {
+    label: "no decay",
+    look:
+      "With α = 0 nothing shrinks the norm: the gradient, at a right angle to w, can only make it longer. So |w|² grows " +
+      "without end, and each step turns w less than the one before.",
+    set: { weight_decay: 0 },
+    panels: ["norm", "angle"],
+  },
+  hot: {
+    label: "too hot",
+    look:
+      "λ is far too high for what has no batch norm behind it: the gains, the offsets and the last layer. The loss " +
+      "explodes; the page says so, and Restart begins again.",
+    set: { lr: 100, weight_decay: 0.01 },
+    panels: ["norm", "loss"],
+  },
+  control: {
+    label: "negative control",
+    look:
+      "At step 600 batch norm is taken out of layer2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
+      "leaves the bold line; in the seven other layers nothing of this happens.",
+    set: { lr: 0.1, weight_decay: 0.05 },
+    panels: ["cosine", "rate"],
+    layer: "layer2",
+    acts: [{ t: SETTLED, command: { type: "no_norm" } }],
+  },
+  decay: {
+    label: "λ to zero",
+    look:
+      "From step 600 on λ falls in a straight line to zero. At first λ|g|/|w| follows the bold line; near the end it " +
+      "cannot, and falls below the norm's own pace while the loss drops.",
+    panels: ["rate", "loss"],
+    ramp: { start: SETTLED, end: 2400 },
+  },
+  twins: {
+    label: "same λα",
+    look:
+      "Two networks from one seed: (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open. They compute one function at every step, " +
+      "while |w|² differs by a factor of 4.",
+    panels: ["norm", "loss"],
+    networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 2, rest_lr_scale: 1 / 4 }],
+  },
+  cousins: {
+    label: "same λα, same w₀",
+    look:
+      "The same two settings, from the same w₀. At first their steps turn w by different angles; once both have settled " +
+      "the angle is the same, as it depends on λα alone.",
+    panels: ["norm", "angle"],
+    networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 1, rest_lr_scale: 1 / 4 }],
+  },
+};
+
+/** The values that a story starts with. */
+export const scene = (name) => ({ ...DEFAULT, ...STORIES[name]?.set });
+
+/** The command that starts a network, or two, with these values: {lr, weight_decay, momentum, optimizer, seed}. */
+export function start(values, story) {
+  const networks = (STORIES[story]?.networks ?? [{}]).map((own) => networkOf(values, own));
+  return { type: "start", seed: values.seed, batch_size: BATCH, networks };
+}
+
+/** A network's part of it. `own` multiplies λ and α, and adds what else it has. */
+function networkOf({ lr, weight_decay, momentum, optimizer }, own) {
+  const { lr: more = 1, weight_decay: less = 1, ...rest } = own;
+  return { lr: more * lr, weight_decay: less * weight_decay, momentum, optimizer, ...rest };
+}
+
+/** What a change of the values is to the lab: one command, or one for each network where their λ and α differ. */
+export function sets(changes, story) {
+  const two = STORIES[story]?.networks;
+  if (!two) return [{ type: "set", ...changes }];
+  return two.map(({ lr = 1, weight_decay = 1 }, network) => {
+    const own = { type: "set", network, ...changes };
+    if ("lr" in changes) own.lr = lr * changes.lr;
+    if ("weight_decay" in changes) own.weight_decay = weight_decay * changes.weight_decay;
+    return own;
+  });
+}
+
+/** What the page does by itself between the steps `from` (not done yet) and `to`: [{command} or {times}]. */
+export const due = (story, from, to) => (STORIES[story]?.acts ?? []).filter(({ t }) => t > from && t <= to);

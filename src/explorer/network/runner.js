@@ -1,0 +1,75 @@
+// When a lab takes its steps: in slices, between which messages are heard, and no faster than asked; and when it reports.
+
+const BETWEEN_REPORTS = 40; // ms
+const WINDOW = 1000; // ms over which the speed is measured
+
+/** Drive a lab. receive(command) is what it hears; post(message) takes its reports, and {type: "error", text} where a
+ *  command is not allowed. later(act) calls act soon, when messages have been heard; slice: ms that may pass until then. */
+export function runner(lab, { post, later, slice, clock = () => performance.now() }) {
+  const self = { lab, post, later, slice, clock, due: 0, reported: -BETWEEN_REPORTS, waiting: false, meter: meter() };
+  return {
+    receive(command) {
+      try {
+        lab.receive(command);
+      } catch (error) {
+        post({ type: "error", text: error.message });
+      }
+      wake(self);
+    },
+  };
+}
+
+function wake(self) {
+  if (self.waiting) return;
+  self.waiting = true;
+  self.later(() => {
+    self.waiting = false;
+    turn(self);
+  });
+}
+
+/** Steps for the time of a slice, or until none is due; then a report, if it is time for one. */
+function turn(self) {
+  const { lab, clock, meter } = self;
+  const end = clock() + self.slice;
+  while (lab.running && isDue(self) && clock() < end) {
+    lab.step();
+    meter.count(1);
+  }
+  if (!lab.running || clock() - self.reported >= BETWEEN_REPORTS) report(self);
+  if (lab.running) wake(self);
+}
+
+/** Whether the next step may be taken. What was missed, such as while a tab slept, is not made up for. */
+function isDue(self) {
+  const [now, between] = [self.clock(), self.lab.speed ? 1000 / self.lab.speed : 0];
+  if (now < self.due) return false;
+  self.due = Math.max(self.due + between, now - self.slice);
+  return true;
+}
+
+function report(self) {
+  const found = self.lab.report();
+  if (!found) return;
+  self.reported = self.clock();
+  self.post({ ...found, steps_per_second: self.meter.read(self.reported, self.lab.running) });
+}
+
+/** Steps a second, over the last WINDOW or so. */
+function meter() {
+  let [steps, since, rate] = [0, null, 0];
+  return {
+    count: (more) => {
+      steps += more;
+    },
+    read(now, running) {
+      since ??= now;
+      if (now - since >= WINDOW || (rate === 0 && now > since)) {
+        rate = (1000 * steps) / (now - since);
+        [steps, since] = [0, now];
+      }
+      if (!running) [steps, since, rate] = [0, null, 0];
+      return rate;
+    },
+  };
+}

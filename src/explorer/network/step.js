@@ -1,0 +1,71 @@
+// One step of training, and a test: a screen.
+
+import { crossEntropy, LAYERS, ResNet9 } from "./model.js";
+import { descend } from "./optim.js";
+import { Recorder } from "./recorder.js";
+
+/** A network with all that a step of it needs, in the arena of `kernels`; its weights are zero until begin(). */
+export class Network {
+  constructor(kernels, batch) {
+    this.kernels = kernels;
+    this.model = new ResNet9(kernels, batch);
+    this.recorder = new Recorder(kernels, this.model);
+    this.dlogits = kernels.floats(this.model.linear.y.length);
+  }
+
+  begin(random, setting) {
+    this.setting = { ...setting };
+    this.model.initialize(random, setting);
+    this.withoutNorm(setting.no_norm);
+  }
+
+  /** Make a step with the images and labels of a batch. Returns the loss and accuracy of the batch before the step. */
+  step(images, labels) {
+    const { model, recorder } = this;
+    const measured = crossEntropy(model.forward(images), labels, this.dlogits);
+    model.backward(this.dlogits);
+    model.follow();
+    recorder.before();
+    descend(this.kernels, model, this.setting);
+    recorder.after();
+    return measured;
+  }
+
+  /** Loss and accuracy by the running statistics, mean over batches [{images, labels}]. */
+  test(batches) {
+    const each = batches.map(({ images, labels }) => crossEntropy(this.model.forward(images, false), labels));
+    const mean = (name) => each.reduce((sum, one) => sum + one[name], 0) / each.length;
+    return { loss: mean("loss"), accuracy: mean("accuracy") };
+  }
+
+  /** Multiply the weights of a convolution, or of all, by a factor. Returns max |Δlogit| / max |logit| of a batch. */
+  kick(layer, factor, images) {
+    const before = this.model.forward(images).slice();
+    for (const one of this.layersOf(layer)) one.rescale(factor);
+    const after = this.model.forward(images);
+    let [change, size] = [0, 0];
+    for (let i = 0; i < before.length; i++) {
+      change = Math.max(change, Math.abs(after[i] - before[i]));
+      size = Math.max(size, Math.abs(before[i]));
+    }
+    return change / size;
+  }
+
+  /** Take batch norm out of one convolution, and put it back everywhere else. null: it is everywhere. */
+  withoutNorm(name) {
+    this.setting.no_norm = name ?? null;
+    for (const layer of this.model.layers) layer.normalized = layer.name !== name;
+  }
+
+  /** A new optimizer does not take over the momentum of the old one: SGD and LARS measure it in different units. */
+  change(values) {
+    const { optimizer } = this.setting;
+    Object.assign(this.setting, values);
+    if ((optimizer === "lars") === (this.setting.optimizer === "lars")) return;
+    for (const { v } of [this.model.convs, this.model.rest]) v.fill(0);
+  }
+
+  layersOf(name) {
+    return name === "all" ? this.model.layers : [this.model.layers[LAYERS.indexOf(name)]];
+  }
+}
