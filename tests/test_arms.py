@@ -291,6 +291,9 @@ def test_layers_with_settings_of_their_own(monkeypatch):
     alpha = np.array([0.5 if layer == "layer3.res1" else 0.01 for layer in ds.layer.values])
     expected = ds.g2 + 2 * alpha * ds.wg + alpha**2 * ds.w2
     np.testing.assert_allclose(ds.d2, expected, rtol=1e-3)
+    one = measure.rate(ds.sel(layer="layer1"))
+    np.testing.assert_allclose(one, 0.5 * ds.lr * np.sqrt(ds.g2 / ds.w2).sel(layer="layer1"), rtol=1e-5)
+    np.testing.assert_allclose(measure.rate(ds).sel(layer="layer1"), one)
     with pytest.raises(ValueError, match="^balance of a run with layer_settings='layer1.lr=0.05, .*': must be a run"):
         measure.balance(ds)
 
@@ -302,6 +305,7 @@ def test_lars_with_a_layer_of_its_own():
     turned = np.sqrt(ds.u2.astype(float) / ds.w2).isel(step=0) / float(ds.lars_lr[0])
     wanted = {"prep": 2.0, "layer2": 0.5, "layer3": 2.0}
     np.testing.assert_allclose(turned, [wanted.get(layer, 1.0) for layer in ds.layer.values], rtol=1e-4)
+    np.testing.assert_allclose(measure.rate(ds)[0], turned * float(ds.lars_lr[0]), rtol=1e-4)
     np.testing.assert_allclose(ds.d2, ds.w2, rtol=1e-4)  # d = (|w|/|g|) g
     parts = page_data.windowed(ds)
     assert parts.growth.isnull().all() and parts.w2.notnull().all()

@@ -31,7 +31,7 @@ ALLOWED = {
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
-    "series": {"numpy", "xarray", "recording", "schedules"},
+    "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
     "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
@@ -54,7 +54,7 @@ ALLOWED = {
     "optim": {"torch"},
     "recorder": {"torch", "recording"},
     "starts": {"torch", "config", "models"},
-    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "schedules", "theory"},
+    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
-__all__ = ["OWN", "REST", "alike", "apart", "checked", "settings"]
+__all__ = ["OWN", "REST", "alike", "apart", "checked", "own_rate", "settings"]
 
 REST = ("gains", "offsets", "linear")
 """The parameters that are not weights of a convolution with batch norm, in the words of `rest_decays`."""
@@ -65,6 +65,18 @@ def alike(config, what: str):
     if said := apart(config):
         raise ValueError(f"{what} {said}")
     return config
+
+
+def own_rate(config, layer: str) -> float:
+    """Return by what the rate of a layer differs from that of the run where it has settings of its own.
+
+    SGD: λ_ℓ/λ. LARS: √(λ_ℓα_ℓ(1−ρ_ℓ)/(λα(1−ρ))).
+    """
+    lr = config.of_layer(layer, "lr") / config.lr
+    if not config.optimizer.startswith("lars"):
+        return lr
+    weight_decay = config.of_layer(layer, "weight_decay") / config.weight_decay
+    return (lr * weight_decay * (1 - config.of_layer(layer, "momentum")) / (1 - config.momentum)) ** 0.5
 
 
 def _rest_decays(value) -> str:

@@ -108,7 +108,8 @@ class Config:
         rate_rule: by what SGD multiplies the gradient of a convolution, κ being what would bring its rate λ|g|/|w| to
             the line, √(2λα(1−ρ)): "none": 1. "clip": min(1, κ). "boost": max(1, κ). "line": κ.
         rate_line: a factor on that line.
-        rate_from, rate_until: the epochs between which the rule applies.
+        rate_from: the epoch from which on the rule applies.
+        rate_until: the epoch at which it ends.
         label_bursts: share of the batches whose labels are drawn anew, from those of the training images.
         layer_settings: λ, α or ρ of single convolutions, as "prep.lr=0.05, layer1.momentum=0.97"; λ is the highest.
             With LARS they are those of the SGD run that it should equal.
