@@ -3,7 +3,6 @@
 import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
-import { line } from "d3-shape";
 import { extent, framed } from "./frames.js";
 import { logTicks, tick } from "./ticks.js";
 import { written } from "./words.js";
@@ -169,13 +168,7 @@ function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
 const drawable = (v, log) => Number.isFinite(v) && (!log || v > 0);
 
 function drawCurves({ x, y, key }, group, list, log) {
-  const path = line(
-    (p) => x(p[0]),
-    (p) => y(p[1]),
-  )
-    .digits(1)
-    .defined((p) => drawable(p[1], log));
-  const shape = remembered(key, (one) => path(thin(one)));
+  const shape = remembered(key, (one) => path(thin(one), x, y, log));
   group
     .selectAll("path")
     .data(list)
@@ -228,6 +221,18 @@ function thin({ xs, ys }) {
   const points = [];
   for (let i = 0; i < ys.length; i += stride) points.push([xs ? xs[i] : i, ys[i]]);
   return points;
+}
+
+/** Straight lines from point to point; where there is none, a gap. */
+function path(points, x, y, log) {
+  let d = "";
+  let pen = "M";
+  for (const [step, v] of points) {
+    const there = drawable(v, log);
+    if (there) d += `${pen}${x(step).toFixed(1)},${y(v).toFixed(1)}`;
+    pen = there ? "L" : "M";
+  }
+  return d;
 }
 
 function circles({ xs, ys, kind }, x, y, log) {
