@@ -1,4 +1,4 @@
-// The lab: one or two networks that train on the same batches, commands that act on them between two steps, and reports.
+// The lab: one or two networks that train on the same batches, commands that act on them between steps, and reports.
 //
 // A seed and the commands with the steps at which they came determine every number, bit for bit on one machine.
 
@@ -120,7 +120,7 @@ function keep(series, network, { images, labels }, t) {
 const COMMANDS = {
   start(lab, { id, seed, batch_size = BATCH_SIZE, networks }) {
     lay(lab, batch_size, networks.length);
-    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), { ...DEFAULT, ...networks[n] }); // from one seed
+    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), { ...DEFAULT, ...networks[n] }); // both from one seed
     Object.assign(lab, { t: 0, state: "paused", left: Infinity, log: [], series: [], images: source(seed) });
     lab.forget();
     lab.draw();
