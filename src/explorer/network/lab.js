@@ -120,7 +120,8 @@ function keep(series, network, { images, labels }, t) {
 const COMMANDS = {
   start(lab, { id, seed, batch_size = BATCH_SIZE, networks }) {
     lay(lab, batch_size, networks.length);
-    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), { ...DEFAULT, ...networks[n] }); // both from one seed
+    const settings = networks.map((setting) => ({ ...DEFAULT, ...setting }));
+    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), settings[n]); // the same seed
     Object.assign(lab, { t: 0, state: "paused", left: Infinity, log: [], series: [], images: source(seed) });
     lab.forget();
     lab.draw();
