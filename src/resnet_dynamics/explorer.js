@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 8e7a25eb06830e225f24747d42d5fae51cb2274d4e513e03561305a45d6ed53b.
+// Made by "make explorer" from src/explorer, sha256 ce24c64f465f53814f82a265f6ac6906d165dbe002e73f58ba75ff7f695be8d7.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
