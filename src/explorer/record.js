@@ -85,7 +85,8 @@ export function packed(series) {
   const groups = new Map();
   for (const { kind, network = 0, layer, xs, ys } of series) {
     const key = JSON.stringify([kind, network, layer === null, xs]);
-    if (!groups.has(key)) groups.set(key, { kind, ...(network && { network }), ...(layer && { layers: [] }), xs, ys: [] });
+    if (!groups.has(key))
+      groups.set(key, { kind, ...(network && { network }), ...(layer && { layers: [] }), xs, ys: [] });
     const group = groups.get(key);
     group.layers?.push(LAYERS.indexOf(layer));
     group.ys.push(...ys);
