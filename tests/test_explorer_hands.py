@@ -80,23 +80,30 @@ def test_the_end_of_a_line_moves_on_the_screen_and_the_axis_stands(page):
     assert ends[0] - ends[-1] > 30, ends
 
 
-def test_while_the_mouse_holds_a_slider_no_axis_shrinks(page):
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    browser = page(opening(lr=0.4))
-    low = """const texts = [...document.querySelectorAll('.wd-explorer [data-panel=norm] .axes .tick text')];
-        return texts.length"""
-    assert browser.execute_script(low)
-    handle = find(browser, "input[data-value=lr]")
-    width = handle.size["width"]
-    ActionChains(browser).move_to_element(handle).click_and_hold().move_by_offset(int(width * 0.4), 0).perform()
+def mouse(browser, kind, element, share):  # noqa: F811
+    """Let the mouse do something with the left button, at a share of the width of an element."""
+    box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", element)
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {
+        "type": kind, "x": box["x"] + share * box["width"], "y": box["y"] + box["height"] / 2, "button": "left",
+        "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1})
     settled(browser)
-    far = browser.execute_script(END)["layer2"]
-    ActionChains(browser).move_by_offset(-int(width * 0.1), 0).perform()
+
+
+def test_while_the_mouse_holds_a_slider_no_axis_shrinks(page):
+    """λ far up, where axes have to grow, and back: they shrink when the mouse lets go, and not before."""
+    browser = page(opening(lr=0.4, weight_decay=0))
+    ticks = "return document.querySelector('.wd-explorer [data-panel=norm] .axes').textContent"
+    handle, first = find(browser, "input[data-value=lr]"), browser.execute_script(ticks)
+    mouse(browser, "mousePressed", handle, 0.5)
+    mouse(browser, "mouseMoved", handle, 0.97)
+    far, grown = value(browser, "lr"), browser.execute_script(ticks)
+    assert float(far) > 5 and grown != first
+    mouse(browser, "mouseMoved", handle, 0.05)
     settled(browser, 1500)  # longer than the rest after which axes follow
-    back = browser.execute_script(END)["layer2"]
-    ActionChains(browser).release().perform()
-    assert back > far + 3, "it falls on the screen as λ does"
+    assert float(value(browser, "lr")) < 0.05 and browser.execute_script(ticks) == grown
+    mouse(browser, "mouseReleased", handle, 0.05)
+    settled(browser, 1500)
+    assert browser.execute_script(ticks) != grown
 
 
 def test_the_setting_before_stays_as_a_ghost(page):

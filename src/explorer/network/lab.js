@@ -118,7 +118,7 @@ function keep(series, network, { images, labels }, t) {
 
 /** What commands do to a lab. Returned is what the next report has among its events. */
 const COMMANDS = {
-  start(lab, { seed, batch_size = BATCH_SIZE, networks }) {
+  start(lab, { id, seed, batch_size = BATCH_SIZE, networks }) {
     lay(lab, batch_size, networks.length);
     const settings = networks.map((setting) => ({ ...DEFAULT, ...setting }));
     for (const [n, network] of lab.networks.entries()) network.begin(random(seed), settings[n]); // the same seed
@@ -126,7 +126,7 @@ const COMMANDS = {
     lab.forget();
     lab.draw();
     lab.test();
-    return { type: "start", seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
+    return { type: "start", id, seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
   },
   set(lab, { type, network, ...values }) {
     for (const one of chosen(lab, network)) one.change(values);
