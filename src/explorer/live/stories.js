@@ -69,9 +69,9 @@ export const STORIES = {
   hot: {
     label: "too hot",
     look:
-      "λ is far too high for what has no batch norm behind it: the gains, the offsets and the last layer. The loss " +
-      "explodes; the page says so, and Restart begins again.",
-    set: { lr: 100, weight_decay: 0.01 },
+      "With λα = 3 decay takes three times w away, so w turns round and gets twice as long at every step. After some " +
+      "sixty steps the numbers overflow; the page says so, and Restart begins again.",
+    set: { lr: 300, weight_decay: 0.01 },
     panels: ["norm", "loss"],
   },
   control: {
