@@ -1,7 +1,7 @@
 // Bundle the explorer into the one file that the package carries. Its first line names what it was made from.
 //
-// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a page
-// stands in it as a function, of whose text a worker is made, with its WebAssembly as base64: nothing else is loaded.
+// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a
+// page stands in it as a function, of whose text a worker is made; its WebAssembly in base64. Nothing else is loaded.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -46,7 +46,7 @@ export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
 }
 
-/** The angle of a step at equilibrium, in rad, 2 arcsin(|Δw|/2|w|), where |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
+/** The angle of a step at equilibrium, in rad: 2 arcsin(|Δw|/2|w|), |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
  *  cos θ is 1 − λα. Nesterov's step has its own length. LARS turns w by the same angle, to leading order. */
 export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   const x = lr * alpha;

@@ -1,4 +1,4 @@
-// live/: history, forecast, axes, stories, the run and what is said of it, with layers for which the recurrence is exact.
+// live/: history, forecast, axes, stories, the run and what is said of it, where the recurrence is exact.
 
 import assert from "node:assert/strict";
 import test from "node:test";
