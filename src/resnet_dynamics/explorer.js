@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 4f7122586053675424228091334ec00fc49797531242a1390162ab80829ed900.
+// Made by "make explorer" from src/explorer, sha256 9c3089bdbd7211f80b2bb7122c9b90e829451a001ca9c5c666ef0321ca0677ec.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
