@@ -86,7 +86,7 @@ function point(one, x, y) {
   const step = Math.round(one.x.invert(x));
   let found = null;
   for (const { kind, layer, ys, xs, class: name } of one.shown) {
-    const v = kind === "line" && layer && !xs && !name ? ys[step] : NaN;
+    const v = kind === "line" && layer && !xs && !name ? ys[Math.max(0, Math.min(ys.length - 1, step))] : NaN;
     const far = Math.abs(one.y(v) - y);
     if (far <= (found?.far ?? REACH)) found = { far, v, layer };
   }
