@@ -10,7 +10,7 @@ import small
 import torch
 import torch.nn.functional as F
 
-from resnet_dynamics import Config, measure, run
+from resnet_dynamics import Config, measure, page_data, run
 from resnet_dynamics import train as loop
 from resnet_dynamics.arms import REST, settings
 from resnet_dynamics.data import Data
@@ -291,8 +291,24 @@ def test_layers_with_settings_of_their_own(monkeypatch):
     alpha = np.array([0.5 if layer == "layer3.res1" else 0.01 for layer in ds.layer.values])
     expected = ds.g2 + 2 * alpha * ds.wg + alpha**2 * ds.w2
     np.testing.assert_allclose(ds.d2, expected, rtol=1e-3)
+    one = measure.rate(ds.sel(layer="layer1"))
+    np.testing.assert_allclose(one, 0.5 * ds.lr * np.sqrt(ds.g2 / ds.w2).sel(layer="layer1"), rtol=1e-5)
+    np.testing.assert_allclose(measure.rate(ds).sel(layer="layer1"), one)
     with pytest.raises(ValueError, match="^balance of a run with layer_settings='layer1.lr=0.05, .*': must be a run"):
         measure.balance(ds)
+
+
+def test_lars_with_a_layer_of_its_own():
+    """Its rate is √(2λα(1−ρ)) of its own three, and a first step is that long."""
+    own = "prep.lr=0.4, layer2.weight_decay=0.0025, layer3.momentum=0.6"
+    _, ds = quietly(small.config(weight_decay=0.01, optimizer="lars", momentum=0.9, layer_settings=own))
+    turned = np.sqrt(ds.u2.astype(float) / ds.w2).isel(step=0) / float(ds.lars_lr[0])
+    wanted = {"prep": 2.0, "layer2": 0.5, "layer3": 2.0}
+    np.testing.assert_allclose(turned, [wanted.get(layer, 1.0) for layer in ds.layer.values], rtol=1e-4)
+    np.testing.assert_allclose(measure.rate(ds)[0], turned * float(ds.lars_lr[0]), rtol=1e-4)
+    np.testing.assert_allclose(ds.d2, ds.w2, rtol=1e-4)  # d = (|w|/|g|) g
+    parts = page_data.windowed(ds)
+    assert parts.growth.isnull().all() and parts.w2.notnull().all()
 
 
 def test_a_run_that_replays_the_rates_of_another():
@@ -354,7 +370,7 @@ BAD = [
     (dict(layer_settings="prep.lr=fast"), "as prep.lr"),
     (dict(layer_settings="prep.lr=0.1", no_norm="prep"), "as prep.lr=0.05, .* of layer1, "),
     (dict(layer_settings="prep.lr=0.1", model="vgg11"), ".* of no convolution"),
-    (dict(layer_settings="prep.lr=0.1", optimizer="lars"), 'empty unless optimizer="sgd"'),
+    (dict(layer_settings="prep.lr=0.1", optimizer="lars", lars_rate="replay"), 'empty with lars_rate="replay"'),
 ]  # fmt: skip
 
 

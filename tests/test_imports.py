@@ -31,7 +31,7 @@ ALLOWED = {
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
-    "series": {"numpy", "xarray", "recording", "schedules"},
+    "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
     "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
@@ -54,12 +54,12 @@ ALLOWED = {
     "optim": {"torch"},
     "recorder": {"torch", "recording"},
     "starts": {"torch", "config", "models"},
-    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "schedules", "theory"},
+    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
-    "page_data": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
+    "page_data": {"numpy", "xarray", "arms", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
     "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
     "workers": {"torch", "ray"},
@@ -73,9 +73,12 @@ ALLOWED = {
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
+    "stories": {"numpy", "matplotlib", "fallback", "page_data", "plots", "theory"},
+    "history": {"numpy", "xarray", "config", "recording", "theory"},
     "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
     "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
+    "live": {"numpy", "traitlets", "xarray", "config", "element", "explorer", "history", "stories"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
 FREE = {"__init__", "__main__", "_shapes"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
-__all__ = ["OWN", "REST", "alike", "checked", "settings"]
+__all__ = ["OWN", "REST", "alike", "apart", "checked", "own_rate", "settings"]
 
 REST = ("gains", "offsets", "linear")
 """The parameters that are not weights of a convolution with batch norm, in the words of `rest_decays`."""
@@ -50,14 +50,33 @@ def checked(config) -> dict[str, str]:
     return {"rest_decays": _rest_decays(config.rest_decays), "layer_settings": _layer_settings(config)}
 
 
-def alike(config, what: str):
-    """Return the configuration of a run whose norms follow from one λ, α and ρ for all layers; refuse any other."""
+def apart(config) -> str:
+    """Say why the norms of a run do not follow from one λ, α and ρ for all layers; "" if they do."""
     for name, usual, said in (("norms", "free", "whose norms move freely"),
                               ("layer_settings", "", "with one λ, α and ρ for all layers")):  # fmt: skip
         value = getattr(config, name, usual)  # a recording without a configuration has neither
         if value != usual:
-            raise ValueError(f"{what} of a run with {name}={value!r}: must be a run {said}")
+            return f"of a run with {name}={value!r}: must be a run {said}"
+    return ""
+
+
+def alike(config, what: str):
+    """Return the configuration of a run whose norms follow from one λ, α and ρ for all layers; refuse any other."""
+    if said := apart(config):
+        raise ValueError(f"{what} {said}")
     return config
+
+
+def own_rate(config, layer: str) -> float:
+    """Return by what the rate of a layer differs from that of the run where it has settings of its own.
+
+    SGD: λ_ℓ/λ. LARS: √(λ_ℓα_ℓ(1−ρ_ℓ)/(λα(1−ρ))).
+    """
+    lr = config.of_layer(layer, "lr") / config.lr
+    if not config.optimizer.startswith("lars"):
+        return lr
+    weight_decay = config.of_layer(layer, "weight_decay") / config.weight_decay
+    return (lr * weight_decay * (1 - config.of_layer(layer, "momentum")) / (1 - config.momentum)) ** 0.5
 
 
 def _rest_decays(value) -> str:
@@ -93,6 +112,6 @@ def _layer_settings(config) -> str:
         check(f"layer_settings: {place}", value, 0 <= value < 1 if field == "momentum" else 0 <= value <= 1e30, range_)
         check(field, getattr(config, field), field == "momentum" or getattr(config, field) > 0,
               f"above 0 where {place} is set")  # fmt: skip
-    check("layer_settings", text, not found or config.optimizer == "sgd", 'empty unless optimizer="sgd"')
+    check("layer_settings", text, not found or config.lars_rate != "replay", 'empty with lars_rate="replay"')
     order = [(layer, field) for layer in convs for field in OWN if (layer, field) in found]
     return ", ".join(f"{layer}.{field}={found[layer, field]!r}" for layer, field in order)

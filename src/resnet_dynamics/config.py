@@ -95,7 +95,24 @@ class Config:
         rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
         lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should
             equal. "equilibrium": √(2λ(t)α(1−ρ)), equations (6) and (9). "ode": times √z(t), the lag that the master
-            equation predicts. All other parameters keep SGD with lr, weight_decay and momentum.
+            equation predicts. "replay": λ|g|/|w| of each layer as the SGD run of the next seed had it (`source`), a
+            mean over 50 steps. All other parameters keep SGD with lr, weight_decay and momentum.
+        lars_memory: β; LARS divides by a running rms of |g||w|, whose weights fall as β^k, and not by the present one.
+        init_spread: standard deviation of x, in octaves; the initial weights of each convolution are multiplied by 2^x,
+            with a normal x for each, drawn by the seed.
+        init_norms: "drawn"; "equilibrium": convolutions start at the length |w|⁴ = λc²/(2α(1−ρ)) that goes with the
+            size c of their gradients in the first 20 batches.
+        norms: "free"; "fixed": after each step of SGD a convolution is put back to its initial length.
+        warmup_shape: "linear"; "root": λ rises as the square root of time.
+        rest_decays: which of the rest decay: "gains" and "offsets" of batch norm, "linear" (all else), joined by "+".
+        rate_rule: by what SGD multiplies the gradient of a convolution, κ being what would bring its rate λ|g|/|w| to
+            the line, √(2λα(1−ρ)): "none": 1. "clip": min(1, κ). "boost": max(1, κ). "line": κ.
+        rate_line: a factor on that line.
+        rate_from: the epoch from which on the rule applies.
+        rate_until: the epoch at which it ends.
+        label_bursts: share of the batches whose labels are drawn anew, from those of the training images.
+        layer_settings: λ, α or ρ of single convolutions, as "prep.lr=0.05, layer1.momentum=0.97"; λ is the highest.
+            With LARS they are those of the SGD run that it should equal.
         seed: of initial weights, order of the images and augmentation.
 
     Raises:

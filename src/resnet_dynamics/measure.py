@@ -31,6 +31,7 @@ from .series import (
     moved,
     named,
     of_recording,
+    own_rates,
     rms,
     smooth,
     window,
@@ -158,12 +159,12 @@ def radial(ds: xr.Dataset) -> ByStepLayer:
 def rate(ds: xr.Dataset) -> ByStepLayer:
     """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
 
-    Of a LARS recording: its λ_LARS, the same for all layers.
+    Of a LARS recording: its λ_LARS. Where layers have settings of their own, λ is that of each.
     """
     if _is_lars(ds):
-        value = ds.lars_lr.astype(float) * xr.ones_like(ds.w2, float)
+        value = ds.lars_lr.astype(float) * own_rates(ds) * xr.ones_like(ds.w2, float)
         return named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
-    value = ds.lr.astype(float) * np.sqrt(ds.g2.astype(float) / ds.w2)
+    value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(ds.g2.astype(float) / ds.w2)
     return named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
 
 
@@ -237,8 +238,7 @@ def drift(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     if value.sizes["step"] and not np.isfinite(change.sel(step=value.step)).any():
         has = f"of {ds.sizes['step']} steps it holds none such"
         raise ValueError(f"share={share!r}: must hold a step that another follows, {has}")
-    value = value.mean("step")
-    return named(value, "drift", "δ", "drift of |w|² relative to its decay", "1")
+    return named(value.mean("step"), "drift", "δ", "drift of |w|² relative to its decay", "1")
 
 
 @of_recording
@@ -268,7 +268,7 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), setting(ds)
+    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), alike(setting(ds), "telescoping")
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
@@ -344,8 +344,7 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
 @of_recording
 def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
-    size = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
-    return named(size, "gradient_size", "c", "gradient times weight", "nat")
+    return named(smooth(ds.g2.astype(float) * ds.w2, steps)**0.5, "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording

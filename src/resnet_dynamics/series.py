@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from . import schedules
+from .arms import own_rate
 from .recording import QUANTITIES, config, setting
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved",
-    "named", "of_recording", "rms", "smooth", "window", "without_gaps",
+    "named", "of_recording", "own_rates", "rms", "smooth", "window", "without_gaps",
 ]  # fmt: skip
 
 SMOOTH = 50
@@ -202,6 +203,15 @@ def first(series: ByStepLayer) -> ByLayer:
     if series.sizes["step"] == 0:
         raise ValueError("a series of no steps: must have at least one; the run may have diverged at once")
     return series.isel(step=0, drop=True).astype(float)
+
+
+def own_rates(ds: xr.Dataset) -> float | ByLayer:
+    """Return by what the rate of each layer differs from that of the run: 1.0, or of each layer where some differ."""
+    c = setting(ds)
+    if not getattr(c, "layer_settings", ""):
+        return 1.0
+    factors = [own_rate(c, str(layer)) for layer in np.ravel(ds.layer.values)]
+    return xr.DataArray(np.reshape(factors, ds.layer.shape), ds.layer.coords, ds.layer.dims)
 
 
 def rms(series: Measured, dims="step") -> xr.DataArray:

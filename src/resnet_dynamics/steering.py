@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from . import measure, theory
-from .arms import OWN, REST
+from .arms import OWN, REST, own_rate
 from .config import Config
 from .models import conv_layers, symmetries
 from .optim import LARS, SGD, SmoothLARS, Steered
+from .recording import config as config_of
 from .schedules import decays, rates
 
 __all__ = ["REPLAYED", "Rates", "learning_rates", "make_optimizers", "replayed"]
@@ -26,7 +27,8 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
     common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ
     convs, rest = _convs(config, model, invariant), _rest(config, model, invariant)
     if config.optimizer.startswith("lars"):
-        convs = [{name: group[name] for name in ("params", "layers")} for group in convs]  # which do not decay
+        for group in convs:
+            del group["weight_decay"]  # which LARS does not have; what it would be is in the rate
         if config.lars_memory:
             return [SmoothLARS(convs, memory=config.lars_memory, **common), SGD(rest, **common)]
         return [LARS(convs, per_filter=config.optimizer == "lars-filter", **common), SGD(rest, **common)]
@@ -96,7 +98,7 @@ def replayed(source) -> np.ndarray:
         ValueError: the run diverged, so it has no rates to the end.
     """
     if (end := int(source.attrs["diverged_at"])) >= 0:
-        raise ValueError(f'lars_rate="replay": must have a run to replay, that of seed {measure.config(source).seed} '
+        raise ValueError(f'lars_rate="replay": must have a run to replay, that of seed {config_of(source).seed} '
                          f"diverged at step {end}")  # fmt: skip
     return measure.smooth(measure.rate(source), REPLAYED).transpose("step", "layer").values.astype(float)
 
@@ -116,7 +118,9 @@ class Rates:
         alpha, columns = decays(config, self.lr), []
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                lr = self._of_lars(group, layers) if isinstance(optimizer, LARS) else self.lr * group.get("lr_scale", 1)
+                lr = self.lr * group.get("lr_scale", 1)
+                if isinstance(optimizer, LARS):
+                    lr = self._of_lars(config, group, layers)
                 decay = alpha * group.get("weight_decay_scale", 1)
                 columns.append((group, "lr", lr))
                 if "weight_decay" in group and np.ndim(alpha):
@@ -130,8 +134,11 @@ class Rates:
         for (group, name, _), now in zip(columns, self._now[0]):
             group[name] = now
 
-    def _of_lars(self, group, layers):
-        return self.lars_lr if self.lars_lr.ndim == 1 else self.lars_lr[:, [*layers].index(group["layers"][0])]
+    def _of_lars(self, config, group, layers):
+        """λ_LARS of a group: that of its own λ, α, ρ, or of the layer that it replays."""
+        if self.lars_lr.ndim > 1:
+            return self.lars_lr[:, [*layers].index(group["layers"][0])]
+        return self.lars_lr * own_rate(config, group["layers"][0])
 
     def set(self, t):
         """Let the optimizers take the rates of step t, int64 [1] on the device."""
