@@ -465,6 +465,7 @@ test("sentences: what theory says of a setting", () => {
   assert.match(say({ weight_decay: 0 }), /No decay/);
   assert.match(say({ optimizer: "lars" }), /each step has the length 0\.1 \|w\|/);
   assert.match(say({ lr: 100 }), /λα = 1: one step replaces/);
+  assert.match(say(scene("hot")), /λα = 3: decay alone/);
   assert.match(
     captions.kicked({ layer: "layer2", factor: 1 / 3, logits_change: 2e-7 }),
     /layer2 were divided by 3\. .*2e-7.*rounding/,

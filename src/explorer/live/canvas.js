@@ -1,7 +1,6 @@
 // One chart that is drawn many times a second: axes in SVG, which change seldom, and what moves on a canvas.
 
 import { axisBottom, axisLeft } from "d3-axis";
-import { format } from "d3-format";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
 import { element } from "../dom.js";
@@ -10,7 +9,7 @@ import { logTicks, tick } from "../ticks.js";
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };
 const FAINT = 0.14; // opacity of what is not in the light
-const comma = format(",");
+const comma = (step) => step.toLocaleString("en-US");
 
 /** Make the chart in `host`. Returns draw({...}), see there; `onPoint(step, layer)` is told what the pointer is at, or
  *  null. */

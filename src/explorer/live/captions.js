@@ -32,9 +32,12 @@ const span = (list) => {
 export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
   const rate = larsRate(lr, alpha, momentum);
+  if (line?.falls) return "Theory: the lines are drawn for λ as it is going to fall.";
   if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
   if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
   if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
+  const overshoots = (2 * (1 + momentum)) / (optimizer === "nesterov" ? 1 + 2 * momentum : 1);
+  if (lr * alpha >= overshoots) return `λα = ${written(lr * alpha)}: decay alone makes |w| longer at every step.`;
   if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
@@ -58,8 +61,7 @@ export function agrees(run) {
   if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
   if (!found) return "Theory has just been drawn anew.";
   const has = blind(run, network);
-  if (!found.ratios.every(Number.isFinite))
-    return "The norms have left the numbers that can be held: nothing to compare.";
+  if (!found.ratios.every(Number.isFinite)) return "|w|² is zero or infinite by now: there is nothing to compare.";
   const ratios = found.ratios.filter((_, l) => has[l]);
   const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} other layers`;
   const apart = found.ratios[has.indexOf(false)];

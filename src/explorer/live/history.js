@@ -20,10 +20,10 @@ export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2"];
 const FIRST = ["lr", "weight_decay", "momentum", "w2"]; // what a window has from its first step
 
 // A row of a report has the inner products of w, g, v_prev, v and u = w' − w, 15 a layer, in the recorder's order.
-const PRODUCTS = 15;
+export const PRODUCTS = 15;
 const ROLES = ["w", "g", "v_prev", "v", "u"];
 const PAIRS = ROLES.flatMap((a, i) => ROLES.slice(i).map((b) => `${a}·${b}`));
-const place = (pair) => PAIRS.indexOf(pair);
+export const place = (pair) => PAIRS.indexOf(pair);
 const [WW, WG, WU, GG, UU, VV] = ["w·w", "w·g", "w·u", "g·g", "u·u", "v·v"].map(place);
 const [W_PREV, W_V, G_PREV, PREV2, V_U] = ["w·v_prev", "w·v", "g·v_prev", "v_prev·v_prev", "v·u"].map(place);
 

@@ -69,9 +69,9 @@ export const STORIES = {
   hot: {
     label: "too hot",
     look:
-      "λ is far too high for what has no batch norm behind it: the gains, the offsets and the last layer. The loss " +
-      "explodes; the page says so, and Restart begins again.",
-    set: { lr: 100, weight_decay: 0.01 },
+      "With λα = 3 decay takes three times w away, so w turns round and gets twice as long at every step. After some " +
+      "sixty steps the numbers overflow; the page says so, and Restart begins again.",
+    set: { lr: 300, weight_decay: 0.01 },
     panels: ["norm", "loss"],
   },
   control: {
@@ -87,8 +87,8 @@ export const STORIES = {
   decay: {
     label: "λ to zero",
     look:
-      "From step 600 on λ falls in a straight line to zero. At first λ|g|/|w| follows the bold line; near the end it " +
-      "cannot, and falls below the norm's own pace while the loss drops.",
+      "From step 600 on λ falls in a straight line to zero, and the loss drops. λ|g|/|w| first follows the bold line; near " +
+      "the end it falls below, as |w| cannot shrink so fast.",
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },
