@@ -2,9 +2,9 @@
 
     python src/explorer/bench.py [rounds]
 
-All are CPU seconds of one thread, since these are what it would need on an idle machine: of the worker's thread, of the
-node process, of the process of PyTorch. They take turns, and ratios are taken within a round. The step in the page draws
-its 32 images, has a test of 512 every 250 steps, and records; in PyTorch the images lie ready, and there is no test.
+All are CPU seconds of one thread, since these are what it would need on an idle machine: of the worker's thread, of
+the node process, of the process of PyTorch. They take turns, and ratios are taken within a round. The step in the page
+draws its 32 images, tests on 512 every 250 steps, and records; in PyTorch the images lie ready, and there is no test.
 """
 
 import itertools
@@ -27,7 +27,8 @@ from resnet_dynamics.recorder import Recorder
 HERE = Path(__file__).parent
 PAGE = """<!doctype html><meta charset="utf-8"><script>{bundle}</script><script>
     let t = 0, kernels = null, where = null;
-    const lab = weightDecay.connect({{ onReport: (r) => {{ ({{ t, kernels, where }} = r); }}, onError: console.error }});
+    const onReport = (report) => {{ ({{ t, kernels, where }} = report); }};
+    const lab = weightDecay.connect({{ onReport, onError: console.error }});
     lab.send({{ type: "start", seed: 1, networks: [{{}}] }});
 </script>"""
 
@@ -132,7 +133,8 @@ def main(rounds=5):
             chromium.driver.quit()
     for name in rows[0]:
         print(f"{name:20} {statistics.median(row[name] for row in rows):6.2f} ms a step")
-    for a, b in itertools.product(("Chromium, worker", "node, SIMD"), ("PyTorch, recorded", "PyTorch, bare", "node, plain")):
+    others = ("PyTorch, recorded", "PyTorch, bare", "node, plain")
+    for a, b in itertools.product(("Chromium, worker", "node, SIMD"), others):
         ratios = sorted(row[b] / row[a] for row in rows)
         print(f"{a} over {b}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 

@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 9c3089bdbd7211f80b2bb7122c9b90e829451a001ca9c5c666ef0321ca0677ec.
+// Made by "make explorer" from src/explorer, sha256 4483e132c2a164cfdd64ddf24d263f3fa3cda1e064eb7d8edacf2d2677a26980.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
