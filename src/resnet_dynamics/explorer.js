@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 2236b971b40b9028beb07d9bd2b7e60180e1d53c6ecf54a886f53f23fe41b661.
+// Made by "make explorer" from src/explorer, sha256 e7597783ae2bb2523f9511cc6a4ff6b84efe226461102dddf5d4bc0dcce5f00e.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
