@@ -98,7 +98,7 @@ function showSlider({ spec, range, typed }, value) {
 function showMomentum({ spec, range, typed, label }, none) {
   range.disabled = typed.disabled = none;
   label.title = none ? "SGD has no momentum" : "";
-  say(label.lastChild, spec.symbol + (none ? " (SGD has none)" : ""));
+  say(label.lastChild, spec.symbol + (none ? " (none)" : ""));
 }
 
 /** The selects and the boxes, behind a summary that is closed on a narrow screen. */

@@ -30,8 +30,8 @@ export function training(link, values, announce) {
       if (news.state !== row.state) announce(news.text ?? "");
       progress(row, news);
     },
-    show({ kernel, curves }) {
-      box.hidden = !kernel && !link?.page;
+    show({ kernel, curves, small }) {
+      box.hidden = !kernel && (small || !link?.page);
       forget.disabled = !curves.length;
     },
     dispose: () => clearTimeout(row.timer),

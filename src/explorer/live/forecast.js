@@ -46,8 +46,8 @@ export function along({ from, to, start, end }, t) {
 }
 
 /** Follow every layer from its state at step t, {w2, wv, v2}, for `steps` steps.
- *  Returns {t, steps, correlated, values, falls, lr, layers: [{w2: [steps + 1], limit, push}]}; w2[i] is before step t + i, limit the
- *  equilibrium, infinite where there is none or λ `falls`. */
+ *  Returns {t, steps, correlated, values, falls, lr, layers: [{w2: [steps + 1], limit, push, c2}]}; w2[i] is before step
+ *  t + i, limit the equilibrium, infinite where there is none or λ `falls`. */
 export function forecast({ t, state, sizes, values, steps, ramp = null, correlated = false }) {
   const lars = values.optimizer === "lars";
   const lr = rate(values, ramp, t, steps + 1);
