@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 a78cae5cc0d57cc7f3c53bcb96c4eac26c03f030df700a415af27dc15d214bc7.
+// Made by "make explorer" from src/explorer, sha256 7cb6ac815f55698b86e02edbb7505ad2fb7a1daabf0309e79bb111c13c1794cd.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
