@@ -120,7 +120,7 @@ def test_the_setting_before_stays_as_a_ghost(page):
 
 
 def test_theory_never_falls_where_lambda_rises_between_runs_that_rise(page):
-    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, read off the table."""
+    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, off the table."""
     from selenium.webdriver.common.keys import Keys
 
     browser = page(rd.Explorer(lr=0.1, weight_decay=0.002, momentum=0.9, layer="layer2"))
