@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 198eadd160e5144ff9165381fef4fdb390bd71a0a004413f522715fffc0e03e2.
+// Made by "make explorer" from src/explorer, sha256 84b49a3b3effa3c3e0433a843df01fed2c721eeb600a8e747ad2c1ffc3a62afc.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
