@@ -9,10 +9,6 @@ import { grouped, logTicks, tick } from "../ticks.js";
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };
 const FAINT = 0.14; // opacity of what is not in the light
-<<<<<<< HEAD
-const comma = (step) => step.toLocaleString("en-US");
-=======
->>>>>>> mend
 
 /** Make the chart in `host`. Returns draw({...}), see there; `onPoint(step, layer)` is told what the pointer is at, or
  *  null. */
