@@ -14,7 +14,9 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # module -> what it may import, of the package and of other packages; inside a function, too.
 ALLOWED = {
     # leaves
-    "config": set(),
+    "fields": set(),
+    "arms": {"fields"},
+    "config": {"arms", "fields"},
     "console": {"tqdm"},
     "arguments": {"numpy"},
     "peaks": {"numpy", "xarray"},
@@ -29,9 +31,9 @@ ALLOWED = {
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
-    "series": {"numpy", "xarray", "recording", "schedules"},
+    "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
-    "measure": {"numpy", "xarray", "recording", "schedules", "series", "theory"},
+    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
@@ -51,11 +53,13 @@ ALLOWED = {
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
     "recorder": {"torch", "recording"},
+    "starts": {"torch", "config", "models"},
+    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
-              "schedules", "theory"},
+              "schedules", "starts", "steering"},
     # runs
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
-    "page_data": {"numpy", "xarray", "config", "library", "measure", "recording", "series"},
+    "page_data": {"numpy", "xarray", "arms", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
     "rows": {"numpy", "xarray", "config", "console", "grid", "library", "recording"},
     "workers": {"torch", "ray"},
@@ -69,15 +73,19 @@ ALLOWED = {
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
+    "stories": {"numpy", "matplotlib", "fallback", "page_data", "plots", "theory"},
+    "history": {"numpy", "xarray", "config", "recording", "theory"},
     "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
     "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
+    "live": {"numpy", "traitlets", "xarray", "config", "element", "explorer", "history", "stories"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "train"]
+TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "starts",
+         "steering", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

@@ -62,7 +62,7 @@ def products(browser):
 
 
 def last(browser):
-    return browser.execute_script("const { where, kernels, t, state } = reports.at(-1); return [where, kernels, t, state]")
+    return browser.execute_script("const r = reports.at(-1); return [r.where, r.kernels, r.t, r.state]")
 
 
 def test_it_trains_in_a_worker_and_ends_with_the_element(opened):

@@ -7,30 +7,32 @@ import difflib
 import functools
 import hashlib
 import json
-import math
 import re
-import warnings
 from dataclasses import dataclass
 
-__all__ = ["BUDGETS", "CONVS", "FOREIGN", "Config", "model_convs", "model_parts", "plain"]
+from . import arms
+from .fields import (
+    CONVS,
+    FOREIGN,
+    among,
+    canonical_model,
+    check,
+    integer,
+    model_convs,
+    model_parts,
+    number,
+    one_of,
+    plain,
+)
 
-CONVS = (
-    "prep", "layer1", "layer1.res1", "layer1.res2", "layer2", "layer3", "layer3.res1", "layer3.res2",
-)  # fmt: skip
-"""The convolutions of ResNet-9, from the image to the classifier."""
+__all__ = ["BUDGETS", "CONVS", "FOREIGN", "Config", "model_convs", "model_parts", "plain"]
 
 _OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter")
 _SCHEDULES = ("triangular", "constant", "cosine", "wsd")
 _DECAY_SCHEDULES = ("constant", "lr")
-_LARS_RATES = ("equilibrium", "ode")
-FOREIGN = ("resnet18", "vgg11")
-"""Networks that are not of the ResNet-9 family."""
-
 _OTHER_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "alpha": "weight_decay", "rho": "momentum"}
 _EPOCHS = 24.0
 _LARGEST = 1e30  # of λ, α and their like; the arithmetic is in float32
-
-_MODEL = re.compile(r"(resnet18|vgg11|resnet9|backbone)((?:\+(?:res|extra)[123])*)")
 
 
 def _named(cls):
@@ -93,7 +95,24 @@ class Config:
         rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
         lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should
             equal. "equilibrium": √(2λ(t)α(1−ρ)), equations (6) and (9). "ode": times √z(t), the lag that the master
-            equation predicts. All other parameters keep SGD with lr, weight_decay and momentum.
+            equation predicts. "replay": λ|g|/|w| of each layer as the SGD run of the next seed had it (`source`), a
+            mean over 50 steps. All other parameters keep SGD with lr, weight_decay and momentum.
+        lars_memory: β; LARS divides by a running rms of |g||w|, whose weights fall as β^k, and not by the present one.
+        init_spread: standard deviation of x, in octaves; the initial weights of each convolution are multiplied by 2^x,
+            with a normal x for each, drawn by the seed.
+        init_norms: "drawn"; "equilibrium": convolutions start at the length |w|⁴ = λc²/(2α(1−ρ)) that goes with the
+            size c of their gradients in the first 20 batches.
+        norms: "free"; "fixed": after each step of SGD a convolution is put back to its initial length.
+        warmup_shape: "linear"; "root": λ rises as the square root of time.
+        rest_decays: which of the rest decay: "gains" and "offsets" of batch norm, "linear" (all else), joined by "+".
+        rate_rule: by what SGD multiplies the gradient of a convolution, κ being what would bring its rate λ|g|/|w| to
+            the line, √(2λα(1−ρ)): "none": 1. "clip": min(1, κ). "boost": max(1, κ). "line": κ.
+        rate_line: a factor on that line.
+        rate_from: the epoch from which on the rule applies.
+        rate_until: the epoch at which it ends.
+        label_bursts: share of the batches whose labels are drawn anew, from those of the training images.
+        layer_settings: λ, α or ρ of single convolutions, as "prep.lr=0.05, layer1.momentum=0.97"; λ is the highest.
+            With LARS they are those of the SGD run that it should equal.
         seed: of initial weights, order of the images and augmentation.
 
     Raises:
@@ -125,90 +144,103 @@ class Config:
     rest_lr_scale: float = 1.0
     rest_weight_decay_scale: float = 1.0
     lars_rate: str = "equilibrium"
+    lars_memory: float = 0.0
+    init_spread: float = 0.0
+    init_norms: str = "drawn"
+    norms: str = "free"
+    warmup_shape: str = "linear"
+    rest_decays: str = "gains+offsets+linear"
+    rate_rule: str = "none"
+    rate_line: float = 1.0
+    rate_from: float = 0.0
+    rate_until: float = 1e6
+    label_bursts: float = 0.0
+    layer_settings: str = ""
     seed: int = 0
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = plain(getattr(self, field.name))
             if field.type == "float":
-                value = _number(field.name, value)
+                value = number(field.name, value)
             elif field.type.startswith("int") and value is not None:
-                value = _integer(field.name, value)
+                value = integer(field.name, value)
             self._set(field.name, str(value) if isinstance(value, str) else value)
 
-        _check(
+        check(
             "data",
             self.data,
             isinstance(self.data, str) and re.fullmatch(r"cifar10|synthetic|images:[0-9a-f]{16}", self.data),
             '"cifar10", "synthetic" or "images:<digest>" as datasets.images(path).key gives it',
         )
         for name in ("width", "batch_size", "seed"):
-            _check(name, getattr(self, name), getattr(self, name) is not None, "an integer")
-        _check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
-        _check(
+            check(name, getattr(self, name), getattr(self, name) is not None, "an integer")
+        check("batch_size", self.batch_size, self.batch_size >= 2, "an integer of at least 2 (batch norm)")
+        check(
             "train_images",
             self.train_images,
             self.train_images is None or self.train_images >= self.batch_size,
             f"at least one batch ({self.batch_size}), or None for all",
         )
-        _check("augment", self.augment, isinstance(self.augment, bool), "True or False")
-        self._set("model", _canonical_model(self.model))
-        _check("width", self.width, 1 <= self.width <= 1024, "an integer from 1 to 1024")
+        check("augment", self.augment, isinstance(self.augment, bool), "True or False")
+        self._set("model", canonical_model(self.model))
+        check("width", self.width, 1 <= self.width <= 1024, "an integer from 1 to 1024")
         convs = [] if self.model in FOREIGN else model_convs(self.model)
-        _check(
+        check(
             "no_norm",
             self.no_norm,
-            self.no_norm is None or _among(self.no_norm, convs),
+            self.no_norm is None or among(self.no_norm, convs),
             f"None, or a convolution of {self.model} ({', '.join(convs) or 'none can lose its norm'})",
         )
-        _check("init_scale", self.init_scale, 0 < self.init_scale <= _LARGEST, "positive, at most 1e30")
-        _check("epochs", self.epochs, 0 < self.epochs <= 1e6, "positive, at most 1e6")
-        _check("optimizer", self.optimizer, _among(self.optimizer, _OPTIMIZERS), _one_of(_OPTIMIZERS))
+        check("init_scale", self.init_scale, 0 < self.init_scale <= _LARGEST, "positive, at most 1e30")
+        check("epochs", self.epochs, 0 < self.epochs <= 1e6, "positive, at most 1e6")
+        check("optimizer", self.optimizer, among(self.optimizer, _OPTIMIZERS), one_of(_OPTIMIZERS))
         for name in ("lr", "weight_decay", "rest_lr_scale", "rest_weight_decay_scale"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
+            check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
         for name in ("lr", "weight_decay"):
             scale = getattr(self, f"rest_{name}_scale")
             product = scale * getattr(self, name)
-            _check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
-        _check("schedule", self.schedule, _among(self.schedule, _SCHEDULES), _one_of(_SCHEDULES))
+            check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
+        check("schedule", self.schedule, among(self.schedule, _SCHEDULES), one_of(_SCHEDULES))
         if self.schedule != "constant" and self.warmup > self.epochs != _EPOCHS:
-            _check("epochs", self.epochs, False, f"at least warmup, which is {self.warmup:g}; give both")
-        _check(
+            check("epochs", self.epochs, False, f"at least warmup, which is {self.warmup:g}; give both")
+        check(
             "warmup",
             self.warmup,
             0 <= self.warmup <= self.epochs or self.schedule == "constant",
             f"from 0 to epochs ({self.epochs:g})",
         )
-        _check(
+        check(
             "cooldown",
             self.cooldown,
             0 <= self.cooldown and (self.schedule != "wsd" or self.warmup + self.cooldown <= self.epochs),
             f"from 0 to what warmup leaves of epochs ({max(self.epochs - self.warmup, 0):g})",
         )
         known = _DECAY_SCHEDULES
-        _check(
+        check(
             "weight_decay_schedule",
             self.weight_decay_schedule,
-            _among(self.weight_decay_schedule, known),
-            _one_of(known),
+            among(self.weight_decay_schedule, known),
+            one_of(known),
         )
-        _check("lr", self.lr, self.lr > 0 or self.weight_decay_schedule == "constant", "above 0 where α follows λ")
-        _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
-        _check(
+        check("lr", self.lr, self.lr > 0 or self.weight_decay_schedule == "constant", "above 0 where α follows λ")
+        check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
+        check(
             "momentum",
             self.momentum,
             self.optimizer != "nesterov" or self.momentum > 0,
             'above 0 with optimizer="nesterov"',
         )
         for name in ("lr", "weight_decay"):
-            _check(
+            check(
                 name,
                 getattr(self, name),
                 not self.optimizer.startswith("lars") or getattr(self, name) > 0,
                 f'above 0 with optimizer="{self.optimizer}", whose rate is √(2λα(1−ρ))',
             )
-        _check("lars_rate", self.lars_rate, _among(self.lars_rate, _LARS_RATES), _one_of(_LARS_RATES))
-        _check("seed", self.seed, 0 <= self.seed < 2**32, "an integer from 0 to 4294967295")
+        for name, value in arms.checked(self).items():
+            self._set(name, value)
+        check("seed", self.seed, 0 <= self.seed < 2**32, "an integer from 0 to 4294967295")
 
     def _set(self, name, value):
         object.__setattr__(self, name, value)
@@ -254,6 +286,17 @@ class Config:
         return cls(**fields)
 
     @property
+    def source(self) -> Config | None:
+        """The run whose rates this one replays, or None."""
+        if self.lars_rate != "replay":
+            return None
+        return self.replace(optimizer="sgd", lars_rate="equilibrium", lars_memory=0, seed=(self.seed + 1) % 2**32)
+
+    def of_layer(self, layer: str, name: str) -> float:
+        """Return lr, weight_decay or momentum of a convolution: its own, or that of the run."""
+        return arms.settings(self.layer_settings).get((layer, name), getattr(self, name))
+
+    @property
     def changes(self) -> dict:
         """The fields that differ from the baseline."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
@@ -276,90 +319,3 @@ _SMOKE = dict(data="synthetic", train_images=2048, width=8, batch_size=128, epoc
 _CLASS = dict(width=16, epochs=5, warmup=1)
 _BOOK = dict(width=16)
 BUDGETS = {"smoke": _SMOKE, "class": _CLASS, "book": _BOOK, "full": {}}
-
-
-def model_convs(model: str) -> list[str]:
-    """Return the names of the convolutions of a network of the ResNet-9 family, in order."""
-    parts = set(model_parts(model))
-    convs = ["prep"]
-    for i in "123":
-        convs.append(f"layer{i}")
-        convs += [f"layer{i}.res1", f"layer{i}.res2"] if f"res{i}" in parts else []
-        convs += [f"layer{i}.extra"] if f"extra{i}" in parts else []
-    return convs
-
-
-def model_parts(model: str) -> list[str]:
-    """Return the parts that a model's name adds to the backbone: "resnet9" → ["res1", "res3"]."""
-    base, *parts = model.split("+")
-    return (["res1", "res3"] if base == "resnet9" else []) + parts
-
-
-def _canonical_model(model) -> str:
-    match = _MODEL.fullmatch(model) if isinstance(model, str) else None
-    allowed = (
-        '"resnet9", "resnet18", "vgg11", or "backbone" or "resnet9" followed by any of '
-        "+res1 +res2 +res3 +extra1 +extra2 +extra3"
-    )
-    _check("model", model, match and not (match[1] in FOREIGN and match[2]), allowed)
-    if model in FOREIGN:
-        return model
-    parts = sorted(set(model_parts(model)), key=lambda p: (p.startswith("extra"), p))
-    if {"res1", "res3"} <= set(parts):
-        return "+".join(["resnet9"] + [p for p in parts if p not in ("res1", "res3")])
-    return "+".join(["backbone"] + parts)
-
-
-def _check(name, value, ok, allowed):
-    if not ok:
-        shown = repr(value)
-        raise ValueError(f"{name}={shown if len(shown) < 100 else shown[:60] + '...'}: must be {allowed}")
-
-
-def _among(value, names) -> bool:
-    return isinstance(value, str) and value in names
-
-
-def _one_of(names) -> str:
-    return "one of " + ", ".join(f'"{n}"' for n in names)
-
-
-def _number(name, value) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", 0) else float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        number = math.nan
-    _check(name, value, math.isfinite(number), "a finite number")
-    short = float(f"{number:.12g}")
-    if 0 < abs(short - number) <= 4 * math.ulp(number) and short != 1:  # as 0.1 + 0.2, or np.arange(0.1, 0.5, 0.1)
-        warnings.warn(f"{name}={number!r} is another run than {name}={short!r}; round it, if that is meant",
-                      stacklevel=5)  # fmt: skip
-    return number + 0.0  # -0.0 becomes 0.0: equal configurations have one digest
-
-
-def _integer(name, value) -> int:
-    number = _number(name, value)
-    _check(name, value, number == int(number), "an integer")
-    return int(number)
-
-
-def plain(value):
-    """Return what a scalar of numpy, torch or xarray means as Python has it, else the value itself.
-
-    A narrow number is the shortest decimal that it is rounded from: np.float32(0.1) is 0.1, and not 0.10000000149.
-    """
-    if hasattr(value, "dims") and hasattr(value, "values"):  # xarray's
-        value = value.values
-    if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
-        return value
-    if getattr(value, "mask", False) is not False and value.mask:  # numpy's masked values are none
-        return math.nan
-    try:
-        item = value.item()
-    except RuntimeError:  # of torch's "meta" device
-        return value
-    if isinstance(item, float) and math.isfinite(item) and "64" not in str(value.dtype):
-        narrow = value.new_tensor if hasattr(value, "new_tensor") else value.dtype.type
-        decimals = (float(f"{item:.{digits}g}") for digits in range(1, 10))
-        return next((decimal for decimal in decimals if float(narrow(decimal)) == item), item)
-    return item

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from . import datasets
@@ -46,7 +48,9 @@ class Data:
         self.batch_size, self.augment = config.batch_size, config.augment
         self.steps_per_epoch = len(x) // config.batch_size
         self._random = torch.Generator("cpu").manual_seed(config.seed + 2**32)
-        self._choices = torch.zeros(self.steps_per_epoch, 6, self.batch_size, dtype=torch.int64, device=device)
+        self.bursts, self._burst = config.label_bursts, torch.Generator("cpu").manual_seed(config.seed + 3 * 2**32)
+        rows = 7 if self.bursts else 6
+        self._choices = torch.zeros(self.steps_per_epoch, rows, self.batch_size, dtype=torch.int64, device=device)
         self._rows = tuple(moment.repeat(x.shape[2]) for moment in (self.mean, self.std))
 
     def shuffle(self):
@@ -64,10 +68,19 @@ class Data:
         """Yield the batches of one shuffled pass, as `batch` returns them."""
         yield from map(self._chosen, self._draw().to(self.train_x.device))
 
-    def _draw(self):
-        """Return the choices of an epoch, int64 [steps, 6, B] on the CPU.
+    def first(self, n: int):
+        """Return the first n batches of the pass that comes next, or all that it has. It will be the same pass."""
+        states = [random.get_state() for random in (self._random, self._burst)]
+        batches = list(itertools.islice(self.epoch(), n))
+        for random, state in zip((self._random, self._burst), states):
+            random.set_state(state)
+        return batches
 
-        Six for each image: which one, crop (row, column), flip, centre of the cutout (row, column).
+    def _draw(self):
+        """Return the choices of an epoch, int64 [steps, 6 or 7, B] on the CPU.
+
+        Six for each image: which one, crop (row, column), flip, centre of the cutout (row, column). With bursts there
+        is a seventh: the image whose label it gets.
         """
         n, size = len(self.train_x), self.test_x.shape[1]
         last = 2 * PAD if self.augment else 0
@@ -77,16 +90,23 @@ class Data:
               for high in (last + 1, last + 1, 2, size, size)),
         ])  # fmt: skip
         draw = draw[:, : self.steps_per_epoch * self.batch_size]
-        return draw.unflatten(1, (self.steps_per_epoch, self.batch_size)).transpose(0, 1)
+        draw = draw.unflatten(1, (self.steps_per_epoch, self.batch_size)).transpose(0, 1)
+        return torch.cat([draw, self._labelled(draw[:, :1])], dim=1) if self.bursts else draw
+
+    def _labelled(self, index):
+        """Return the images that give the labels, of index [steps, 1, B]: their own, or in a burst any."""
+        drawn = dict(generator=self._burst, device="cpu")
+        burst = torch.rand(len(index), 1, 1, dtype=torch.float64, **drawn) < self.bursts
+        return torch.where(burst, torch.randint(len(self.train_x), index.shape, **drawn), index)
 
     def _chosen(self, choices):
-        """The batch of choices [6, B]."""
+        """The batch of choices [6 or 7, B]."""
         index, row, column, flip = choices[:4]
         x = crop(self.train_x, index, row, column, flip if self.augment else None, self.test_x.shape[1])
         x = self.normalize(x)
         if self.augment:
-            x = cutout(x, choices[4:])
-        return x, self.train_y[index]
+            x = cutout(x, choices[4:6])
+        return x, self.train_y[choices[6] if self.bursts else index]
 
     def test(self, batch_size: int = 1000):
         """Yield the test images, normalized, in order."""

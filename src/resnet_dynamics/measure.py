@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 
 from . import schedules, theory
-from .recording import config
+from .arms import alike
+from .recording import setting
 from .series import (
     SMOOTH,
     WINDOW,
@@ -30,6 +31,7 @@ from .series import (
     moved,
     named,
     of_recording,
+    own_rates,
     rms,
     smooth,
     window,
@@ -47,12 +49,12 @@ __all__ = [
 
 
 def _is_lars(ds: xr.Dataset) -> bool:
-    return config(ds).optimizer.startswith("lars")
+    return setting(ds).optimizer.startswith("lars")
 
 
 def _sgd(ds: xr.Dataset, what: str):
-    """Return the config and λ of a run of SGD; of LARS there is no such quantity."""
-    c = config(ds)
+    """Return the setting and λ of a run of SGD; of LARS there is no such quantity."""
+    c = alike(setting(ds), what)
     if _is_lars(ds):
         raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
     return c, ds.lr.astype(float)
@@ -82,11 +84,13 @@ def _overlap(c) -> float:
 
 @of_recording
 def weight_decay(ds: xr.Dataset) -> float | ByStep:
-    """Return α, a number; of a run in which it follows λ, of every step [step]."""
-    c = config(ds)
-    if c.weight_decay_schedule == "constant":
+    """Return α, a number; of a run in which it moves, of every step [step]."""
+    c = setting(ds)
+    moves = "weight_decay" in ds and float(ds.weight_decay.max()) != c.weight_decay
+    if c.weight_decay_schedule == "constant" and not moves:
         return c.weight_decay
-    return named(schedules.decays(c, ds.lr.astype(float)), "weight_decay", "α", "weight decay", "nat/u²")
+    series = ds.weight_decay.astype(float) if moves else schedules.decays(c, ds.lr.astype(float))
+    return named(series, "weight_decay", "α", "weight decay", "nat/u²")
 
 
 # The two motions of the norm: figures 1 to 4
@@ -136,8 +140,7 @@ def norm(ds: xr.Dataset) -> ByStepLayer:
 def applied_norm(ds: xr.Dataset) -> ByStepLayer:
     """Return |ω|², ω = w − λ_eff ρv, λ_eff = λ/(1 − ρ) (Nesterov ρ² for ρ), u² [step, layer]; |w|² where ρ = 0."""
     c, lr = _sgd(ds, "applied_norm")
-    a = lr * _overlap(c) / (1 - c.momentum)
-    z2 = ds.w2.astype(float)
+    a, z2 = lr * _overlap(c) / (1 - c.momentum), ds.w2.astype(float)
     if c.momentum:
         z2 = z2 - 2 * a * ds.wv + a**2 * earlier(ds.v2)
     return named(z2, "applied_norm", "|ω|²", "squared norm with every gradient fully applied", "u²")
@@ -147,8 +150,8 @@ def applied_norm(ds: xr.Dataset) -> ByStepLayer:
 def radial(ds: xr.Dataset) -> ByStepLayer:
     """Return what w·g ≠ 0 adds to |w|² in each step of plain SGD, u²: −2λ(1 − λα) w·g [step, layer]."""
     c, lr = _sgd(ds, "radial")
-    amount = moved(-2 * lr * (1 - lr * weight_decay(ds)) * ds.wg, ds, 0.0)
-    return named(amount, "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
+    amount = -2 * lr * (1 - lr * weight_decay(ds)) * ds.wg
+    return named(moved(amount, ds, 0.0), "radial", "−2λ(1 − λα)w·g", "growth by w·g", "u²")
 
 
 # Dots and line: figures 5 and 7
@@ -156,19 +159,19 @@ def radial(ds: xr.Dataset) -> ByStepLayer:
 def rate(ds: xr.Dataset) -> ByStepLayer:
     """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
 
-    Of a LARS recording: its λ_LARS, the same for all layers.
+    Of a LARS recording: its λ_LARS. Where layers have settings of their own, λ is that of each.
     """
     if _is_lars(ds):
-        value = ds.lars_lr.astype(float) * xr.ones_like(ds.w2, float)
+        value = ds.lars_lr.astype(float) * own_rates(ds) * xr.ones_like(ds.w2, float)
         return named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
-    value = ds.lr.astype(float) * np.sqrt(ds.g2.astype(float) / ds.w2)
+    value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(ds.g2.astype(float) / ds.w2)
     return named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
 
 
 @of_recording
 def line(ds: xr.Dataset) -> ByStep:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
-    c = config(ds)
+    c = alike(setting(ds), "line")
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
@@ -231,13 +234,11 @@ def drift(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     ds = _whole(ds, "drift", 2)
     lr = ds.lr.astype(float)
     change = later(ds.w2.astype(float)) - ds.w2
-    value = moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds)
-    value = window(value, share)
+    value = window(moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds), share)
     if value.sizes["step"] and not np.isfinite(change.sel(step=value.step)).any():
         has = f"of {ds.sizes['step']} steps it holds none such"
         raise ValueError(f"share={share!r}: must hold a step that another follows, {has}")
-    value = value.mean("step")
-    return named(value, "drift", "δ", "drift of |w|² relative to its decay", "1")
+    return named(value.mean("step"), "drift", "δ", "drift of |w|² relative to its decay", "1")
 
 
 @of_recording
@@ -246,7 +247,7 @@ def kappa(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
 
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
     """
-    _positive(config(ds), "kappa", "lr")
+    _positive(setting(ds), "kappa", "lr")
     part = window(_whole(ds, "kappa"), share)
     weight = part.lr / part.w2.astype(float)
     value = moved(weight * part.dv, part).sum("step") / moved(weight * part.d2, part).sum("step")
@@ -267,7 +268,7 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), config(ds)
+    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), alike(setting(ds), "telescoping")
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
@@ -343,8 +344,7 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
 @of_recording
 def gradient_size(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return c = |g||w| [step, layer], nat: the size of a gradient whatever |w| is. `steps`: its running rms."""
-    value = np.sqrt(smooth(ds.g2.astype(float) * ds.w2, steps))
-    return named(value, "gradient_size", "c", "gradient times weight", "nat")
+    return named(smooth(ds.g2.astype(float) * ds.w2, steps)**0.5, "gradient_size", "c", "gradient times weight", "nat")
 
 
 @of_recording

@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 from .config import FOREIGN, Config, model_parts
 
 __all__ = [
-    "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18", "symmetries", "vgg11",
+    "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18", "spread",
+    "symmetries", "vgg11",
 ]  # fmt: skip
 
 
@@ -87,9 +88,22 @@ def build(config: Config, classes: int = 10) -> nn.Module:
             model = {"resnet18": resnet18, "vgg11": vgg11}[config.model](config.width, classes)
         else:
             model = ResNet9(config.model, config.width, classes, config.no_norm)
-        for weight in conv_layers(model).values():
-            weight.mul_(config.init_scale)
+        layers = conv_layers(model)
+        for weight, factor in zip(layers.values(), spread(config, len(layers))):
+            weight.mul_(config.init_scale * factor)
     return model
+
+
+def spread(config: Config, layers: int) -> list[float]:
+    """Return factors on the initial weights of the convolutions: 2^x, x normal of the standard deviation `init_spread`.
+
+    They are drawn by the seed; without a spread each is 1.
+    """
+    if not config.init_spread:
+        return [1.0] * layers
+    random = torch.Generator("cpu").manual_seed(config.seed + 2**33)
+    x = config.init_spread * torch.randn(layers, generator=random, dtype=torch.float64, device="cpu")
+    return (2**x).tolist()
 
 
 class Drawing(TorchFunctionMode):

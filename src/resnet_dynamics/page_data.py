@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 
 from . import library, measure, recording
+from .arms import apart
 from .config import CONVS, Config
 from .series import checked
 
@@ -66,18 +67,22 @@ def windowed(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Datas
 
     edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
     coordinate `window` is the first step. For LARS growth is λ_eff²(|d|² + 2ρ d·v), λ_eff = λ_LARS/(1 − ρ), as of
-    momentum, with its own rate and its own d.
+    momentum, with its own rate and its own d. Where layers have settings of their own, or norms are fixed, growth and
+    drive are missing.
     """
     steps = checked(ds).sizes["step"]
     edges = np.asarray(windows(steps) if edges is None else edges)
     whole = edges.dtype.kind in "iu" and edges.ndim == 1 and len(edges) > 1
     if not (whole and edges[0] == 0 and edges[-1] <= steps and (np.diff(edges) > 0).all()):
         raise ValueError(f"edges={edges.tolist()}: must be whole numbers that rise from 0 to at most {steps}")
-    rho = recording.config(ds).momentum
+    setting = recording.config(ds)
+    rho = setting.momentum
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges has norms beyond float32
         full = {"w2": ds.w2.isel(step=edges[:-1]).values.astype(float)}
         size, kept = ds.g2.astype(float) * ds.w2, ds.loss.where(np.isfinite(ds.loss))
-        if "lars_lr" in ds:
+        if apart(setting):
+            pushed = grown = size * np.nan
+        elif "lars_lr" in ds:
             grown = (ds.lars_lr.astype(float) / (1 - rho)) ** 2 * (ds.d2 + 2 * rho * ds.dv)
             pushed, grown = size, measure.moved(grown, ds, 0.0)
         else:

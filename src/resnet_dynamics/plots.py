@@ -158,6 +158,10 @@ def norms(recordings, ax=None, *, layers=None):
 
 
 # Figures 5 and 7: dots and line
+def _is_lars(ds):
+    return recording.setting(ds).optimizer.startswith("lars")
+
+
 def ratio(recordings, ax=None, *, layers=None, dots=1200):
     """Draw λ|g|/|w| of all layers as dots and √(2λα(1−ρ)) as a line. Figure 5; with momentum figure 7.
 
@@ -171,7 +175,7 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
     if not runs:
         raise nothing(every_run)
     ax = house.dress(ax)
-    measured = [ds for ds in runs if "lars_lr" not in ds]
+    measured = [ds for ds in runs if not _is_lars(ds)]
     drawn = set()
     for i, ds in enumerate(measured):
         looks, rates = _looks(ds), measure.rate(ds)
@@ -182,7 +186,7 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
                     label="λ|g|/|w|, dark to light with depth" if (i, j) == (0, 0) else None)  # fmt: skip
     for ds in runs:
         line = measure.line(ds)
-        if "lars_lr" in ds:
+        if _is_lars(ds):
             rate = ds.lars_lr
             name, look = "λ_LARS of the LARS run", dict(color="#b3520f", linestyle=(0, (4, 2)), linewidth=2.2)
         else:
@@ -268,8 +272,8 @@ def rotation(recordings, ax=None, *, layers=None):
     seeds_but_last = [ds.isel(step=slice(0, -1)) for ds in seeds]  # the angle of the last step is not recorded
     angles = dict(zip(map(id, seeds_but_last), (measure.rotation(ds) for ds in seeds)))
     _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
-    c = recording.config(seeds[0])
-    if not c.optimizer.startswith("lars"):
+    c = recording.setting(seeds[0])
+    if not _is_lars(seeds[0]):
         lr, alpha = seeds[0].lr.astype(float), measure.weight_decay(seeds[0])
         line = theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer)
         ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
@@ -290,7 +294,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
     if not isinstance(starts, list) or not starts or not all(house.is_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = band(recordings), house.dress(ax)
-    c, lr = recording.config(seeds[0]), seeds[0].lr.astype(float).values
+    c, lr = recording.setting(seeds[0]), seeds[0].lr.astype(float).values
     measured = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
     alpha = np.asarray(measure.weight_decay(seeds[0]))
@@ -324,6 +328,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         raise ValueError("runs={}: must be a recording, or at least one name with its recording")
     if any(quantity not in ds for several in named.values() for ds in several):
         raise ValueError(f"a recording without {quantity}: must have it, as run(config) returns it")
+    epochs = {name: recording.config(run[0]).epochs for name, run in named.items()}
     there = {name: run for name, run in named.items() if all(ds.sizes["step"] for ds in run)}
     if not there:
         raise nothing([ds for several in named.values() for ds in several])
@@ -334,7 +339,7 @@ def curves(runs, ax=None, *, quantity="test_accuracy"):
         if quantity.startswith("test_"):
             x, values = seeds[0].epoch, [percent * ds[quantity].values for ds in seeds]
         else:
-            each = seeds[0].attrs["all_steps"] / recording.config(seeds[0]).epochs
+            each = seeds[0].attrs["all_steps"] / epochs[name]
             x = (seeds[0].step + 1) / each
             gap = float(seeds[0].step.diff("step").mean()) if seeds[0].sizes["step"] > 1 else 1.0  # of a part: [::10]
             values = [percent * measure.smooth(ds[quantity].astype(float), round(each / gap)).values for ds in seeds]

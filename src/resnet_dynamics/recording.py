@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,8 +16,9 @@ from .cache import cache_dir as cache_dir  # its place before `cache` was one; r
 from .config import Config
 
 __all__ = [
-    "FORMAT", "PRODUCTS", "QUANTITIES", "ROLES", "SEMANTICS", "BrokenRecording", "OtherRecording", "checked", "config",
-    "content", "describe", "from_products", "label", "load", "parsed", "read", "save", "thin",
+    "FORMAT", "PRODUCTS", "QUANTITIES", "ROLES", "SEMANTICS", "BrokenRecording", "OtherRecording", "Setting",
+    "checked", "config", "content", "describe", "from_products", "from_steps", "label", "load", "parsed", "read",
+    "save", "setting", "thin",
 ]  # fmt: skip
 
 # The vectors of a layer whose inner products are recorded. w and v_prev are as they were before the step.
@@ -40,6 +42,8 @@ QUANTITIES = {
     "dv": ("d·v", "d times momentum before the step", "nat²/u²"),
     "gv": ("g·v", "gradient times momentum before the step", "nat²/u²"),
     "lr": ("λ", "learning rate", "u²/nat"),
+    "weight_decay": ("α", "weight decay", "nat/u²"),
+    "momentum": ("ρ", "momentum", "1"),
     "lars_lr": ("λ_LARS", "learning rate of LARS", "rad/step"),
     "loss": ("loss", "training loss, mean of the batch", "nat"),
     "accuracy": ("accuracy", "training accuracy of the batch", "1"),
@@ -73,16 +77,44 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
     d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
     """
     skipped = np.asarray(series.get("skipped", np.zeros(len(products)))) > 0
-    data = {name: (("step", "layer"), a) for name, a in _quantities(products, config.momentum, skipped).items()}
-    data |= {n: (("epoch" if n.startswith("test_") else "step",), np.asarray(a)) for n, a in series.items()}
+    rho = np.array([config.of_layer(layer, "momentum") for layer in layers])
+    data = {name: (("step", "layer"), a) for name, a in _quantities(products, rho, skipped).items()}
+    for name, a in series.items():
+        dims = ("epoch",) if name.startswith("test_") else ("step", "layer")
+        data[name] = dims[: np.ndim(a)], np.asarray(a)
     coords = {"step": np.arange(len(products)), "layer": list(layers)}
     if any(n.startswith("test_") for n in series):
         coords["epoch"] = np.arange(1, len(series["test_loss"]) + 1)
     if filter_products:
-        per_filter = _of_filters([filter_products[layer] for layer in layers], config.momentum, skipped)
+        per_filter = _of_filters([filter_products[layer] for layer in layers], rho, skipped)
         data |= {f"filter_{name}": (("step", "layer", "filter"), a) for name, a in per_filter.items()}
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
     return label(xr.Dataset(data, coords, attrs))
+
+
+def from_steps(layers, products, series, optimizer, *, step=None, part=None, tests=None, attrs=None) -> xr.Dataset:
+    """Make the Dataset of a run that no configuration describes: its λ, α and ρ are series, and may move.
+
+    Args:
+        layers: L names.
+        products: float [T, L, 15], as of `from_products`.
+        series: name → [T]: lr, weight_decay and momentum, as they were in each step, loss, and what else there is.
+        optimizer: "sgd" (with ρ or without), "nesterov" or "lars", a word, or one of each step [T].
+        step: numbers of the steps [T], whole and rising; None counts them from 0.
+        part: [T], another number from the step on before which somebody has changed the weights; None: nobody has.
+        tests: {"test": steps before which there was a test [E], "test_loss": [E], "test_accuracy": [E]}, or None.
+        attrs: name → plain value: seed, batch_size, what.
+    """
+    steps = len(products)
+    momentum = np.asarray(series["momentum"], np.float64)
+    data = {name: (("step", "layer"), a) for name, a in _quantities(products, momentum[:, None], slice(0, 0)).items()}
+    data |= {name: (("step",), np.asarray(a)) for name, a in series.items()}
+    data |= {name: (("test",), np.asarray(a)) for name, a in (tests or {}).items() if name != "test"}
+    coords = {"step": np.arange(steps) if step is None else np.asarray(step), "layer": list(layers)}
+    coords |= {"part": ("step", np.zeros(steps, int) if part is None else np.asarray(part)),
+               "optimizer": ("step", np.broadcast_to(np.asarray(optimizer, str), steps))}  # fmt: skip
+    coords |= {"test": np.asarray(tests["test"])} if tests else {}
+    return label(xr.Dataset(data, coords, {"steps": int(coords["step"][-1]) + 1 if steps else 0, **(attrs or {})}))
 
 
 def _of_filters(products, momentum, skipped, at_once=64):
@@ -92,7 +124,7 @@ def _of_filters(products, momentum, skipped, at_once=64):
     for i, p in enumerate(products):
         for begin in range(0, len(skipped), at_once):
             steps = slice(begin, begin + at_once)
-            for name, a in _quantities(p[steps], momentum, skipped[steps]).items():
+            for name, a in _quantities(p[steps], momentum[i], skipped[steps]).items():
                 out[name][steps, i, : a.shape[1]] = a
     return out
 
@@ -124,19 +156,65 @@ def label(ds: xr.Dataset) -> xr.Dataset:
     for name in ds.data_vars:
         symbol, long_name, units = QUANTITIES[str(name).removeprefix("filter_")]
         ds[name].attrs = {"symbol": symbol, "long_name": long_name, "units": units}
-    for name, long_name in (("step", "training step"), ("layer", "layer"), ("epoch", "epoch"), ("filter", "filter")):
+    for name, long_name in (("step", "training step"), ("layer", "layer"), ("epoch", "epoch"), ("filter", "filter"),
+                            ("test", "training step"), ("part", "changes of the weights so far")):  # fmt: skip
         if name in ds.coords:
             ds[name].attrs = {"long_name": long_name}
     return ds
 
 
+class Setting(NamedTuple):
+    """What is known of a run without a configuration; the names are those of `Config`."""
+
+    optimizer: str
+    lr: float  # the greatest
+    weight_decay: float  # the least
+    momentum: float
+    batch_size: int
+    seed: int
+    weight_decay_schedule: str = "constant"  # α is a series of its own
+
+    def replace(self, **changes) -> Setting:
+        return self._replace(**changes)
+
+
 def config(ds: xr.Dataset) -> Config:
-    """Return the configuration of a recording."""
+    """Return the configuration of a recording.
+
+    Raises:
+        ValueError: it has none, as that of a network that somebody has moved while it ran.
+    """
+    if "config" not in ds.attrs:
+        raise ValueError("a recording without a configuration: must be one that run(config) returns")
     return Config.from_dict(json.loads(ds.attrs["config"]))
+
+
+def setting(ds: xr.Dataset) -> Config | Setting:
+    """Return the configuration of a recording, or, of one without, what its steps had in common.
+
+    Raises:
+        ValueError: the optimizer or ρ is not the same in all steps, so that no equation is that of all.
+    """
+    if "config" in ds.attrs:
+        return config(ds)
+    for name, symbol in (("optimizer", "the optimizer"), ("momentum", "ρ")):
+        values = ds[name].values
+        if (moved := np.flatnonzero(values[1:] != values[:-1])).size:
+            t = int(ds.step[moved[-1] + 1])
+            before, after = (value if name == "optimizer" else f"{value:g}" for value in values[moved[-1] :][:2])
+            raise ValueError(f"{symbol} changed from {before} to {after} at step {t}: must be the same in all steps; "
+                             f"take a part, such as ds.sel(step=slice({t}, None))")  # fmt: skip
+    some = bool(ds.sizes["step"])
+    lr, decay = (ds[name].values.astype(float) if some else np.zeros(1) for name in ("lr", "weight_decay"))
+    return Setting(str(ds.optimizer[0].item()) if some else "sgd", float(lr.max()), float(decay.min()),
+                   float(ds.momentum[0]) if some else 0.0, int(ds.attrs.get("batch_size", 0)),
+                   int(ds.attrs.get("seed", 0)))  # fmt: skip
 
 
 def describe(ds: xr.Dataset) -> str:
     """Say in one line what a recording, or a table of `sweep`, shows: network, data, length, device."""
+    if "config" not in ds.attrs and "what" in ds.attrs:
+        return str(ds.attrs["what"])
     c = config(ds)
     if "provenance" in ds:
         made = [json.loads(text) for text in ds.provenance.values.ravel() if text]

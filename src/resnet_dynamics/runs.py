@@ -257,4 +257,6 @@ def _announced(progress, waiting):
 def _train(config, filters, device, progress, each=None):
     from .train import train
 
-    return train(config, filters=filters, device=device, progress=progress, each=each or watcher.get())[1]
+    source = run(config.source, device=device, progress=progress) if config.source else None
+    each = each or watcher.get()
+    return train(config, filters=filters, device=device, progress=progress, each=each, source=source)[1]

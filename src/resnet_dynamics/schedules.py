@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Cosine", "PiecewiseLinear", "decays", "epochs_at", "rates", "schedule", "steps_of"]
+__all__ = ["Cosine", "PiecewiseLinear", "RootRise", "decays", "epochs_at", "rates", "schedule", "steps_of"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,32 @@ class Cosine:
         return self.lr * rise * (1 + np.cos(np.pi * fall)) / 2
 
 
-def schedule(config) -> PiecewiseLinear | Cosine:
+@dataclass(frozen=True)
+class RootRise:
+    """λ(e) of another schedule, but up to `warmup` it rises as the square root of e.
+
+    Example:
+        >>> RootRise(PiecewiseLinear((0, 4, 24), (0, 0.4, 0)), 4)([1, 4, 14])
+        array([0.2, 0.4, 0.2])
+    """
+
+    linear: PiecewiseLinear | Cosine
+    warmup: float
+
+    def __call__(self, epoch):
+        epoch = np.asarray(epoch, float)
+        share = np.clip(epoch / self.warmup, 0, 1)
+        return np.where(share < 1, self.linear(self.warmup) * np.sqrt(share), self.linear(epoch))
+
+
+def schedule(config) -> PiecewiseLinear | Cosine | RootRise:
     """Return the schedule of a configuration."""
+    linear = _linear_rise(config)
+    rises = config.schedule != "constant" and config.warmup
+    return RootRise(linear, config.warmup) if config.warmup_shape == "root" and rises else linear
+
+
+def _linear_rise(config):
     if config.schedule == "constant":
         return PiecewiseLinear((0.0,), (config.lr,))
     if config.schedule == "cosine":
@@ -81,7 +105,7 @@ def epochs_at(config, share: float) -> list[float]:
         return []
     fall = config.cooldown if config.schedule == "wsd" else config.epochs - config.warmup
     left = share if config.schedule != "cosine" else 1 - np.arccos(2 * share - 1) / np.pi  # of the fall
-    return [float(config.epochs - fall * left), config.warmup * share]
+    return [float(config.epochs - fall * left), config.warmup * share ** (2 if config.warmup_shape == "root" else 1)]
 
 
 def rates(config, steps_per_epoch: int) -> np.ndarray:

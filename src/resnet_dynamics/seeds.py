@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from .recording import config
+from .recording import setting
 from .series import alive, checked, fate, length
 
 __all__ = ["band", "fates", "images", "is_list", "nothing", "of_one_run", "semantics", "several"]
@@ -34,7 +34,7 @@ def of_one_run(recordings: Iterable[xr.Dataset]) -> list[xr.Dataset]:
     found = [checked(ds) for ds in recordings]
     if not found:
         raise ValueError("seeds=[]: must be a recording or a list of them")
-    configs = [config(ds) for ds in found]
+    configs = [setting(ds) for ds in found]
     if (runs := len({c.replace(seed=0) for c in configs})) > 1:
         raise ValueError(f"seeds of {runs} different runs: must be seeds of one run")
     names = [(c.seed, ds.attrs.get("dataset_digest"), semantics(ds)) for c, ds in zip(configs, found, strict=True)]
@@ -66,7 +66,7 @@ def is_list(value) -> bool:
 def band(recordings: xr.Dataset | Iterable[xr.Dataset]) -> list[xr.Dataset]:
     """The same, of the same steps, for recordings that must be seeds of one run."""
     found = several(recordings)
-    configs = {config(ds).replace(seed=0) for ds in found}
+    configs = {setting(ds).replace(seed=0) for ds in found}
     if len(configs) > 1:
         raise ValueError(f"{len(configs)} different runs: must be seeds of one run; draw the others on the same ax")
     kinds, meanings = images(found), sorted({semantics(ds) for ds in found})

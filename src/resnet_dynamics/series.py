@@ -22,14 +22,15 @@ import numpy as np
 import xarray as xr
 
 from . import schedules
-from .recording import QUANTITIES, config
+from .arms import own_rate
+from .recording import QUANTITIES, config, setting
 
 if TYPE_CHECKING:
     from ._shapes import ByLayer, ByStepLayer, Measured, Part, Share
 
 __all__ = [
-    "SMOOTH", "WINDOW", "alive", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved", "named",
-    "of_recording", "rms", "smooth", "window", "without_gaps",
+    "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved",
+    "named", "of_recording", "own_rates", "rms", "smooth", "window", "without_gaps",
 ]  # fmt: skip
 
 SMOOTH = 50
@@ -43,7 +44,8 @@ def checked(ds) -> xr.Dataset:
         plain = ds is None or isinstance(ds, (str, numbers.Number))
         shown = repr(ds) if plain else f"a {type(ds).__name__}"
         raise TypeError(f"recording={shown}: must be an xarray.Dataset, a recording as run(config) returns it")
-    if "config" not in ds.attrs or "step" not in ds.dims:
+    known = "config" in ds.attrs or {"momentum", "optimizer", "weight_decay"} <= {*ds.variables}
+    if not known or "step" not in ds.dims:
         shown = "a table of sweep" if "provenance" in ds else "a Dataset without steps and a config"
         raise ValueError(f"recording={shown}: must be a recording, as run(config) returns it")
     return ds
@@ -79,9 +81,10 @@ def alive(ds: xr.Dataset) -> xr.Dataset:
 def length(ds: xr.Dataset) -> int:
     """Return of how many steps the whole run is, of which a recording may be a part.
 
-    A recording of a run that was stopped says it, attrs["steps"]. Else it is read from λ: its last step t has the rate
-    of the schedule at (t + ½)/S epochs, S steps each; with a constant λ, from the number of images, if the
-    configuration has it. Where nothing tells (an edited λ) what is there counts as all: the last step + 1.
+    A recording of a run that was stopped, or that has no configuration, says it, attrs["steps"]. Else it is read from
+    λ: its last step t has the rate of the schedule at (t + ½)/S epochs, S steps each; with a constant λ, from the
+    number of images, if the configuration has it. Where nothing tells (an edited λ) what is there counts as all: the
+    last step + 1.
     """
     if "steps" in ds.attrs:
         return int(ds.attrs["steps"])
@@ -168,7 +171,7 @@ def dead(ds: xr.Dataset) -> bool:
         return False
     end = known.isel(step=slice(steps - steps // 4, None)).astype(float)
     classes = max(2.0, float(np.round(np.exp(np.minimum(end.loss.mean(), 20)))))
-    guesses = config(ds).batch_size * end.sizes["step"]
+    guesses = setting(ds).batch_size * end.sizes["step"]
     chance, noise = 1 / classes, np.sqrt((1 - 1 / classes) / classes / guesses)
     stays = rms(end.loss - np.log(classes)) < 0.01 and abs(end.accuracy.mean() - chance) < 4 * noise
     return bool(stays and (end.lr > 0).all())
@@ -202,6 +205,15 @@ def first(series: ByStepLayer) -> ByLayer:
     return series.isel(step=0, drop=True).astype(float)
 
 
+def own_rates(ds: xr.Dataset) -> float | ByLayer:
+    """Return by what the rate of each layer differs from that of the run: 1.0, or of each layer where some differ."""
+    c = setting(ds)
+    if not getattr(c, "layer_settings", ""):
+        return 1.0
+    factors = [own_rate(c, str(layer)) for layer in np.ravel(ds.layer.values)]
+    return xr.DataArray(np.reshape(factors, ds.layer.shape), ds.layer.coords, ds.layer.dims)
+
+
 def rms(series: Measured, dims="step") -> xr.DataArray:
     """Return the root mean square, over steps unless said otherwise."""
     return np.sqrt((series.astype(float) ** 2).mean(dims))
@@ -215,14 +227,23 @@ def earlier(v2: ByStepLayer) -> ByStepLayer:
 
 
 def later(series: Measured) -> Measured:
-    """A series one step later: not a number where that step is not there."""
-    there = np.append(np.diff(series.step.values) == 1, False)[: series.sizes["step"]]
+    """A series one step later: not a number where that step is not there, or follows a change of the weights."""
+    there = np.append((np.diff(series.step.values) == 1) & ~changes(series), False)[: series.sizes["step"]]
     return series.shift(step=-1).where(xr.DataArray(there, dims="step"))
 
 
+def changes(ds: Part) -> np.ndarray:
+    """Return of each pair of steps whether somebody has changed the weights between them, bool [step − 1]."""
+    return np.diff(ds.part.values) != 0 if "part" in ds.coords else np.zeros(max(0, ds.sizes["step"] - 1), bool)
+
+
 def without_gaps(ds: xr.Dataset, what: str) -> xr.Dataset:
-    """Refuse a recording in which a step is missing between two others."""
+    """Refuse a recording in which a step is missing between two others, or the weights were changed."""
     if (gaps := np.flatnonzero(np.diff(ds.step.values) != 1)).size:
         before, after = ds.step.values[gaps[0] :][:2].tolist()
         raise ValueError(f"{what} of a recording whose step {after} follows {before}: must be steps without gaps")
+    if (kicks := np.flatnonzero(changes(ds))).size:
+        t = int(ds.step[kicks[-1] + 1])
+        raise ValueError(f"{what} of a recording whose weights were changed before step {t}: must be steps without "
+                         f"such a change between them, such as ds.sel(step=slice({t}, None))")  # fmt: skip
     return ds

@@ -12,16 +12,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import __version__, theory
+from . import __version__
 from .config import Config
 from .console import Bar, say, warn
 from .data import Data
 from .machine import Settings, memory, name_of, pick_device, precision
-from .models import build, conv_layers, symmetries
-from .optim import LARS, SGD, Scaler
+from .models import build, conv_layers
+from .optim import Scaler
 from .recorder import Recorder
 from .recording import SEMANTICS, from_products
-from .schedules import decays, rates, steps_of
+from .schedules import steps_of
+from .starts import settle
+from .steering import Rates, learning_rates, make_optimizers
 
 __all__ = [
     "CHECK", "COMPILE", "WARM", "Rates", "Step", "Watch", "earns_compiling", "evaluate", "finish", "fitting",
@@ -33,7 +35,7 @@ WARM = 3  # steps before one is recorded as a graph: cuDNN chooses its kernels, 
 COMPILE = 1.4e9  # images of all steps, times width, from which on compiling pays
 
 
-def train(config: Config, *, device=None, filters=False, progress=True, each=None, graph=True):
+def train(config: Config, *, device=None, filters=False, progress=True, each=None, graph=True, source=None):
     """Train a network and record it.
 
         for each step t of T:
@@ -68,6 +70,7 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
         each: called as each(t, so_far) after every step t, counted from 1, and with the same t after every thousand
             images of a test. so_far() returns the recording as it is now: as the one that comes back, NaN after step
             t. It waits for the device, a call without it does not. What `each` raises ends the run, and passes on.
+        source: the recording of `config.source`, where there is one: trained before if it is not given.
 
     Returns:
         (model, recording): the trained network and an xarray.Dataset.
@@ -76,8 +79,11 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
         ValueError: names the value that does not fit the images, or this machine.
     """
     device = pick_device(device)
+    if config.source and source is None:
+        _, source = train(config.source, device=device, progress=progress, graph=graph)
     with Settings(device) as settings:
-        model, ds = _train(config, device, filters, progress, each or (lambda t, so_far: None), graph, settings)
+        each = each or (lambda t, so_far: None)
+        model, ds = _train(config, device, filters, progress, each, graph, settings, source)
         if settings.disturbed():
             warn("a setting of torch that all threads share was changed while this run trained, so it may not be the "
                  "run of its configuration; it is not remembered")  # fmt: skip
@@ -85,11 +91,11 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
     return model, ds
 
 
-def _train(config, device, filters, progress, each, graph, settings):
+def _train(config, device, filters, progress, each, graph, settings, source):
     data = Data(config, device)
     steps = fitting(config, data)
     epochs = -(-steps // data.steps_per_epoch)
-    step = Step(config, data, steps, device, filters)
+    step = Step(config, data, steps, device, filters, source)
     test = torch.full((2, epochs), torch.nan, dtype=torch.float32, device=device)
     watch = Watch(config, data, device, step.dtype, steps, progress, look=settings.disturbed)
 
@@ -122,14 +128,17 @@ class Step:
     series. Nothing of it is a number of Python that changes, and nothing waits for the host, so a GPU can replay it.
     """
 
-    def __init__(self, config: Config, data: Data, steps: int, device, filters=False):
+    def __init__(self, config: Config, data: Data, steps: int, device, filters=False, source=None):
         self.data, self.device, self.dtype = data, device, precision(device)
         self.model = build(config, len(data.classes)).to(device, memory_format=torch.channels_last)
+        if config.init_norms == "equilibrium":
+            settle(self.model, data, config)
         self.network = torch.compile(self.model) if earns_compiling(config, steps, device) else self.model
         self.optimizers = make_optimizers(config, self.model)
-        self.rates = Rates(config, self.optimizers, data.steps_per_epoch, device)
+        convs = conv_layers(self.model)
+        self.rates = Rates(config, self.optimizers, data.steps_per_epoch, device, convs, source)
         self.scaler = Scaler(self.optimizers, enabled=self.dtype == torch.float16)
-        self.recorder = Recorder(conv_layers(self.model), self.optimizers, steps, filters)
+        self.recorder = Recorder(convs, self.optimizers, steps, filters)
         self.t = torch.zeros(1, dtype=torch.int64, device=device)
 
     def __call__(self):
@@ -211,70 +220,6 @@ def evaluate(model, data, device, dtype, each=lambda: None):
         total += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
         each()
     return torch.where(total[0].isnan(), torch.nan, total / len(data.test_y))
-
-
-def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
-    """Return the optimizers of a run: one SGD, or LARS for normalized convolutions and SGD for the rest."""
-    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
-    convs = {
-        "params": [p for name, p in model.named_parameters() if name in invariant],
-        "weight_decay": config.weight_decay,
-    }
-    rest = {
-        "params": [p for name, p in model.named_parameters() if name not in invariant],
-        "weight_decay": config.weight_decay * config.rest_weight_decay_scale,
-        "lr_scale": config.rest_lr_scale,
-        "weight_decay_scale": config.rest_weight_decay_scale,
-    }
-    common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ
-    if not config.optimizer.startswith("lars"):
-        return [SGD([convs, rest], nesterov=config.optimizer == "nesterov", **common)]
-    return [LARS(convs["params"], per_filter=config.optimizer == "lars-filter", **common),
-            SGD([rest], **common)]  # fmt: skip
-
-
-def learning_rates(config: Config, steps_per_epoch: int):
-    """Return λ and λ_LARS of every step, float64 [T] each.
-
-    λ_LARS = √(2λα(1−ρ)), equations (6) and (9); with lars_rate="ode" times √z, the lag of the norms behind the
-    schedule, from the master equation with a constant gradient scale and a start in equilibrium.
-    """
-    lr = rates(config, steps_per_epoch)
-    alpha = decays(config, lr)
-    lars_lr = theory.lars_rate(lr, alpha, config.momentum)
-    if config.lars_rate == "ode":
-        lars_lr = lars_lr * np.sqrt(theory.master_ode(lr, alpha, config.momentum))
-    return lr, lars_lr
-
-
-class Rates:
-    """λ and α of every step on the device, where the optimizers find those of the present one.
-
-    The groups of the optimizers hold tensors of one number, to which `set` copies what step t takes, in one launch. α
-    is among them where it follows λ; where it is constant, it stays a number.
-
-    Attributes:
-        lr, lars_lr: λ and λ_LARS, float64 [T].
-    """
-
-    def __init__(self, config: Config, optimizers, steps_per_epoch: int, device):
-        self.lr, self.lars_lr = learning_rates(config, steps_per_epoch)
-        alpha, columns = decays(config, self.lr), []
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                its = self.lars_lr if isinstance(optimizer, LARS) else self.lr * group.get("lr_scale", 1)
-                columns.append((group, "lr", its))
-                if "weight_decay" in group and np.ndim(alpha):
-                    columns.append((group, "weight_decay", alpha * group.get("weight_decay_scale", 1)))
-        table = np.stack([series for _, _, series in columns], axis=1)
-        self._table = torch.tensor(table, dtype=torch.float32, device=device)
-        self._now = self._table[:1].clone()
-        for (group, name, _), now in zip(columns, self._now[0]):
-            group[name] = now
-
-    def set(self, t):
-        """Let the optimizers take the rates of step t, int64 [1] on the device."""
-        torch.index_select(self._table, 0, t, out=self._now)
 
 
 class Watch(contextlib.AbstractContextManager):

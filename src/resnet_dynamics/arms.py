@@ -1,0 +1,117 @@
+"""The fields of a configuration that change one thing about training, for experiments on single causes."""
+
+from __future__ import annotations
+
+from .fields import FOREIGN, among, check, model_convs, number, one_of
+
+__all__ = ["OWN", "REST", "alike", "apart", "checked", "own_rate", "settings"]
+
+REST = ("gains", "offsets", "linear")
+"""The parameters that are not weights of a convolution with batch norm, in the words of `rest_decays`."""
+
+_CHOICES = {
+    "lars_rate": ("equilibrium", "ode", "replay"),
+    "init_norms": ("drawn", "equilibrium"),
+    "norms": ("free", "fixed"),
+    "warmup_shape": ("linear", "root"),
+    "rate_rule": ("none", "clip", "boost", "line"),
+}
+OWN = ("lr", "weight_decay", "momentum")
+"""What a convolution can have of its own, in `layer_settings`."""
+
+
+def checked(config) -> dict[str, str]:
+    """Return field → value, in one spelling, of those that can be written in several ways.
+
+    Raises:
+        ValueError: names the value and what is allowed.
+    """
+    for name, allowed in _CHOICES.items():
+        check(name, getattr(config, name), among(getattr(config, name), allowed), one_of(allowed))
+    lars = config.optimizer.startswith("lars")
+    check("lars_rate", config.lars_rate, lars or config.lars_rate != "replay", '"equilibrium" without LARS')
+    check("lars_memory", config.lars_memory, 0 <= config.lars_memory < 1, "in [0, 1)")
+    check("lars_memory", config.lars_memory, not config.lars_memory or config.optimizer == "lars",
+          '0 unless optimizer="lars"')  # fmt: skip
+    check("init_spread", config.init_spread, 0 <= config.init_spread <= 10, "from 0 to 10 octaves")
+    for name, usual in (("norms", "free"), ("rate_rule", "none")):
+        check(name, getattr(config, name), getattr(config, name) == usual or config.optimizer == "sgd",
+              f'"{usual}" unless optimizer="sgd"')  # fmt: skip
+    for name in ("lr", "weight_decay"):
+        asks = {"rate_rule": config.rate_rule != "none", "init_norms": config.init_norms != "drawn"}
+        for field in [field for field, asked in asks.items() if asked]:
+            value = getattr(config, field)
+            check(name, getattr(config, name), getattr(config, name) > 0, f'above 0 with {field}="{value}"')
+    check("rate_line", config.rate_line, 0 < config.rate_line <= 1e6, "positive, at most 1e6")
+    check("rate_from", config.rate_from, 0 <= config.rate_from <= 1e6, "from 0 to 1e6 epochs")
+    check("rate_until", config.rate_until, config.rate_from < config.rate_until <= 1e6,
+          f"after rate_from ({config.rate_from:g}), at most 1e6 epochs")  # fmt: skip
+    check("label_bursts", config.label_bursts, 0 <= config.label_bursts <= 1, "from 0 to 1")
+    return {"rest_decays": _rest_decays(config.rest_decays), "layer_settings": _layer_settings(config)}
+
+
+def apart(config) -> str:
+    """Say why the norms of a run do not follow from one λ, α and ρ for all layers; "" if they do."""
+    for name, usual, said in (("norms", "free", "whose norms move freely"),
+                              ("layer_settings", "", "with one λ, α and ρ for all layers")):  # fmt: skip
+        value = getattr(config, name, usual)  # a recording without a configuration has neither
+        if value != usual:
+            return f"of a run with {name}={value!r}: must be a run {said}"
+    return ""
+
+
+def alike(config, what: str):
+    """Return the configuration of a run whose norms follow from one λ, α and ρ for all layers; refuse any other."""
+    if said := apart(config):
+        raise ValueError(f"{what} {said}")
+    return config
+
+
+def own_rate(config, layer: str) -> float:
+    """Return by what the rate of a layer differs from that of the run where it has settings of its own.
+
+    SGD: λ_ℓ/λ. LARS: √(λ_ℓα_ℓ(1−ρ_ℓ)/(λα(1−ρ))).
+    """
+    lr = config.of_layer(layer, "lr") / config.lr
+    if not config.optimizer.startswith("lars"):
+        return lr
+    weight_decay = config.of_layer(layer, "weight_decay") / config.weight_decay
+    return (lr * weight_decay * (1 - config.of_layer(layer, "momentum")) / (1 - config.momentum)) ** 0.5
+
+
+def _rest_decays(value) -> str:
+    names = value.split("+") if isinstance(value, str) else []
+    check("rest_decays", value, names and set(names) <= set(REST) and len(set(names)) == len(names),
+          f'{", ".join(REST)}, or several of them joined by "+"')  # fmt: skip
+    return "+".join(name for name in REST if name in names)
+
+
+def settings(text: str) -> dict[tuple[str, str], float]:
+    """Return (convolution, field) → value of `layer_settings` as Config keeps it."""
+    parts = [part.split("=") for part in text.split(", ") if part]
+    return {tuple(place.rsplit(".", 1)): float(value) for place, value in parts}
+
+
+def _layer_settings(config) -> str:
+    text = config.layer_settings
+    convs = [] if config.model in FOREIGN else [name for name in model_convs(config.model) if name != config.no_norm]
+    allowed = f"as prep.lr=0.05, layer1.momentum=0.97: {', '.join(OWN)} of {', '.join(convs) or 'no convolution'}"
+    check("layer_settings", text, isinstance(text, str), allowed)
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        place, equals, value = (word.strip() for word in part.partition("="))
+        layer, _, field = place.rpartition(".")
+        try:
+            value = float(value)
+        except ValueError:
+            equals = ""
+        known = equals and layer in convs and field in OWN and (layer, field) not in found
+        check("layer_settings", text, known, allowed)
+        found[layer, field] = number(f"layer_settings: {place}", value)
+        range_ = "in [0, 1)" if field == "momentum" else "not negative, at most 1e30"
+        check(f"layer_settings: {place}", value, 0 <= value < 1 if field == "momentum" else 0 <= value <= 1e30, range_)
+        check(field, getattr(config, field), field == "momentum" or getattr(config, field) > 0,
+              f"above 0 where {place} is set")  # fmt: skip
+    check("layer_settings", text, not found or config.lars_rate != "replay", 'empty with lars_rate="replay"')
+    order = [(layer, field) for layer in convs for field in OWN if (layer, field) in found]
+    return ", ".join(f"{layer}.{field}={found[layer, field]!r}" for layer, field in order)
