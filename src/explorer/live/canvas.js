@@ -38,7 +38,7 @@ function draw(one, drawing) {
   };
   Object.assign(one, scales);
   drawAxes(one, size, [...x, y.low, y.high, size.w, log].join());
-  one.svg.attr("aria-label", label);
+  if (label) one.svg.attr("aria-label", label);
   paint(one, size, drawing);
 }
 

@@ -11,8 +11,8 @@ export const WINDOW = 64; // steps of a running rms
 const LEVEL = 0.035; // of the axis: the length of the bar at the right
 const FAR = 30;
 const DOTS = 120; // of a layer, at most: so many that each is seen
-const FINE = 250; // points of a curve, at most
-const POINTS = 240; // of a line of theory
+const FINE = 150; // points of a curve, at most
+const POINTS = 100; // of a line of theory that crosses the whole axis
 
 /** What the panels are. Their axes have `decades` at most where they are logarithmic, and reach to `least` at least. */
 export const PANELS = {
@@ -72,7 +72,7 @@ function path(panel, kind, one, layer, from, to) {
   }[panel];
   const first = Math.max(0, Math.floor(from - one.t));
   const last = Math.min(one.steps, Math.ceil(to - one.t));
-  const stride = Math.max(1, Math.ceil((last - first) / POINTS));
+  const stride = Math.max(1, Math.ceil((to - from) / POINTS));
   const xs = [];
   const ys = [];
   for (let i = first; i <= last; i += stride) {

@@ -12,6 +12,7 @@ import { extent, PANELS, series, WINDOW } from "./series.js";
 import { LAYERS } from "./state.js";
 
 const RARELY = 8000; // ms between two sentences that are read aloud
+const SECOND = 1000; // ms
 const OFTEN = 250; // ms between two looks at a sentence that changes with every step
 const COLUMNS = ["layer", "|w|²", "theory", "dots / line", "λ|g|/|w|", "over √(2λα(1−ρ))", "cos(w, g)", "angle"];
 
@@ -22,7 +23,7 @@ export function panels(act) {
     const text = element("figcaption", {});
     const figure = element("figure", { class: "panel" }, text);
     box.append(figure);
-    return { name, text, figure, range: null, chart: canvas(figure, name, act.point) };
+    return { name, text, figure, range: null, labelled: -SECOND, chart: canvas(figure, name, act.point) };
   });
   return {
     box,
@@ -45,7 +46,9 @@ function draw(one, state, run, x, ink) {
   say(text, captions.caption(name, run.networks[0].settings));
   const y = name === "accuracy" ? { low: 0, high: 100 } : one.range;
   const { cursor, lit } = state;
-  const label = captions.spoken(text.textContent, shown);
+  const now = performance.now();
+  const label = now - one.labelled > SECOND ? captions.spoken(text.textContent, shown) : null;
+  if (label) one.labelled = now;
   chart.draw({ x, y, log, series: shown, marks: run.marks, now: run.t || null, at: cursor, lit, ink, label });
 }
 
@@ -67,13 +70,16 @@ export function legend(act) {
     box.append(item);
     return { item, number };
   });
+  let looked = 0;
   return {
     box,
     show(state, run) {
+      const fresh = state.cursor !== null || run.state !== "running" || performance.now() - looked >= OFTEN;
+      if (fresh) looked = performance.now();
       for (const [l, { item, number }] of items.entries()) {
         item.setAttribute("aria-pressed", String(state.kept === l));
         item.classList.toggle("lit", state.lit === l);
-        say(number, read(run, l, state.cursor));
+        if (fresh) say(number, read(run, l, state.cursor));
       }
     },
   };
@@ -138,7 +144,7 @@ export function table() {
   return {
     box,
     show(run) {
-      if (!box.open || performance.now() - written_at < 1000) return;
+      if (!box.open || performance.now() - written_at < SECOND) return;
       written_at = performance.now();
       body.replaceChildren(...LAYERS.map((name, l) => row(name, l, run)));
     },
