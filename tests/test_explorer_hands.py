@@ -283,6 +283,45 @@ def test_on_a_phone_the_sliders_stay_while_charts_pass(page):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
+def test_train_on_a_page_trains_its_small_network_and_theory_takes_its_gradients(page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = page(rd.Explorer(optimizer="sgd", lr=0.5, weight_decay=0.01, momentum=0.0))
+    train = find(browser, ".train")
+    assert train.text == "Train a small network here"
+    train.click()
+    news = "return document.querySelector('.wd-explorer .news').textContent"
+    WebDriverWait(browser, 120).until(lambda one: "test accuracy" in one.execute_script(news))
+    assert float(re.search(r"([\d.]+) %", browser.execute_script(news))[1]) > 15  # chance is 10
+    settled(browser)
+    assert find(browser, ".source").text.endswith("theory, with the size of the gradients in my last run.")
+    rings = "return document.querySelectorAll('.wd-explorer [data-panel=norm] .dots.mine').length"
+    assert browser.execute_script(rings) == 8
+    assert find(browser, "select[data-value=plan]").get_attribute("value") == "here"
+    assert find(browser, "select[data-value=gradient]").get_attribute("value") == "mine"
+    press(browser, "lr", 2)
+    assert browser.execute_script(rings) == 8, "what was trained stays where it was"
+    find(browser, ".forget").click()
+    settled(browser)
+    assert browser.execute_script(rings) == 0
+
+
+def test_a_run_on_a_page_can_be_stopped_and_ends_with_its_element(page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = page(rd.Explorer(optimizer="sgd", lr=0.5, weight_decay=0.01, momentum=0.0))
+    find(browser, ".train").click()
+    news = "return document.querySelector('.wd-explorer .news').textContent"
+    WebDriverWait(browser, 60).until(lambda one: re.match("step [1-9]", one.execute_script(news)))
+    find(browser, ".stop").click()
+    settled(browser)
+    assert re.fullmatch(r"stopped after [\d,]+ of 1,000 steps", browser.execute_script(news))
+    assert find(browser, ".train").is_enabled()
+    find(browser, ".train").click()
+    browser.execute_script("document.querySelector('weight-decay-explorer').remove()")
+    settled(browser, 500)  # and no error is in the console
+
+
 def test_a_guess_that_is_no_number_is_named(page):
     from selenium.webdriver.common.keys import Keys
 

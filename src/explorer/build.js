@@ -15,7 +15,7 @@ const KERNELS = "network/simd.wasm.js";
 const WHOLE = "network/whole.js";
 const OPTIONS = {
   absWorkingDir: HERE,
-  alias: { "d3-interpolate": "./numbers.js" },
+  alias: { "d3-interpolate": "./numbers.js", "d3-format": "./numbers.js" },
   bundle: true,
   charset: "utf8",
   format: "iife",

@@ -4,10 +4,10 @@ import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
 import { extent, framed } from "./frames.js";
-import { logTicks, tick } from "./ticks.js";
+import { grouped, logTicks, tick } from "./ticks.js";
 import { written } from "./words.js";
 
-const MARGIN = { left: 46, right: 14, top: 8, bottom: 34 };
+const MARGIN = { left: 46, right: 20, top: 8, bottom: 34 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
 const REACH = 30; // px from a curve within which the pointer is at it
 
@@ -86,7 +86,7 @@ function point(one, x, y) {
   const step = Math.round(one.x.invert(x));
   let found = null;
   for (const { kind, layer, ys, xs, class: name } of one.shown) {
-    const v = kind === "line" && layer && !xs && !name ? ys[step] : NaN;
+    const v = kind === "line" && layer && !xs && !name ? ys[Math.max(0, Math.min(ys.length - 1, step))] : NaN;
     const far = Math.abs(one.y(v) - y);
     if (far <= (found?.far ?? REACH)) found = { far, v, layer };
   }
@@ -153,6 +153,7 @@ function setScales(one, shown, inner, { steps, log, low, high, key, moving, deca
 function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
   const bottom = axisBottom(x)
     .ticks(Math.min(6, inner.w / 60))
+    .tickFormat(grouped)
     .tickSizeOuter(0);
   const left = axisLeft(y)
     .tickValues(log ? logTicks(y) : y.ticks(5))

@@ -16,6 +16,10 @@ const CAPTIONS = {
       : `λ|g|/|w|, rms over ${WINDOW} steps; bold: √(2λα(1−ρ))`,
   angle: () => `angle of a step (rad), rms over ${WINDOW} steps; bold: at equilibrium`,
   cosine: () => `cosine of w and g, rms over ${WINDOW} steps`,
+  balance: ({ optimizer }) =>
+    optimizer === "lars"
+      ? "growth ÷ shrink of |w|²: LARS has no shrink"
+      : `growth ÷ shrink of |w|², mean over ${WINDOW} steps; bold: balance`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };
@@ -32,6 +36,7 @@ const span = (list) => {
 export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
   const rate = larsRate(lr, alpha, momentum);
+  if (line?.falls) return "Theory: the lines are drawn for λ as it is going to fall.";
   if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
   if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
   if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;

@@ -46,8 +46,8 @@ export function along({ from, to, start, end }, t) {
 }
 
 /** Follow every layer from its state at step t, {w2, wv, v2}, for `steps` steps.
- *  Returns {t, steps, correlated, layers: [{w2: [steps + 1], limit, push}]}; w2[i] is before step t + i, limit the
- *  equilibrium of the values at the end. */
+ *  Returns {t, steps, correlated, values, falls, lr, layers: [{w2: [steps + 1], limit, push, c2}]}; w2[i] is before step
+ *  t + i, limit the equilibrium, infinite where there is none or λ `falls`. */
 export function forecast({ t, state, sizes, values, steps, ramp = null, correlated = false }) {
   const lars = values.optimizer === "lars";
   const lr = rate(values, ramp, t, steps + 1);
@@ -58,7 +58,7 @@ export function forecast({ t, state, sizes, values, steps, ramp = null, correlat
     const limit = ramp ? Infinity : equilibrium(Math.sqrt(push), values);
     return { w2: Float32Array.from(w2), limit, push, c2: sizes[l].c2 };
   });
-  return { t, steps, correlated, values, lr: Float32Array.from(lr), layers };
+  return { t, steps, correlated, values, falls: Boolean(ramp), lr: Float32Array.from(lr), layers };
 }
 
 /** What a forecast has for |w|² of a layer at step t; NaN outside it. */
