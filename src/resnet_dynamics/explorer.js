@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 b21e6c269a8ee3d174c2442d4a3182f6bbd5aa21ea09cb116d434107390b9ee3.
+// Made by "make explorer" from src/explorer, sha256 a8bd31913bbb3fc637b5e09ddba5a08c1e3f6115fa99182e60ebb82681180f87.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 
