@@ -43,7 +43,7 @@ SUITABLE := import platform, sys; sys.exit( \
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install book html test lint recordings explorer picture lock repository clean
+.PHONY: help setup install book html test lint recordings explorer live picture lock repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
@@ -51,6 +51,7 @@ help:
 	@echo "make lint                     ruff; biome for JavaScript and CSS (needs node and npm)"
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
+	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
 	@echo "make repository URL=https://github.com/OWNER/NAME   say where the project lives"
@@ -101,6 +102,10 @@ recordings: setup
 # The package carries the bundle, so that nobody else needs node.
 explorer: $(MODULES)
 	cd src/explorer && node build.js
+
+# What pages show of the live network where there is no JavaScript.
+live: explorer
+	cd src/explorer && node record.js
 
 # npm writes it last.
 $(MODULES): src/explorer/package-lock.json

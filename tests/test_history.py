@@ -59,7 +59,8 @@ class Network:
         """(header, arrays) of the steps since the last one, as the front end sends them."""
         arrays = [np.asarray(a, np.float32).ravel() for a in zip(*self.told)] or [np.zeros(0, np.float32)] * len(SERIES)
         header = {"t0": self.t - len(self.told) if t0 is None else t0, "t": self.t, "events": self.events,
-                  "networks": [{"optimizer": self.at["optimizer"], "tests": self.tests, "diverged_at": -1}]}  # fmt: skip
+                  "networks": [{"optimizer": self.at["optimizer"], "tests": self.tests, "diverged_at": -1}],
+        }  # fmt: skip
         self.told, self.events, self.tests = [], [], []
         return header, arrays
 

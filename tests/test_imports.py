@@ -73,9 +73,12 @@ ALLOWED = {
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
+    "stories": {"numpy", "matplotlib", "fallback", "page_data", "plots", "theory"},
+    "history": {"numpy", "xarray", "config", "recording", "theory"},
     "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
     "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
+    "live": {"numpy", "traitlets", "xarray", "config", "element", "explorer", "history", "stories"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
 FREE = {"__init__", "__main__", "_shapes"}

@@ -310,8 +310,9 @@ def test_plans(place):
     record("explorer", device="cpu", folder=place, progress=False)
     plans = page_data.plans()
     assert [plans[name]["label"] for name in plans] == [
-        "2 epochs, λ constant (4 recorded settings)", "2 epochs, λ up and down", "2 epochs, generated images (seconds)",
-        "5 epochs, width 16 (minutes)", "24 epochs, width 64 (for a GPU)"]  # fmt: skip
+        "2 epochs, λ constant (4 recorded settings)", "2 epochs, λ up and down",
+        "10 epochs, generated images (half a minute)", "5 epochs, width 16 (minutes)",
+        "24 epochs, width 64 (for a GPU)"]  # fmt: skip
     assert list(plans) == ["short", "book", "smoke", "class", "full"]
     assert [plan["set"] for plan in plans.values()] == [0, 1, None, None, None]
     assert {"steps": 485, "steps_per_epoch": 97, "epochs": 5.0, "warmup": 1.0, "schedule": "triangular",

@@ -32,7 +32,8 @@ export function address(wished, restored) {
     push(values, was) {
       settle(one);
       const texts = read(write("", name, was), name);
-      change("replaceState", { ...history.state, [name]: texts }, location.href); // an address without our part stays so
+      // An address without our part stays so, and Back still leads to `was`.
+      change("replaceState", { ...history.state, [name]: texts }, location.href);
       change("pushState", {}, write(location.hash, name, values));
     },
     link: (values) => location.href.split("#")[0] + write(location.hash, name, values),
@@ -58,15 +59,15 @@ function settle(one) {
   [one.timer, one.waiting] = [0, null];
 }
 
-/** A browser may refuse: in a frame without an address of its own, or after a hundred changes. Then the address stays. */
+/** A browser may refuse: in a frame without an address of its own, or after many changes. Then the address stays. */
 function change(how, state, url) {
   try {
     history[how](state, "", url);
   } catch {}
 }
 
-/** A button that copies the link to a setting. Where the clipboard is not to be had, the link stands in a field, selected,
- *  to be copied by hand. */
+/** A button that copies the link to a setting. Where the clipboard is not to be had, the link stands in a field,
+ *  selected, to be copied by hand. */
 export function copyLink(link) {
   const ask = button("copy", "Copy link");
   const said = element("span", { class: "copied", role: "status" });

@@ -8,12 +8,12 @@ const SAME = 1e-9; // of ln λ, ln α, ln(1 − ρ)
 const SILENT = 1e-3; // nat: of the recorded runs those that do not learn have at least ten times that, or far less
 
 /** The recorded runs around a setting, [{run, weight}], weights that sum to 1. Of the same optimizer, with or without
- *  decay as asked; none if there is no such run. On a grid it is linear between the corners in ln λ, ln α and ln(1 − ρ),
- *  and beyond its edge stays what it is there. Runs that are no grid have weights 1/distance⁴. At a recorded setting it
- *  is that run alone.
+ *  decay as asked; none if there is no such run. On a grid it is linear between the corners in ln λ, ln α and
+ *  ln(1 − ρ), and beyond its edge stays what it is there. Runs that are no grid have weights 1/distance⁴. At a recorded
+ *  setting it is that run alone.
  *
  *  Gradients of a run that broke are zero or astronomical, and half-way to them is nothing that a network does. So runs
- *  that broke are not mixed with others: the nearest run decides which of the two take part, and there alone is a jump. */
+ *  that broke are not mixed with others: the nearest run decides which of the two take part. There alone is a jump. */
 export function around(runs, setting) {
   const some = group(runs, setting).map((run) => ({ run, at: place(run) }));
   if (!some.length) return [];

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import asc from "assemblyscript/asc";
 import { build } from "esbuild";
 
@@ -34,7 +35,7 @@ function sources(folder = "") {
   return found.sort((a, b) => (a < b ? -1 : 1));
 }
 
-/** Compile the kernels, and keep them in a module. */
+/** Compile the kernels, and keep them in a module if they are not those that it has. */
 async function kernels() {
   const flags = ["network/simd.ts", "--baseDir", HERE, "--outFile", "simd.wasm", "--runtime", "stub", "--importMemory"];
   let binary;
@@ -44,10 +45,22 @@ async function kernels() {
     },
   });
   if (error) throw new Error(`${error.message}\n${stderr}`);
-  const text = `// Made by build.js from simd.ts: its WebAssembly, ${binary.length} bytes in base64.\n
+  if (binary.equals(kept())) return; // zlib packs differently from version to version
+  const packed = deflateRawSync(binary, { level: 9 }).toString("base64");
+  const text = `// Made by build.js from simd.ts: its WebAssembly, packed by deflate, in base64.
+
 // biome-ignore format: one line
-export default "${binary.toString("base64")}";\n`;
+export default "${packed}";\n`;
   writeFileSync(HERE + KERNELS, text);
+}
+
+/** The kernels that are there. */
+function kept() {
+  try {
+    return inflateRawSync(Buffer.from(/"(.*)"/.exec(readFileSync(HERE + KERNELS, "utf8"))[1], "base64"));
+  } catch {
+    return Buffer.of();
+  }
 }
 
 /** A module of the bundle. */

@@ -55,12 +55,11 @@ export function sources(state, computed) {
 /** Whose gradients the theory has. */
 function gradients(state, { found, sizes, last }) {
   if (last) return "the size of the gradients in my last run";
-  if (state.gradient === "constant")
-    return `the size of the gradients, held at what it is, late, ${sizes.parts ? "at" : "in the run with"} ${setting(sizes)}`;
-  if (sizes.parts) return `the size of the gradients, interpolated between the ${sizes.parts} recorded runs around`;
-  return found?.exact
-    ? "the size of the gradients in it"
-    : `the size of the gradients in the run with ${setting(sizes)}`;
+  const size = "the size of the gradients";
+  const where = `${sizes.parts ? "at" : "in the run with"} ${setting(sizes)}`;
+  if (state.gradient === "constant") return `${size}, held at what it is, late, ${where}`;
+  if (sizes.parts) return `${size}, interpolated between the ${sizes.parts} recorded runs around`;
+  return `${size} ${found?.exact ? "in it" : where}`;
 }
 
 /** What is asked, with what an answer takes: |w|² at the start, and the size of the gradients. */

@@ -3,7 +3,6 @@
 import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
-import { line } from "d3-shape";
 import { extent, framed } from "./frames.js";
 import { logTicks, tick } from "./ticks.js";
 import { written } from "./words.js";
@@ -104,20 +103,20 @@ function point(one, x, y) {
 function draw(one, drawing) {
   const { log, series, label, nothing } = drawing;
   one.shown = series;
-  const shown = series.map(thin);
   const inner = fit(one);
-  setScales(one, shown, inner, drawing);
+  setScales(one, series, inner, drawing);
+  one.key = `${one.y.domain()} ${one.x.domain()} ${inner.w} ${inner.h}`; // the same place for the same numbers
   drawAxes(one, inner, log);
   one.empty
     .attr("x", MARGIN.left + inner.w / 2)
     .attr("y", MARGIN.top + inner.h / 2)
     .text(series.length ? "" : nothing);
   const [ghosts, lines] = [true, false].map((is) =>
-    shown.filter((s) => s.kind === "line" && (s.class === "ghost") === is),
+    series.filter((s) => s.kind === "line" && (s.class === "ghost") === is),
   );
   drawCurves(one, one.ghosts, ghosts, log);
   drawCurves(one, one.curves, lines, log);
-  drawDots(one, shown, log);
+  drawDots(one, series, log);
   light(one);
   one.svg.attr("aria-label", label);
 }
@@ -144,8 +143,8 @@ function fit(one) {
 /** From `low` to `high`, or what the frame is; with another `key` it is a new one. */
 function setScales(one, shown, inner, { steps, log, low, high, key, moving, decades, cap }) {
   one.x.domain([0, steps]).range([0, inner.w]);
-  if (one.key !== key) one.frame = null;
-  one.key = key;
+  if (one.of !== key) one.frame = null;
+  one.of = key;
   if (low === undefined) one.frame = framed(one.frame, extent(shown, { log, decades, cap }), { log, moving });
   const domain = low === undefined ? one.frame : [low, high];
   one.y = (log ? scaleLog() : scaleLinear()).domain(domain).range([inner.h, 0]);
@@ -168,13 +167,8 @@ function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
 /** Whether a value has a place on an axis. */
 const drawable = (v, log) => Number.isFinite(v) && (!log || v > 0);
 
-function drawCurves({ x, y }, group, list, log) {
-  const path = line(
-    (p) => x(p[0]),
-    (p) => y(p[1]),
-  )
-    .digits(1)
-    .defined((p) => drawable(p[1], log));
+function drawCurves({ x, y, key }, group, list, log) {
+  const shape = remembered(key, (one) => path(thin(one), x, y, log));
   group
     .selectAll("path")
     .data(list)
@@ -183,11 +177,34 @@ function drawCurves({ x, y }, group, list, log) {
     .attr("data-layer", (one) => one.layer ?? null)
     .style("stroke", (one) => one.color)
     .attr("stroke-dasharray", (one) => one.dash ?? null)
-    .attr("d", (one) => path(one.points));
+    .each(reshape(shape));
+}
+
+const shapes = new WeakMap(); // numbers → {key, d}: dots and ghosts stay where they are while a slider moves
+
+function remembered(key, make) {
+  return (one) => {
+    const mine = `${key} ${one.kind}`;
+    const known = shapes.get(one.ys);
+    if (known?.key === mine) return known.d;
+    const d = make(one);
+    shapes.set(one.ys, { key: mine, d });
+    return d;
+  };
+}
+
+/** Give a path its shape, if it has another. */
+function reshape(shape) {
+  return function (one) {
+    const d = shape(one) ?? "";
+    if (this.shape !== d) this.setAttribute("d", d);
+    this.shape = d;
+  };
 }
 
 /** All dots of a series are one path of little circles: a tenth of the cost of as many elements. */
-function drawDots({ x, y, dots }, shown, log) {
+function drawDots({ x, y, dots, key }, shown, log) {
+  const shape = remembered(key, (one) => circles(one, x, y, log));
   dots
     .selectAll("path")
     .data(shown.filter((one) => one.kind !== "line"))
@@ -196,20 +213,33 @@ function drawDots({ x, y, dots }, shown, log) {
     .attr("data-layer", (one) => one.layer ?? null)
     .style("stroke", (one) => one.color)
     .style("fill", (one) => (one.kind === "dots" ? one.color : "none"))
-    .attr("d", (one) => circles(one, x, y, log));
+    .each(reshape(shape));
 }
 
-function thin(one) {
-  const stride = one.kind === "line" ? Math.max(1, Math.floor(one.ys.length / POINTS)) : 1;
+function thin({ xs, ys }) {
+  const stride = Math.max(1, Math.floor(ys.length / POINTS));
   const points = [];
-  for (let i = 0; i < one.ys.length; i += stride) points.push([one.xs ? one.xs[i] : i, one.ys[i]]);
-  return { ...one, points };
+  for (let i = 0; i < ys.length; i += stride) points.push([xs ? xs[i] : i, ys[i]]);
+  return points;
 }
 
-function circles({ points, kind }, x, y, log) {
-  const r = kind === "dots" ? 1.6 : kind === "faint" ? 1.6 : 2.6;
+/** Straight lines from point to point; where there is none, a gap. */
+function path(points, x, y, log) {
   let d = "";
+  let pen = "M";
   for (const [step, v] of points) {
+    const there = drawable(v, log);
+    if (there) d += `${pen}${x(step).toFixed(1)},${y(v).toFixed(1)}`;
+    pen = there ? "L" : "M";
+  }
+  return d;
+}
+
+function circles({ xs, ys, kind }, x, y, log) {
+  const r = kind === "mine" ? 2.6 : 1.6;
+  let d = "";
+  for (let i = 0; i < ys.length; i++) {
+    const [step, v] = [xs[i], ys[i]];
     if (drawable(v, log)) {
       d += `M${(x(step) - r).toFixed(1)},${y(v).toFixed(1)}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`;
     }

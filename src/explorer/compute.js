@@ -64,6 +64,15 @@ export function predicted(panel, l, state, { layers, lr, used }) {
 /** What a run has measured for a panel, in each window of a layer: [W]. Norms are at the start of a window; the rest
  *  are means over it, so |w|² is taken in its middle. */
 export function measured(panel, l, run) {
+  const known = seen.get(run) ?? {};
+  seen.set(run, known);
+  known[panel] ??= [];
+  known[panel][l] ??= taken(panel, l, run);
+  return known[panel][l];
+}
+const seen = new WeakMap(); // dots stay where they are while the sliders move
+
+function taken(panel, l, run) {
   return starts(run).map((t, i) => {
     const start = run.w2[l][i] ?? NaN;
     const growth = run.growth[l][i] ?? NaN;

@@ -4,12 +4,12 @@
 const EVERY = 2; // ends of a logarithmic frame in a decade
 const BELOW = 0.5; // of a decade, room for what moves: λ × 30 fits into it
 const ABOVE = 1.25;
-const FULL = 0.35; // a frame of which less is used is made anew, once all is at rest
+const FULL = 0.6; // a frame of which less is used is made anew, once all is at rest
 const APART = 0.75; // decades by which dots may widen a logarithmic frame of theory
 const TIMES = 3; // a linear one to so much
 
-/** The range of what is shown, [low, high], null without anything: of theory all, of the runs no more than leaves theory
- *  to be seen. What explodes beyond `cap`, or lies `decades` below the top, is out of the picture. */
+/** The range of what is shown, [low, high], null without anything: of theory all, of the runs no more than leaves
+ *  theory to be seen. What explodes beyond `cap`, or lies `decades` below the top, is out of the picture. */
 export function extent(series, { log, decades = 12, cap = 1e12 }) {
   const part = (list) => {
     let low = Infinity;

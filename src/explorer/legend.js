@@ -13,7 +13,8 @@ export function legend(names, { light, keep }) {
   return {
     parts: [box, marks],
     show(state, computed) {
-      box.replaceChildren(...shown(state, names).map((l) => items[l].li));
+      const now = shown(state, names).map((l) => items[l].li);
+      if (now.length !== box.children.length || now[0] !== box.firstChild) box.replaceChildren(...now);
       for (const { layer, button } of items) button.setAttribute("aria-pressed", String(state.lit === layer));
       const html = key(state, computed);
       if (html !== drawn) marks.innerHTML = html;

@@ -61,3 +61,5 @@ define("weight-decay-live", (host, given) => mountLive(host, given));
 
 export const explorer = { render };
 export const live = { render: renderLive };
+/** The way to a network, for pages of one's own: connect({onReport, onError}), see live/remote.js. */
+export { connect } from "./live/remote.js";

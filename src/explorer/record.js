@@ -19,7 +19,7 @@ const SHOWN = 2; // panels
 const kernels = await fastest(binary);
 
 /** What a recording depends on. Whoever changes one of these files records again. */
-function sources() {
+export function sources() {
   const here = (folder) => readdirSync(new URL(folder, import.meta.url)).map((name) => folder + name);
   const live = ["forecast", "history", "marks", "picture", "run", "series", "stories"].map((name) => `live/${name}.js`);
   const network = here("network/").filter((name) => !/simd|worker/.test(name));
@@ -73,9 +73,10 @@ export function encode(numbers) {
   return Buffer.from(Uint16Array.from(numbers, code).buffer).toString("base64");
 }
 
-/** What so small a picture needs of a series; null of one that nobody would see: theory that soon was drawn anew. */
-function needed({ kind, xs, ys, ...rest }, steps) {
-  if (!xs.length || (kind === "past" && xs.at(-1) - xs[0] < steps / 8)) return null;
+/** What so small a picture needs of a series; null of one that tells nothing: theory that was drawn anew and not because
+ *  something was done, or soon. */
+function needed({ kind, xs, ys, ...rest }, { t, marks }) {
+  if (!xs.length || (kind === "past" && (!marks.length || xs.at(-1) - xs[0] < t / 8))) return null;
   const kept = (list) => (kind === "past" ? list.filter((_, i) => i % 2 === 0 || i === list.length - 1) : list);
   return { kind, ...rest, xs: kept(xs), ys: kept(ys) };
 }
@@ -85,7 +86,8 @@ export function packed(series) {
   const groups = new Map();
   for (const { kind, network = 0, layer, xs, ys } of series) {
     const key = JSON.stringify([kind, network, layer === null, xs]);
-    if (!groups.has(key)) groups.set(key, { kind, ...(network && { network }), ...(layer && { layers: [] }), xs, ys: [] });
+    if (!groups.has(key))
+      groups.set(key, { kind, ...(network && { network }), ...(layer && { layers: [] }), xs, ys: [] });
     const group = groups.get(key);
     group.layers?.push(LAYERS.indexOf(layer));
     group.ys.push(...ys);
@@ -100,7 +102,7 @@ function told(story) {
   const run = recorded(story, steps);
   const shown = picture(run, panels.slice(0, SHOWN), [0, run.t]);
   for (const [name, series] of Object.entries(shown.panels)) {
-    shown.panels[name] = packed(series.map((one) => needed(one, run.t)).filter(Boolean));
+    shown.panels[name] = packed(series.map((one) => needed(one, run)).filter(Boolean));
   }
   return { label, look, values: { ...scene(story), panels, layer: layer ?? "layer2" }, picture: shown };
 }

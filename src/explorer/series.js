@@ -53,7 +53,10 @@ export function series(panel, state, computed, looks) {
 
 /** A layer in the setting before. */
 function was(part, l, { color, dash }, { state, computed }) {
-  return [{ kind: "line", class: "ghost", ys: predicted(part, l, state, computed), color, dash }];
+  const layer = computed.layers[l];
+  layer.past ??= {};
+  layer.past[part] ??= predicted(part, l, state, computed);
+  return [{ kind: "line", class: "ghost", ys: layer.past[part], color, dash }];
 }
 
 /** Accuracy or loss of a run: in training a window at a time, in the test after each epoch. */

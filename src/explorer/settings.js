@@ -55,8 +55,8 @@ export const PRESETS = {
   "the post's setting": {
     values: { plan: "book", ...BALL, lr: 0.4, weight_decay: 5e-4, momentum: 0.9, panels: BOTH },
     story:
-      "λ rises and falls. In the middle of the training λ|g|/|w| of most layers lies near the bold line; at the end λ " +
-      "falls faster than the norms can follow.",
+      "λ rises and falls. In the middle of the training λ|g|/|w| of most layers lies near the bold line; at the end " +
+      "λ falls faster than the norms can follow.",
   },
   "never settles": {
     values: { plan: "short", optimizer: "sgd", lr: 0.025, weight_decay: 1.25e-4, momentum: 0, panels: BOTH },

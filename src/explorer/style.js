@@ -61,13 +61,15 @@ export const STYLE = `
 .wd-explorer .cursor { stroke: currentColor; stroke-width: 1; opacity: .6; }
 .wd-explorer .curve.ghost { stroke-width: 1.2; opacity: .4; }
 .wd-explorer .veil { fill: var(--paper); opacity: .8; pointer-events: none; }
-.wd-explorer .tip { font-weight: 600; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; pointer-events: none; }
+.wd-explorer .tip { font-weight: 600; paint-order: stroke; stroke: var(--paper); stroke-width: 4px;
+  pointer-events: none; }
 .wd-explorer svg.lit :is(.curve, .dots)[data-layer]:not(.on) { opacity: .15; }
 .wd-explorer svg.lit .curve.on { stroke-width: 2.6; }
-.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .2rem; padding: 0; margin: .3rem 0; list-style: none; }
+.wd-explorer .legend { display: flex; flex-wrap: wrap; gap: .1rem .2rem; padding: 0; margin: .3rem 0;
+  list-style: none; }
 .wd-explorer .legend li { margin: 0; }
-.wd-explorer .legend button { display: flex; align-items: center; gap: .35em; border-color: transparent; font-size: .85rem;
-  padding: 0 .35rem; min-height: 1.6rem; }
+.wd-explorer .legend button { display: flex; align-items: center; gap: .35em; border-color: transparent;
+  font-size: .85rem; padding: 0 .35rem; min-height: 1.6rem; }
 .wd-explorer .legend button[aria-pressed=true] { border-color: var(--accent); }
 .wd-explorer :is(.legend, .key) svg { display: inline; vertical-align: middle; }
 .wd-explorer .key { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .85rem; }

@@ -33,7 +33,7 @@ export function verdict(values, plan) {
       : "It never settles: without decay nothing shrinks |w|. It grows, and each step turns w less.";
   }
   if (optimizer === "lars")
-    return `It never settles: with LARS nothing shrinks |w|². It grows e-fold in about ${times((1 - rho) / (2 * x), plan)}.`;
+    return `It never settles: LARS does not shrink |w|². It grows e-fold in about ${times((1 - rho) / (2 * x), plan)}.`;
   if (overshoots(values)) return "It explodes: decay alone makes |w| longer at every step.";
   if (x > 0.5) return "It does not settle slowly: one step replaces most of the weights.";
   return settling(values, plan) + swinging(values);
@@ -54,7 +54,7 @@ function settling(values, plan) {
   if (plan.schedule !== "constant")
     return `It does not settle in this training: λ falls before ${SETTLED} time constants have passed.`;
   const steps = whole(SETTLED * timeConstant(ball(values)));
-  return `It does not settle in this training: that would take ${steps} steps, and the training has ${written(plan.steps)}.`;
+  return `It does not settle in this training: that would take ${steps} steps, and it has ${written(plan.steps)}.`;
 }
 
 /** Where λ = s(T − t) runs down to zero, equilibrium is lost √((1 − ρ)/(4sα)) steps before the end. */

@@ -11,7 +11,7 @@ import { PANELS, setting } from "./words.js";
 
 const REST = 700; // ms: a slider that moves is not read aloud
 
-/** What happens, in plain words and in a formula: seen, said aloud when the sliders rest, and on paper with the values. */
+/** What happens, in plain words and in a formula: seen, said aloud when the sliders rest, on paper with the values. */
 export function verdicts() {
   const printed = element("p", { class: "printed" }); // what the sliders say, where there are none
   const tells = element("p", { class: "story" });

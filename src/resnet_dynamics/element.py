@@ -25,8 +25,8 @@ from .config import plain
 from .controls import Twin
 
 __all__ = [
-    "BUNDLE", "SHARED", "BadValue", "Element", "Shared", "Value", "as_module", "bad", "flag", "number", "one_of", "shared",
-    "some_of",
+    "BUNDLE", "SHARED", "BadValue", "Element", "Shared", "Value", "as_module", "bad", "flag", "number", "one_of",
+    "shared", "some_of",
 ]  # fmt: skip
 
 BUNDLE = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")  # a classic script: var weightDecay

@@ -1,4 +1,4 @@
-"""What a live network has reported: step by step, as recordings, though nobody knew beforehand how it would be trained."""
+"""What a live network has reported, step by step, as recordings: of runs that no configuration describes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class History:
         self.events, self.networks, self.start, self.t = [], [], None, 0
 
     def take(self, report: dict, arrays: list[np.ndarray]) -> None:
-        """Take a report, and its arrays: those of `SERIES`, [n], products [n, L, 15], of one network after the other."""
+        """Take a report and its arrays: those of `SERIES`, [n], products [n · L · 15], one network after the other."""
         events = report.get("events") or []
         start = next((event for event in reversed(events) if event["type"] == "start"), None)
         if start:
@@ -90,4 +90,4 @@ class _Network:
             tests = {name: np.array([one[key] for one in self.tests]) for name, key in tests.items()}
             self.made = recording.from_steps(CONVS, products, every, kinds, step=step, part=part, tests=tests,
                                              attrs=attrs | {"diverged_at": self.diverged_at})  # fmt: skip
-        return self.made.copy()
+        return self.made.copy(deep=True)

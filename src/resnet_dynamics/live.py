@@ -8,7 +8,6 @@ the run is a recording: `measure` and `plots` work on it in the next cell.
 from __future__ import annotations
 
 import numpy as np
-import traitlets
 import xarray as xr
 
 from . import stories

@@ -74,8 +74,8 @@ def fallback(story: str | None, layer: str = "all") -> str:
     drawn = " and ".join(SAID[panel] for panel in run["panels"])
     moved = "".join(f"; at step {mark['t']}: {mark['text']}" for mark in run["marks"])
     last = run["numbers"][-1]
-    alt = (f"{drawn[0].upper()}{drawn[1:]} of eight layers over {run['t']} steps of the story “{one['label']}”, measured "
-           f"as dots and predicted as lines; |w|² of {last['layer']} ends at {three(_number(last['w2']))}.")  # fmt: skip
+    alt = (f"{drawn[0].upper()}{drawn[1:]} over {run['t']} steps of the story “{one['label']}”, measured as dots and "
+           f"predicted as lines; |w|² of {last['layer']} ends at {three(_number(last['w2']))}.")  # fmt: skip
     caption = (f"{one['look']} A run of the page's network, recorded: {at['optimizer']}, λ = {at['lr']:g}, "
                f"α = {at['weight_decay']:g}, ρ = {at['momentum']:g}, seed {at['seed']}{moved}. Dots: measured. Lines: "
                "theory.")  # fmt: skip
@@ -106,7 +106,8 @@ def _draw(ax, panel, drawn, layers, run):
     for one in drawn:
         look = {**looks.get(one["layer"], {}), **LOOKS[one["kind"]]}
         if one["network"]:
-            look |= {"markerfacecolor": "white", "markeredgewidth": 0.6} if one["kind"] == "dots" else {"linewidth": 0.8}
+            open_dots = {"markerfacecolor": "white", "markeredgewidth": 0.6}
+            look |= open_dots if one["kind"] == "dots" else {"linewidth": 0.8}
         key = one["layer"] if one["kind"] == "line" else None
         ax.plot(one["xs"], one["ys"], label=None if key in named else key, **look)
         named.add(key)

@@ -34,7 +34,7 @@ test("at rest a frame of which little is used is made anew", () => {
   assert.deepEqual(linear, [0, 1]);
   const wide = framed(linear, [0, 9], { moving: true });
   assert.deepEqual(
-    [wide, framed(wide, [0, 4], {}), framed(wide, [0, 0.9], {})],
+    [wide, framed(wide, [0, 6], {}), framed(wide, [0, 0.9], {})],
     [
       [0, 10],
       [0, 10],

@@ -104,6 +104,7 @@ test("history: a running mean looks back, also before the view, and is over what
   assert.deepEqual([...running(windows(past, 4), column("loss"), 3)], [4, 5]);
   assert.deepEqual([...running(windows(past, 0, 2), column("loss"), 4)], [1.5, 2.5, 4.5]);
   assert.deepEqual([...running(windows(past, 0), column("loss"), 3, [0, 2, 5])], [1, 1.5, 3, 3.5, 4, 6]);
+  assert.deepEqual([...running(windows(past, 0, 2), column("loss"), 4, [3])], [1.5, 3.5, 5.5], "2, 3 was changed in");
 });
 
 test("the state after the last step of a report is the one before the first of the next", () => {
@@ -158,7 +159,7 @@ test("a line that is drawn with a momentum under way starts from it", () => {
   go(60);
   const { w2 } = run.networks[0].line.layers[3];
   const { past } = run.networks[0];
-  for (const t of [210, 220, 230]) near(w2[t - 200], at(past, column("w2", 3), t), 0.03);
+  for (const t of [210, 220, 230]) near(w2[t - 200], at(past, column("w2", 3), t), 0.06);
 });
 
 test("drive: without correlation c² itself; with it c² + 2ρ g·v, Nesterov ρ²; never below a hundredth of c²", () => {
@@ -435,7 +436,12 @@ test("sentences: how well the dots agree, and in which layers", () => {
   );
   act({ type: "no_norm", layer: "layer2" });
   for (let i = 0; i < 8; i++) go(10);
-  assert.match(captions.agrees(run), /the 7 layers with batch norm\. In layer2, without batch norm, \d/);
+  assert.match(captions.agrees(run), /all 8 layers/, "the batch norm of layer3 divides its length out");
+  assert.match(captions.withoutNorm("layer2"), /still holds: the batch norm of layer3/);
+  act({ type: "no_norm", layer: "layer3.res2" });
+  for (let i = 0; i < 8; i++) go(10);
+  assert.match(captions.agrees(run), /the 7 other layers\. In layer3\.res2, without batch norm, \d/);
+  assert.match(captions.withoutNorm("layer3.res2"), /depends on its length/);
   run.state = "diverged";
   run.networks[0].diverged_at = 812;
   assert.match(captions.agrees(run), /no longer finite at step 812.*Restart/);
@@ -455,7 +461,7 @@ test("sentences: what theory says of a setting", () => {
     const i = +at_ - run.networks[0].line.t;
     assert.ok(Math.abs(w2[i] / limit - 1) < 0.05 && Math.abs(w2[i + 200] / limit - 1) < 0.05);
   }
-  assert.match(say(scene("rings")), /rings, period 1\d\d steps/);
+  assert.match(say(scene("rings")), /rings, period 2\d\d steps/);
   assert.match(say({ weight_decay: 0 }), /No decay/);
   assert.match(say({ optimizer: "lars" }), /each step has the length 0\.1 \|w\|/);
   assert.match(say({ lr: 100 }), /λα = 1: one step replaces/);

@@ -122,7 +122,7 @@ test("verdict: when it settles, and when equilibrium is lost; the formula has th
 
 test("verdict: not in this training", () => {
   const slow = { lr: 0.025, weight_decay: 1.25e-4, momentum: 0, optimizer: "sgd" };
-  const words = "It does not settle in this training: that would take 240,000 steps, and the training has 2,400.";
+  const words = "It does not settle in this training: that would take 240,000 steps, and it has 2,400.";
   assert.equal(verdict(slow, SHORT), words);
   assert.match(
     verdict(slow, BOOK),

@@ -4,8 +4,8 @@ import { axisBottom, axisLeft } from "d3-axis";
 import { format } from "d3-format";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
-import { logTicks, tick } from "../ticks.js";
 import { element } from "../dom.js";
+import { logTicks, tick } from "../ticks.js";
 
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };

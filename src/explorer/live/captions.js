@@ -3,7 +3,8 @@
 import { larsRate, ringing, timeConstant } from "../theory.js";
 import { name, written } from "../words.js";
 import { agreement, overLine, RECENT, settlesAt } from "./forecast.js";
-import { normed } from "./run.js";
+import { column, mean } from "./history.js";
+import { blind, SHIELDED } from "./run.js";
 import { WINDOW } from "./series.js";
 import { DEFAULT } from "./stories.js";
 
@@ -56,14 +57,17 @@ export function agrees(run) {
   if (!network.past.steps) return "";
   if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
   if (!found) return "Theory has just been drawn anew.";
-  const has = normed(run, network);
+  const has = blind(run, network);
+  if (!found.ratios.every(Number.isFinite))
+    return "The norms have left the numbers that can be held: nothing to compare.";
   const ratios = found.ratios.filter((_, l) => has[l]);
-  const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} layers with batch norm`;
+  const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} other layers`;
   const apart = found.ratios[has.indexOf(false)];
   return (
     `${steps(found.steps)} after theory was drawn: |w|² is ${span(ratios)} times the line in ${layers}.` +
     (apart ? ` In ${network.no_norm}, without batch norm, ${factor(apart)} times.` : "") +
-    onTheLine(run, network)
+    onTheLine(run, network) +
+    guessing(network)
   );
 }
 
@@ -73,9 +77,16 @@ function onTheLine(run, network) {
   const from = run.since + 5 * timeConstant({ ...settings, optimizer: "heavy-ball" });
   const found = run.ramp ? null : overLine(past, Math.ceil(from), settings, WINDOW);
   if (!found) return "";
-  const has = normed(run, network);
+  const has = blind(run, network);
   const ratios = found.filter((_, l) => has[l]);
   return ` λ|g|/|w| is ${span(ratios)} times the bold line (rms over ${steps(past.steps - Math.ceil(from))}).`;
+}
+
+/** Whether the network has stopped learning: its loss is that of who guesses among ten classes. */
+function guessing({ past }) {
+  const loss = mean(past, column("loss"), past.steps - WINDOW);
+  if (past.steps < 3 * WINDOW || Math.abs(loss - Math.log(10)) > 0.005) return "";
+  return " The network does not learn: its loss is that of guessing, ln 10 = 2.30.";
 }
 
 function diverged(run) {
@@ -92,6 +103,17 @@ export function kicked({ layer, factor: by, logits_change: change }) {
     `${what} ${times}. The outputs of the network changed by ${written(change)} of the largest of them` +
     `${change < 1e-3 ? ": by rounding, and by the ε of batch norm" : ""}.`
   );
+}
+
+/** What it means to take batch norm out of a layer. */
+export function withoutNorm(layer) {
+  if (!layer) return "All layers have batch norm.";
+  if (layer in SHIELDED)
+    return (
+      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} divides its ` +
+      "length out."
+    );
+  return `${layer} has no batch norm now, and the loss depends on its length: theory is not for this layer.`;
 }
 
 /** Of two networks, how far the losses of the same batches are apart: {same, most, steps}. */

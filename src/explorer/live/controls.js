@@ -15,7 +15,7 @@ export function stories(act) {
   const row = element("div", { class: "stories", role: "group", "aria-label": "Stories" });
   const look = element("p", { class: "look" });
   const all = Object.entries(STORIES).map(([name, { label }]) => {
-    const one = button("story", label, { "data-story": name });
+    const one = button("scene", label, { "data-story": name });
     one.addEventListener("click", () => act.tell(name));
     row.append(one);
     return [name, one];

@@ -131,10 +131,15 @@ export function running(view, c, steps, cuts = []) {
   let sum = 0;
   let next = cuts.findIndex((t) => t >= start * view.width);
   for (let k = start; k < view.end; k++) {
-    for (; next >= 0 && cuts[next] < (k + 1) * view.width; next++) [start, sum] = [k, 0];
+    let within = false; // whether something was changed in the course of this window
+    for (; next >= 0 && cuts[next] < (k + 1) * view.width; next++) {
+      [start, sum] = [k, 0];
+      within = cuts[next] > k * view.width;
+    }
     sum += view.at(k, c);
     if (k - n >= start) sum -= view.at(k - n, c);
     if (k >= view.begin) out[k - view.begin] = Math.max(0, sum) / Math.min(n, k - start + 1);
+    if (within) [start, sum] = [k + 1, 0];
   }
   return out;
 }

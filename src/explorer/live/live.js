@@ -14,7 +14,7 @@ import { taken } from "../links.js";
 import { STYLE as EXPLORER } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { span } from "./axis.js";
-import { kicked } from "./captions.js";
+import { kicked, withoutNorm } from "./captions.js";
 import * as controls from "./controls.js";
 import { along } from "./forecast.js";
 import { presence } from "./presence.js";
@@ -27,7 +27,7 @@ import * as views from "./view.js";
 
 /** Build it in `host`. `link`, where a kernel may answer: {changed(values), report(report)}. */
 export function mount(host, given, link = null) {
-  const self = { state: null, link, given, frame: 0, id: 0, run: null, address: null };
+  const self = { state: null, link, given, frame: 0, id: 0, began: false, run: null, address: null };
   if (!link) self.address = address("live", (texts) => restored(self, texts));
   const { values, complaints } = taken(self.address?.here() ?? {}, states.ALLOWED);
   self.state = { ...states.initial({ ...given, ...values }), held: false, kept: null };
@@ -180,6 +180,7 @@ function command(self, one) {
   self.remote.send(one);
   ask(self.run, one);
   if (one.type === "kick") self.ui.kicks.say("");
+  if (one.type === "no_norm") self.ui.kicks.say(withoutNorm(one.layer));
   schedule(self);
 }
 
@@ -206,6 +207,7 @@ function sow(self, seed) {
 function restart(self) {
   const { state } = self;
   const first = { ...start(state, state.story), id: ++self.id };
+  self.began = false;
   self.remote.send(first);
   self.run = begin(first, states.LAYERS, {
     span: () => span(states.setting(self.state)),
@@ -213,7 +215,6 @@ function restart(self) {
   });
   const { ramp } = STORIES[state.story] ?? {};
   if (ramp) self.run.ramp = { ...ramp, from: state.lr, to: state.lr / (ramp.end - ramp.start) };
-  self.began = false;
   self.done = 0;
   self.playing = undefined;
   self.ui.panels.forget();
@@ -238,10 +239,11 @@ function light(self, layer, keep) {
 /** The lab reports. What it still says of a run before is not heard. */
 function take(self, report) {
   const { run } = self;
-  self.began ||= (report.events ?? []).some(({ type, id }) => type === "start" && id === self.id);
+  const { events = [] } = report;
+  self.began ||= events.some(({ type, id }) => type === "start" && id === self.id);
   if (!self.began) return;
   heard(run, report);
-  const kick = (report.events ?? []).findLast(({ type }) => type === "kick");
+  const kick = events.findLast(({ type }) => type === "kick");
   if (kick) self.ui.kicks.say(kicked(kick));
   self.link?.report(report);
   script(self);

@@ -90,15 +90,16 @@ function foresee(run, network, told, t0) {
 }
 
 /** Draw it anew, too, when its line comes to an end, and when the gradients have another size than it was drawn with: not
- *  before four time constants and a quarter of the axis, so that the dots can arrive; of a young run, whose gradients change fast, when it is twice
- *  as old. */
+ *  before four time constants and a quarter of the axis, so that the dots can arrive; of a young run, whose gradients
+ *  change fast, when it is half as old again. */
 function renew(run, network) {
   const { past, line, state, settings } = network;
   if (!state || run.awaits !== null || run.state === "diverged") return;
   const t = past.steps;
   if (!line || line.t + line.steps < t + run.span() / 2) return draw(run, network, t, state);
   const settle = 4 * timeConstant({ ...settings, optimizer: "heavy-ball" });
-  const wait = Math.min(line.t, run.span() / 2, Math.max(settle, run.span() / 4));
+  const young = line.t === run.since ? Infinity : line.t / 2;
+  const wait = Math.min(young, run.span() / 2, Math.max(settle, run.span() / 4));
   if (t - line.t < wait) return;
   const sizes = recent(past);
   if (sizes.some(({ c2 }, l) => Math.abs(Math.log(c2 / line.layers[l].c2)) > OTHER)) draw(run, network, t, state);
@@ -139,5 +140,14 @@ export function redraw(run) {
   for (const network of run.networks) if (network.state) draw(run, network, network.past.steps, network.state);
 }
 
-/** The layers of a network that theory is for: those that have batch norm. */
-export const normed = (run, network) => run.layers.map((name) => name !== network.no_norm);
+/** Layers whose length the next batch norm divides out, as nothing but a ReLU and a max-pool lies between: without their
+ *  own batch norm the loss is still blind to it. */
+export const SHIELDED = {
+  prep: "layer1",
+  "layer1.res1": "layer1.res2",
+  layer2: "layer3",
+  "layer3.res1": "layer3.res2",
+};
+
+/** The layers of a network that theory is for: those whose length the loss is blind to. */
+export const blind = (run, { no_norm }) => run.layers.map((name) => name !== no_norm || name in SHIELDED);

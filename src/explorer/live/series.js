@@ -14,14 +14,14 @@ const DOTS = 120; // of a layer, at most: so many that each is seen
 const FINE = 250; // points of a curve, at most
 const POINTS = 240; // of a line of theory
 
-/** What the panels are: log, unit and what is shared by all layers. */
+/** What the panels are. Their axes have `decades` at most where they are logarithmic, and reach to `least` at least. */
 export const PANELS = {
-  norm: { log: true, title: "|w|²", decades: 6 },
-  rate: { log: true, title: "λ|g|/|w|", decades: 3 },
-  angle: { log: true, title: "angle of a step", decades: 3 },
-  cosine: { log: false, title: "cos(w, g)" },
-  loss: { log: true, title: "loss", decades: 3 },
-  accuracy: { log: false, title: "accuracy" },
+  norm: { log: true, decades: 6 },
+  rate: { log: true, decades: 3 },
+  angle: { log: true, decades: 3 },
+  cosine: { log: false, least: 0.1 },
+  loss: { log: true, decades: 3 },
+  accuracy: { log: false },
 };
 
 /** The series of a panel between the steps from … to. */
@@ -131,7 +131,7 @@ export function extent(panel, shown) {
   const is = (line) => shown.filter(({ kind }) => (kind === "line") === line);
   const [low, high] = of(is(false), 0, 1e30);
   const [under, over] = of(is(true), low / FAR, high * FAR);
-  const { decades = 12 } = PANELS[panel];
-  const top = Math.max(high, over);
+  const { decades = 12, least = 0 } = PANELS[panel];
+  const top = Math.max(high, over, least);
   return [Math.max(Math.min(low, under), top / 10 ** decades), top];
 }

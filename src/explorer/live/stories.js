@@ -43,10 +43,12 @@ export const STORIES = {
   rings: {
     label: "rings",
     look:
-      "With ρ = 0.99 the momentum remembers a hundred steps, longer than the norm needs to answer. So |w|² overshoots " +
-      "and swings; the lines show the period that theory expects.",
-    set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.05, weight_decay: 0.01 },
+      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: |w|² falls " +
+      "below its level and swings back, with the period of the lines.",
+    set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.02, weight_decay: 0.01 },
     panels: ["norm", "rate"],
+    layer: "all",
+    acts: [{ t: SETTLED, command: { type: "kick", factor: 2 } }],
   },
   slow: {
     label: "never settles",
@@ -75,11 +77,11 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "At step 600 batch norm is taken out of layer2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
+      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
       "leaves the bold line; in the seven other layers nothing of this happens.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
-    layer: "layer2",
+    layer: "layer3.res2",
     acts: [{ t: SETTLED, command: { type: "no_norm" } }],
   },
   decay: {

@@ -31,6 +31,7 @@ const SETTING = {
 /** Command → its values and what they may be. Those whose name ends with "!" must be there. */
 const ALLOWED = {
   start: {
+    id: whole(0, Number.MAX_SAFE_INTEGER), // whoever sends it knows by it which reports are of this start
     "seed!": whole(0, Number.MAX_SAFE_INTEGER),
     batch_size: [(v) => Number.isInteger(v) && v >= 4 && v <= 256 && v % 4 === 0, "a multiple of 4 in [4, 256]"],
     "networks!": [(v) => Array.isArray(v) && [1, 2].includes(v.length), "a list of one or two settings"],

@@ -31,13 +31,13 @@ function pattern(kind, x, y) {
 /** A triangle wave: 0 at the integers, 1 halfway between them. */
 const wave = (t) => 1 - Math.abs(2 * (t - Math.floor(t)) - 1);
 
-/** A source of batches: next(images, labels) draws as many as there are labels; images [3, 16, 16, N] of mean about 0
+/** A source of batches: next({images, labels}) draws as many as there are labels; images [3, 16, 16, N] of mean about 0
  *  and size about 1. Classes follow one another, so that a batch has as many of each as it can. */
 export function source(seed) {
   const draws = random(seed, 1);
   let drawn = 0;
   return {
-    next(images, labels) {
+    next({ images, labels }) {
       for (let n = 0; n < labels.length; n++) {
         labels[n] = drawn++ % CLASSES;
         draw(images, n, labels.length, labels[n], draws);
@@ -46,32 +46,34 @@ export function source(seed) {
   };
 }
 
-/** Room for the test set: batches [{images, labels}] of `batch` images, in arrays of `kernels`. */
-export function testSet({ floats }, batch) {
-  const one = () => ({ images: floats(3 * PIXELS * batch), labels: new Uint8Array(batch) });
-  return Array.from({ length: Math.floor(TEST_IMAGES / batch) }, one);
+/** Room for so many batches [{images, labels}] of `size` images, in arrays of `kernels`. */
+export function batches({ floats }, count, size) {
+  return Array.from({ length: count }, () => ({ images: floats(3 * PIXELS * size), labels: new Uint8Array(size) }));
 }
 
 /** Draw the test set, the same for every seed of a lab. */
-export function drawTestSet(batches) {
+export function drawTestSet(tests) {
   const from = source(TEST_SEED);
-  for (const { images, labels } of batches) from.next(images, labels);
+  for (const batch of tests) from.next(batch);
 }
 
 /** Draw image n of N. A plain shape belongs to the class of its outline, a patterned one (of any outline) to that of its
  *  pattern. Colors, size, place, angle, the slope of the background, clutter and noise vary. */
 function draw(images, n, batch, label, { uniform, triangular, integer }) {
-  const ground = new Layer(uniform, [16, 24, 4], [0.1, 0.2], NONE, NONE);
-  const clutter = [0, 1, 2].map(() => new Layer(uniform, [1, 2.5, 7.5], [0.2, 0.2], integer(5), NONE));
-  for (const layer of clutter) layer.second = layer.first; // of one color
-  const [outline, figure] = label < 5 ? [label, NONE] : [integer(5), label];
-  ground.paint(picture);
-  for (const layer of clutter) layer.paint(picture);
-  new Layer(uniform, [4.5, 7, 1.5], [0.3, 0.3], outline, figure).paint(picture);
-  const noise = uniform(0.02, 0.12);
+  const any = integer(5);
+  const [outline, figure] = label < 5 ? [label, NONE] : [any, label];
+  const dark = () => color(uniform, 0, 0.6);
+  const bright = () => color(uniform, 0.6, 1);
+  new Layer(uniform, [16, 24, 4], NONE, NONE, dark(), dark()).paint(picture);
+  for (let i = 0; i < 2; i++) {
+    const ink = color(uniform, 0.2, 0.8);
+    new Layer(uniform, [1, 2, 7.5], integer(5), NONE, ink, ink).paint(picture);
+  }
+  new Layer(uniform, [5, 7, 1.5], outline, figure, bright(), figure === NONE ? bright() : dark()).paint(picture);
+  const noise = uniform(0.02, 0.06);
   for (let p = 0; p < 3 * PIXELS; p++) {
     const value = picture[(p % PIXELS) * 3 + Math.floor(p / PIXELS)] + noise * triangular();
-    images[p * batch + n] = 4 * (clip(value) - 0.5);
+    images[p * batch + n] = (clip(value) - 0.3) / 0.22; // mean about 0, size about 1
   }
 }
 
@@ -81,14 +83,13 @@ const picture = new Float64Array(3 * PIXELS); // [16, 16, 3], what is being draw
 /** Something of two inks within an outline (NONE: everywhere), in a pattern (NONE: from one to the other), in a frame of
  *  its own: where its middle is, how it is turned, and its unit in pixels. */
 class Layer {
-  constructor(uniform, [smallest, largest, spread], [saturation, value], outline, figure) {
+  constructor(uniform, [smallest, largest, spread], outline, figure, first, second) {
     const t = uniform(-0.4, 0.4); // the tangent of half the angle: ±44 degrees
     [this.cos, this.sin] = [(1 - t * t) / (1 + t * t), (2 * t) / (1 + t * t)];
     [this.x, this.y] = [uniform(-spread, spread), uniform(-spread, spread)];
     this.unit = uniform(smallest, largest);
     this.reach = outline === NONE ? SIZE + 4 : 1.5 * this.unit + 1; // no outline goes farther
-    [this.first, this.second] = [color(uniform, saturation, value), color(uniform, saturation, value)];
-    [this.outline, this.figure] = [outline, figure];
+    Object.assign(this, { outline, figure, first, second });
     [this.periods, this.phase] = [this.unit / uniform(3, 4.5), uniform()];
   }
 
@@ -117,9 +118,9 @@ function mix(picture, at, first, second, share, cover) {
   }
 }
 
-/** A color of any hue [R, G, B], at least so saturated and so bright. */
-function color(uniform, saturation, value) {
-  const [hue, bright, pale] = [uniform(0, 6), uniform(value, 1), uniform(saturation, 1)];
+/** A color of any hue [R, G, B], more or less pale, of a brightness in a range. */
+function color(uniform, low, high) {
+  const [hue, bright, pale] = [uniform(0, 6), uniform(low, high), uniform(0.2, 1)];
   return [0, 4, 2].map((shift) => bright * (1 - pale * (1 - clip(Math.abs(((hue + shift) % 6) - 3) - 1))));
 }
 

@@ -86,7 +86,7 @@ function sumUp(y, p, q, batch, x, from, w, u, v, weight, terms) {
 /** ∂L/∂x of a convolution from dy = ∂L/∂y: dy convolved with the weights turned round. */
 function convolveInput(dx, dy, w, shape) {
   const { cIn, cOut } = shape;
-  const turned = new Float32Array(w.length); // [C_in, C_out, 3, 3]
+  const turned = new w.constructor(w.length); // [C_in, C_out, 3, 3]
   for (let o = 0; o < cOut; o++)
     for (let c = 0; c < cIn; c++)
       for (let k = 0; k < 9; k++) turned[9 * (c * cOut + o) + 8 - k] = w[9 * (o * cIn + c) + k];

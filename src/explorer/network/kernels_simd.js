@@ -8,15 +8,20 @@ const TABLE = 0; // where in the memory a convolution keeps what its sums are ov
 const TURNED = 1 << 16; // where it keeps turned weights, or sums that are not complete
 const START = 1 << 20; // where the arena begins
 
-/** A function that makes kernels, with an arena of `bytes` for the arrays that they are given. `binary`: base64 of what
- *  simd.ts is compiled to. Rejects where WebAssembly with SIMD is not to be had. */
+/** A function that makes kernels, with an arena of `bytes` for the arrays that they are given. `binary`: what simd.ts is
+ *  compiled to, packed, in base64. Rejects where WebAssembly with SIMD is not to be had. */
 export async function loadSimd(binary) {
-  const compiled = await WebAssembly.compile(Uint8Array.from(atob(binary), (letter) => letter.charCodeAt(0)));
+  const compiled = await WebAssembly.compile(await unpacked(binary));
   return (bytes) => {
     const memory = new WebAssembly.Memory({ initial: Math.ceil((START + bytes) / PAGE) });
     const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
     return { name: "simd", ...arena(memory.buffer, START), ...wrapped(exports) };
   };
+}
+
+function unpacked(binary) {
+  const bytes = Uint8Array.from(atob(binary), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer();
 }
 
 /** The functions of kernels.js. An array becomes its address, a shape its numbers. */

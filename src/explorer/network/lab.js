@@ -4,13 +4,14 @@
 
 import { counter } from "./arena.js";
 import { check } from "./commands.js";
-import { drawTestSet, source, testSet } from "./images.js";
-import { LAYERS, SIZE } from "./model.js";
+import { batches, drawTestSet, source, TEST_IMAGES } from "./images.js";
+import { LAYERS } from "./model.js";
 import { momentumOf } from "./optim.js";
 import { random } from "./random.js";
 import { Network } from "./step.js";
 
 export const TEST_EVERY = 250; // steps
+const RECENT = 8; // batches that are kept, whose statistics a test takes
 
 /** A setting that learns, and whose norms settle within a few hundred steps: 1/(4λα) is 50. */
 export const DEFAULT = {
@@ -49,21 +50,31 @@ export class Lab {
     if (event) this.events.push({ ...event, t: this.t });
   }
 
+  /** The batch of the next step. */
+  get batch() {
+    return this.recent[this.t % RECENT];
+  }
+
   /** One step of every network on the batch that lies ready, and the next batch. */
   step() {
-    this.networks.forEach((network, n) => keep(this.series[n], network, this));
+    for (const [n, network] of this.networks.entries()) keep(this.series[n], network, this.batch, this.t);
     this.t++;
-    this.batches.next(this.images, this.labels);
+    this.draw();
     if (this.t % TEST_EVERY === 0) this.test();
     if (this.series.every(({ diverged_at }) => diverged_at >= 0)) this.state = "diverged";
     else if (--this.left <= 0) this.state = "paused";
   }
 
-  /** Test every network that has not diverged, by its running statistics. */
+  draw() {
+    this.images.next(this.batch);
+  }
+
+  /** Test every network that has not diverged. */
   test() {
+    const recent = this.recent.slice(0, this.t + 1);
     this.networks.forEach((network, n) => {
       const { diverged_at, tests } = this.series[n];
-      if (diverged_at < 0) tests.push({ t: this.t, ...network.test(this.tests) });
+      if (diverged_at < 0) tests.push({ t: this.t, ...network.test(this.tests, recent) });
     });
   }
 
@@ -94,7 +105,7 @@ export class Lab {
 }
 
 /** Make a step of a network and add what is reported of it. One that has diverged stands still. */
-function keep(series, network, { images, labels, t }) {
+function keep(series, network, { images, labels }, t) {
   const { lr, weight_decay, optimizer } = network.setting;
   const going = series.diverged_at < 0;
   const { loss, accuracy } = going ? network.step(images, labels) : { loss: NaN, accuracy: NaN };
@@ -107,22 +118,22 @@ function keep(series, network, { images, labels, t }) {
 
 /** What commands do to a lab. Returned is what the next report has among its events. */
 const COMMANDS = {
-  start(lab, { seed, batch_size = BATCH_SIZE, networks }) {
+  start(lab, { id, seed, batch_size = BATCH_SIZE, networks }) {
     lay(lab, batch_size, networks.length);
-    lab.networks.forEach((network, n) => network.begin(random(seed), { ...DEFAULT, ...networks[n] })); // from one seed
-    lab.batches = source(seed);
-    lab.batches.next(lab.images, lab.labels);
-    Object.assign(lab, { t: 0, state: "paused", left: Infinity, log: [], series: [] });
+    const settings = networks.map((setting) => ({ ...DEFAULT, ...setting }));
+    for (const [n, network] of lab.networks.entries()) network.begin(random(seed), settings[n]); // the same seed
+    Object.assign(lab, { t: 0, state: "paused", left: Infinity, log: [], series: [], images: source(seed) });
     lab.forget();
+    lab.draw();
     lab.test();
-    return { type: "start", seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
+    return { type: "start", id, seed, batch_size, networks: lab.networks.map(({ setting }) => ({ ...setting })) };
   },
   set(lab, { type, network, ...values }) {
     for (const one of chosen(lab, network)) one.change(values);
     return { type, network, ...values };
   },
   kick(lab, { type, network, layer, factor }) {
-    const changes = chosen(lab, network).map((one) => one.kick(layer, factor, lab.images));
+    const changes = chosen(lab, network).map((one) => one.kick(layer, factor, lab.batch.images));
     return { type, network, layer, factor, logits_change: Math.max(...changes) };
   },
   no_norm(lab, { type, network, layer }) {
@@ -148,9 +159,8 @@ const chosen = ({ networks }, n) => (n === undefined ? networks : [networks[n]])
 /** Give a lab the arrays of so many networks, the batch and the test set, all in one new arena of the right size. */
 function lay(lab, batch, count) {
   const fill = (kernels) => ({
-    images: kernels.floats(3 * SIZE * SIZE * batch),
-    labels: new Uint8Array(batch),
-    tests: testSet(kernels, batch),
+    recent: batches(kernels, RECENT, batch),
+    tests: batches(kernels, Math.floor(TEST_IMAGES / batch), batch),
     networks: Array.from({ length: count }, () => new Network(kernels, batch)),
   });
   const size = counter();

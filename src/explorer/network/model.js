@@ -74,9 +74,9 @@ export class ResNet9 {
     for (const part of [...this.chain].reverse()) dy = part.backward(dy);
   }
 
-  /** Let the running statistics follow those of the batch. */
-  follow() {
-    for (const layer of this.layers) if (layer.normalized) layer.follow();
+  /** Let the running statistics follow those of the batch: `share` is PyTorch's momentum. */
+  follow(share) {
+    for (const layer of this.layers) if (layer.normalized) layer.follow(share);
   }
 }
 
@@ -140,22 +140,13 @@ class ConvNorm {
     return this.dx;
   }
 
-  /** PyTorch's running statistics: a tenth of the new at each step, and the unbiased variance. */
-  follow() {
-    const count = this.z.length / this.shape.cOut;
-    for (let c = 0; c < this.shape.cOut; c++) {
-      this.running.mean[c] += 0.1 * (this.statistics.mean[c] - this.running.mean[c]);
-      const variance = (this.statistics.variance[c] * count) / (count - 1);
-      this.running.variance[c] += 0.1 * (variance - this.running.variance[c]);
-    }
-  }
-
-  /** Multiply the weights; and what depends on them alone in proportion, so that a test sees the same function too. */
-  rescale(factor) {
-    for (let i = 0; i < this.w.length; i++) this.w[i] *= factor;
-    for (let c = 0; c < this.shape.cOut; c++) {
-      this.running.mean[c] *= factor;
-      this.running.variance[c] *= factor ** 2;
+  /** Running statistics, as in PyTorch with the unbiased variance. */
+  follow(share) {
+    const { statistics, running, shape, z } = this;
+    const count = z.length / shape.cOut;
+    for (let c = 0; c < shape.cOut; c++) {
+      running.mean[c] += share * (statistics.mean[c] - running.mean[c]);
+      running.variance[c] += share * ((statistics.variance[c] * count) / (count - 1) - running.variance[c]);
     }
   }
 }

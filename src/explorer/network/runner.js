@@ -4,7 +4,8 @@ const BETWEEN_REPORTS = 40; // ms
 const WINDOW = 1000; // ms over which the speed is measured
 
 /** Drive a lab. receive(command) is what it hears; post(message) takes its reports, and {type: "error", text} where a
- *  command is not allowed. later(act) calls act soon, when messages have been heard; slice: ms that may pass until then. */
+ *  command is not allowed. later(act, wait) calls act when messages have been heard and some `wait` ms have passed;
+ *  slice: ms that steps may take until then. */
 export function runner(lab, { post, later, slice, clock = () => performance.now() }) {
   const self = { lab, post, later, slice, clock, due: 0, reported: -BETWEEN_REPORTS, waiting: false, meter: meter() };
   return {
@@ -22,10 +23,11 @@ export function runner(lab, { post, later, slice, clock = () => performance.now(
 function wake(self) {
   if (self.waiting) return;
   self.waiting = true;
-  self.later(() => {
+  const act = () => {
     self.waiting = false;
     turn(self);
-  });
+  };
+  self.later(act, self.lab.running ? Math.min(Math.max(0, self.due - self.clock()), BETWEEN_REPORTS) : 0);
 }
 
 /** Steps for the time of a slice, or until none is due; then a report, if it is time for one. */

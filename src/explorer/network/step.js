@@ -24,15 +24,19 @@ export class Network {
     const { model, recorder } = this;
     const measured = crossEntropy(model.forward(images), labels, this.dlogits);
     model.backward(this.dlogits);
-    model.follow();
     recorder.before();
     descend(this.kernels, model, this.setting);
     recorder.after();
     return measured;
   }
 
-  /** Loss and accuracy by the running statistics, mean over batches [{images, labels}]. */
-  test(batches) {
+  /** Loss and accuracy on test batches, a mean. Batch norm takes the statistics of the present weights, a mean over some
+   *  batches of training: those that were collected on the way are of other weights, as every step turns them. */
+  test(batches, recent) {
+    recent.forEach(({ images }, n) => {
+      this.model.forward(images);
+      this.model.follow(1 / (n + 1));
+    });
     const each = batches.map(({ images, labels }) => crossEntropy(this.model.forward(images, false), labels));
     const mean = (name) => each.reduce((sum, one) => sum + one[name], 0) / each.length;
     return { loss: mean("loss"), accuracy: mean("accuracy") };
@@ -41,7 +45,7 @@ export class Network {
   /** Multiply the weights of a convolution, or of all, by a factor. Returns max |Δlogit| / max |logit| of a batch. */
   kick(layer, factor, images) {
     const before = this.model.forward(images).slice();
-    for (const one of this.layersOf(layer)) one.rescale(factor);
+    for (const { w } of this.layersOf(layer)) for (let i = 0; i < w.length; i++) w[i] *= factor;
     const after = this.model.forward(images);
     let [change, size] = [0, 0];
     for (let i = 0; i < before.length; i++) {

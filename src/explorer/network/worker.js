@@ -18,10 +18,12 @@ export function work(scope) {
   };
 }
 
-/** A function that calls act() when the messages that are there have been heard. A timer would sleep for 4 ms. */
+/** A function that calls act() when the messages that are there have been heard, or after `wait` ms. A timer of 0 ms
+ *  would sleep for 4. */
 function afterMessages() {
   const channel = new MessageChannel();
-  return (act) => {
+  return (act, wait) => {
+    if (wait > 4) return setTimeout(act, wait);
     channel.port1.onmessage = act;
     channel.port2.postMessage(null);
   };

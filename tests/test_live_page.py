@@ -1,0 +1,339 @@
+"""The live network in headless Chromium, without a network and a kernel: it trains, and does what the reader does."""
+
+import re
+
+import gate
+import pytest
+from screen import open_page, requests
+
+import resnet_dynamics as rd
+from resnet_dynamics import element, stories
+
+OLD = "ignore:Deprecated in traitlets 4.1:DeprecationWarning"  # of ipywidgets 7, which Colab has
+pytestmark = pytest.mark.filterwarnings(OLD)
+ON_THE_SITE = [pytest.mark.book, pytest.mark.site]
+PATIENCE = 60  # seconds: two cores may be busy with other tests
+
+
+def wait(browser, condition, seconds=PATIENCE):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, seconds, poll_frequency=0.1).until(lambda _: condition())
+
+
+class Seen:
+    """A live network in the browser, by what its reader sees."""
+
+    def __init__(self, browser, which=0):
+        self.browser, self.which = browser, which
+        wait(browser, lambda: len(browser.find_elements("css selector", ".wd-live")) > which)
+
+    @property
+    def root(self):
+        return self.browser.find_elements("css selector", ".wd-live")[self.which]
+
+    def find(self, selector):
+        return self.root.find_element("css selector", selector)
+
+    def text(self, selector):
+        return self.find(selector).get_attribute("textContent")
+
+    @property
+    def step(self):
+        found = re.match(r"step ([\d,]+)", self.text(".runs"))
+        return int(found[1].replace(",", "")) if found else 0
+
+    def reaches(self, step):
+        wait(self.browser, lambda: self.step >= step)
+
+    def press(self, selector):
+        self.browser.execute_script("arguments[0].click()", self.find(selector))
+
+    def put(self, name, value):
+        from selenium.webdriver.common.keys import Keys
+
+        field = self.find(f"[data-typed={name}]")
+        field.clear()
+        field.send_keys(str(value), Keys.TAB)
+
+    def value(self, name):
+        return self.find(f"[data-typed={name}]").get_attribute("value")
+
+    @property
+    def state(self):
+        """running, paused or stopped."""
+        text = self.text(".runs")
+        return "running" if "steps a second" in text else "paused" if "paused" in text else "stopped"
+
+    def stands(self):
+        """Wait until it pauses, and return at which step."""
+        wait(self.browser, lambda: self.state == "paused")
+        step = self.step
+        self.browser.execute_async_script("setTimeout(arguments[0], 700)")
+        assert self.step == step
+        return step
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with pages of our own, and with the two files that pages share."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, one in element.SHARED.items():
+        (folder / name).write_text(one.text(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def page(browser, place):
+    """Open a page with some elements from a file. Afterwards the console has no error and nothing outside was asked."""
+    browser.get("about:blank")
+    browser.get_log("browser"), requests(browser)
+
+    def opened(*elements, link="", before="", width=1200, height=900):
+        body, names = element.shared("\n".join(one.static_html() for one in elements))
+        scripts = "".join(f'<script defer src="{name}"></script>' for name in names)
+        html = f"<!doctype html><html lang=en><meta charset=utf-8><title>A page</title>{scripts}<body>{body}"
+        (place / "page.html").write_text(html, encoding="utf-8")
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700})
+        script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": before})
+        browser.get("about:blank")
+        browser.get((place / "page.html").as_uri() + link)
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+        return Seen(browser)
+
+    yield opened
+    assert [e["message"] for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")] == []
+    assert [url for url in requests(browser) if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
+
+
+# ------------------------------------------------------------------------------------ it trains
+
+
+def test_it_trains_without_being_asked_and_theory_is_drawn(page):
+    live = page(rd.Live())
+    live.reaches(300)
+    assert "plain" not in live.text(".runs") and "page itself" not in live.text(".runs")
+    live.press("details:last-of-type > summary")
+    wait(live.browser, lambda: len(live.root.find_elements("css selector", "tbody tr")) == 8)
+    rows = live.browser.execute_script(
+        "return [...arguments[0].querySelectorAll('tbody tr')].map(r => [...r.cells].map(c => c.textContent))",
+        live.root)
+    for layer, w2, theory, ratio, rate, over, cosine, angle in rows:
+        assert 0.1 < float(w2) < 1000 and 0.1 < float(theory) < 1000, layer
+        assert float(ratio) == pytest.approx(float(w2) / float(theory), rel=0.02)
+        assert float(over) == pytest.approx(float(rate) / 0.1, rel=0.02) and 0.7 < float(over) < 1.4
+        assert abs(float(cosine)) < 1e-2 and 0.03 < float(angle) < 0.3
+    assert live.root.find_elements("css selector", "weight-decay-live > figure") == []
+
+
+@pytest.mark.parametrize("missing, said", [
+    ("delete window.Worker", "on the page itself"), ("delete window.WebAssembly", "plain JavaScript")])  # fmt: skip
+def test_where_something_is_missing_it_trains_all_the_same_and_says_so(page, missing, said):
+    live = page(rd.Live(), before=missing)
+    if "Assembly" in missing:  # a worker has one of its own
+        live = page(rd.Live(), before=f"{missing}; delete window.Worker")
+    live.reaches(3)
+    assert said in live.text(".runs")
+
+
+def test_two_on_a_page_train_each_for_itself(page):
+    first = page(rd.Live(lr=0.5, small=True), rd.Live(lr=0.25, story="kick", small=True), height=2400)
+    second = Seen(first.browser, 1)
+    first.reaches(20), second.reaches(20)
+    second.press("button.play")
+    step = second.stands()
+    first.reaches(first.step + 20)
+    assert second.step == step and (first.value("lr"), second.value("lr")) == ("0.5", "0.25")
+
+
+WORKERS = {"filter": [{"type": "worker"}]}
+
+
+def test_the_worker_ends_with_the_element(page):
+    live = page(rd.Live())
+    browser = live.browser
+    live.reaches(5)
+    workers = lambda: len(browser.execute_cdp_cmd("Target.getTargets", WORKERS)["targetInfos"])  # noqa: E731
+    if not workers():
+        pytest.skip("this browser does not list its workers")
+    browser.execute_script("document.querySelector('weight-decay-live').remove()")
+    wait(browser, lambda: workers() == 0)
+
+
+def test_taken_out_and_put_in_again_it_begins_anew(page):
+    live = page(rd.Live())
+    live.reaches(10)
+    live.browser.execute_script("""const one = document.querySelector('weight-decay-live'), place = one.parentElement;
+        one.remove(); place.append(one)""")
+    assert len(live.browser.find_elements("css selector", ".wd-live")) == 1
+    live.reaches(10)
+
+
+# ------------------------------------------------------------------------ what the reader does
+
+
+def test_each_slider_acts_in_flight(page):
+    from selenium.webdriver.common.keys import Keys
+
+    live = page(rd.Live())
+    live.reaches(40)
+    for name in ("lr", "weight_decay", "momentum"):
+        before, verdict, step = live.value(name), live.text(".verdict"), live.step
+        live.find(f"input[type=range][data-value={name}]").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+        wait(live.browser, lambda: live.text(".verdict") != verdict, 2)
+        assert live.value(name) != before and live.step >= step, name
+    wait(live.browser, lambda: f"lr={live.value('lr')}" in live.browser.current_url)
+    live.reaches(live.step + 20)
+    assert live.find("select[data-value=optimizer]").get_attribute("value") == "heavy-ball"
+
+
+@pytest.mark.parametrize("story", stories.names())
+def test_every_story_runs(page, story):
+    live = page(rd.Live())
+    live.reaches(2)
+    look = live.text(".look")
+    live.press(f"[data-story={story}]")
+    assert live.find(f"[data-story={story}]").get_attribute("aria-pressed") == "true"
+    wait(live.browser, lambda: (live.text(".look") != look) == (story != "settle"))
+    assert float(live.value("lr")) == pytest.approx(stories.scene(story)["lr"], rel=1e-3)
+    if story == "hot":
+        wait(live.browser, lambda: "no longer finite" in live.text(".agrees"))
+        assert live.state == "stopped" and "Restart" in live.text(".agrees")
+        live.put("lr", 0.5)
+        live.press("button.restart")
+        live.reaches(10)
+        assert "no longer finite" not in live.text(".agrees")
+    else:
+        live.reaches(25)
+    if story == "twins":
+        assert "equal, bit for bit, in all" in live.text(".agrees")
+
+
+def test_a_kick_leaves_the_outputs_as_they_are(page):
+    live = page(rd.Live())
+    live.reaches(30)
+    live.press('[data-kick="3"]')
+    wait(live.browser, lambda: "multiplied by 3" in live.text(".news"))
+    change = re.search(r"changed by ([\d.]+(?:e-\d+)?)", live.text(".news").replace("−", "-"))
+    assert 0 <= float(change[1]) < 2e-3
+    live.press("[data-no-norm]")
+    wait(live.browser, lambda: "no batch norm" in live.root.get_attribute("textContent"))
+
+
+def test_pause_step_restart_and_seed(page):
+    live = page(rd.Live(seed=5))
+    live.reaches(10)
+    live.press("button.play")
+    step = live.stands()
+    live.press("button.step")
+    wait(live.browser, lambda: live.step == step + 1)
+    live.press("button.restart")
+    wait(live.browser, lambda: live.step < step)
+    live.put("seed", 7)
+    live.press("button.play") if live.state == "paused" else None
+    live.reaches(3)
+    wait(live.browser, lambda: "seed=7" in live.browser.current_url)
+    live.put("seed", "1.5")
+    wait(live.browser, lambda: "must be a whole number" in live.text(".news"))
+
+
+def test_a_link_holds_the_setting_and_back_leads_back(page):
+    live = page(rd.Live(), link="#live?lr=0.2&weight_decay=0.02&momentum=0.5&optimizer=nesterov&seed=9")
+    values = [live.value(name) for name in ("lr", "weight_decay", "momentum", "seed")]
+    assert values == ["0.2", "0.02", "0.5", "9"]
+    assert live.find("select[data-value=optimizer]").get_attribute("value") == "nesterov"
+    live.reaches(3)
+    live.press("[data-story=rings]")
+    wait(live.browser, lambda: live.value("momentum") == "0.99")
+    live.browser.back()
+    wait(live.browser, lambda: live.value("momentum") == "0.5")
+    assert live.value("lr") == "0.2"
+    live.browser.forward()
+    wait(live.browser, lambda: live.value("momentum") == "0.99")
+
+
+def test_out_of_view_and_in_a_hidden_tab_it_rests(page):
+    live = page(rd.Live())
+    live.reaches(3)
+    hide = """Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'))"""
+    live.browser.execute_script(hide, True)
+    step = live.stands()
+    live.browser.execute_script(hide, False)
+    live.reaches(step + 3)
+    live.browser.execute_script("document.body.style.paddingTop = '5000px'")
+    step = live.stands()
+    live.browser.execute_script("document.body.style.paddingTop = ''")
+    live.reaches(step + 3)
+
+
+def test_who_wants_less_motion_presses_play(page, browser):
+    still = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", still)
+    try:
+        live = page(rd.Live())
+        assert live.stands() == 0 and live.find("button.play").text == "Play"
+        live.press("button.play")
+        live.reaches(3)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_fits_and_everything_has_a_name(page, width):
+    live = page(rd.Live(), width=width, height=740)
+    live.reaches(3)
+    browser = live.browser
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = {"slider", "textbox", "combobox", "checkbox", "button", "image", "region"}
+    named = [(node["role"]["value"], node.get("name", {}).get("value", "").strip()) for node in tree
+             if not node["ignored"] and node["role"]["value"] in roles]
+    assert [role for role, name in named if not name] == []
+    assert {"slider", "textbox", "combobox", "button"} <= {role for role, _ in named}
+
+
+# ------------------------------------------------------------------------- pages of the book
+
+
+@pytest.mark.parametrize("name", ["book/live"])
+class TestThePage:
+    pytestmark = ON_THE_SITE
+
+    def test_it_trains(self, browser, address, site, name):
+        assert (site / f"{name}.html").stat().st_size < 400_000
+        browser.get("about:blank")
+        browser.get_log("browser"), requests(browser)
+        open_page(browser, f"{address}{name}.html")
+        Seen(browser).reaches(300)
+        assert [e["message"] for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")] == []
+        inside = (address, "data:", "blob:", "about:")
+        assert [url for url in requests(browser) if not url.startswith(inside)] == []
+
+    def test_it_works_from_a_file(self, browser, site, name):
+        open_page(browser, f"{site.as_uri()}/{name}.html")
+        Seen(browser).reaches(20)
+
+    def test_without_javascript_there_is_a_picture_and_a_table(self, browser, address, name):
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            browser.get(f"{address}{name}.html")
+            picture = browser.find_element("css selector", "weight-decay-live figure img")
+            assert picture.is_displayed() and picture.size["width"] > 200
+            assert gate.good_alt(picture.get_attribute("alt"))
+            assert len(browser.find_elements("css selector", "weight-decay-live table tbody tr")) == 8
+        finally:
+            browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.mark.book
+@pytest.mark.site
+def test_pages_share_what_draws_them_and_load_no_more(site):
+    """Evidence and formulas stand on the pages that show them; both files are there once."""
+    live, explorer = ((site / "book" / f"{name}.html").read_text() for name in ("live", "explorer"))
+    for html in (live, explorer):
+        assert html.count("_static/explorer.js") == 1 and "data-shared" not in html and "var weightDecay" not in html
+    assert "_static/evidence.js" in explorer and "_static/evidence.js" not in live and "mathjax/" not in live
+    for name, one in element.SHARED.items():
+        assert (site / "_static" / name).read_text(encoding="utf-8") == one.text()
