@@ -16,7 +16,6 @@ const OWN = `
 .wd-crossing .growth { color: var(--growth); }
 .wd-crossing .norm { color: var(--accent); }
 .wd-crossing [data-panel=lr] { touch-action: none; cursor: crosshair; }
-.wd-crossing [data-panel=lr] .plot { overflow: visible; }
 .wd-crossing .knot { fill: var(--accent); stroke: var(--paper); }
 .wd-crossing .knot:focus { outline: none; stroke: currentColor; stroke-width: 3; }`;
 const colored = (name, text) => element("b", { class: name }, text);
@@ -138,7 +137,7 @@ function drawCrossing({ given, t, charts, path, ranges }) {
   const [low, top] = ranges.amount;
   charts.cross.draw({
     steps: high,
-    over: "|w|²",
+    over: "|w|² (u²)",
     log: true,
     low,
     high: top,
