@@ -16,6 +16,10 @@ const CAPTIONS = {
       : `λ|g|/|w|, rms over ${WINDOW} steps; bold: √(2λα(1−ρ))`,
   angle: () => `angle of a step (rad), rms over ${WINDOW} steps; bold: at equilibrium`,
   cosine: () => `cosine of w and g, rms over ${WINDOW} steps`,
+  balance: ({ optimizer }) =>
+    optimizer === "lars"
+      ? "growth ÷ shrink of |w|²: LARS has no shrink"
+      : `growth ÷ shrink of |w|², mean over ${WINDOW} steps; bold: balance`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };

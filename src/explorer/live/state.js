@@ -25,6 +25,7 @@ export const PANEL_NAMES = {
   rate: "λ|g|/|w|",
   angle: "angle of a step",
   cosine: "cos(w, g)",
+  balance: "growth ÷ shrink",
   loss: "loss",
   accuracy: "accuracy",
 };
