@@ -180,7 +180,7 @@ def test_each_slider_acts_in_flight(page):
     for name in ("lr", "weight_decay", "momentum"):
         before, verdict, step = live.value(name), live.text(".verdict"), live.step
         live.find(f"input[type=range][data-value={name}]").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-        wait(live.browser, lambda: live.text(".verdict") != verdict, 2)
+        wait(live.browser, lambda was=verdict: live.text(".verdict") != was, 2)
         assert live.value(name) != before and live.step >= step, name
     wait(live.browser, lambda: f"lr={live.value('lr')}" in live.browser.current_url)
     live.reaches(live.step + 20)
