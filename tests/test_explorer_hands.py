@@ -6,7 +6,6 @@ Each test opens a page that has nothing but explorers, so that no book need be b
 import re
 
 import pytest
-from screen import browser  # noqa: F401  (fixture)
 
 import resnet_dynamics as rd
 
@@ -20,7 +19,7 @@ PATHS = "return [...document.querySelectorAll('.wd-explorer .curve')].map(path =
 
 
 @pytest.fixture
-def page(browser, tmp_path):  # noqa: F811
+def page(browser, tmp_path):
     """Open a page of explorers at a size. Afterwards the console has no error."""
 
     def opened(*explorers, width=1280, height=800, fragment="", reduced=False):
@@ -40,21 +39,21 @@ def page(browser, tmp_path):  # noqa: F811
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
-def settled(browser, ms=0):  # noqa: F811
+def settled(browser, ms=0):
     """Wait until what was asked for has been drawn, and then some milliseconds."""
     browser.execute_async_script("""const done = arguments[1];
         requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, arguments[0])))""", ms)
 
 
-def find(browser, selector):  # noqa: F811
+def find(browser, selector):
     return browser.find_element("css selector", f".wd-explorer {selector}")
 
 
-def value(browser, name):  # noqa: F811
+def value(browser, name):
     return find(browser, f"[data-typed={name}]").get_attribute("value")
 
 
-def press(browser, slider, times, key=None):  # noqa: F811
+def press(browser, slider, times, key=None):
     from selenium.webdriver.common.keys import Keys
 
     find(browser, f"input[data-value={slider}]").send_keys((key or Keys.ARROW_RIGHT) * times)
@@ -80,7 +79,7 @@ def test_the_end_of_a_line_moves_on_the_screen_and_the_axis_stands(page):
     assert ends[0] - ends[-1] > 30, ends
 
 
-def mouse(browser, kind, element, share):  # noqa: F811
+def mouse(browser, kind, element, share):
     """Let the mouse do something with the left button, at a share of the width of an element."""
     box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", element)
     browser.execute_cdp_cmd("Input.dispatchMouseEvent", {
@@ -121,7 +120,7 @@ def test_the_setting_before_stays_as_a_ghost(page):
 
 
 def test_theory_never_falls_where_lambda_rises_between_runs_that_rise(page):
-    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, read off the table."""
+    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, off the table."""
     from selenium.webdriver.common.keys import Keys
 
     browser = page(rd.Explorer(lr=0.1, weight_decay=0.002, momentum=0.9, layer="layer2"))

@@ -128,7 +128,8 @@ def test_every_preset_tells_its_story(page):
     browser = page("book/explorer")
     stories = {"the post's setting": "^λ rises and falls.* It settles after .* lost again",
                "never settles": "^λ and α are small.* It does not settle in this training: that would take",
-               "rings": "^Momentum remembers.* The norms ring, ", "no decay": r"^Nothing shrinks \|w\|.* It never settles",
+               "rings": "^Momentum remembers.* The norms ring, ",
+               "no decay": r"^Nothing shrinks \|w\|.* It never settles",
                "too hot": "^λ is too large.* The recorded run broke: its loss is not finite from step 221 on"}
     buttons = browser.find_elements("css selector", ".wd-explorer .preset")
     assert [button.text for button in buttons] == list(stories)

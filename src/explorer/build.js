@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import asc from "assemblyscript/asc";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const KERNELS = "network/simd.wasm.js";
@@ -80,10 +80,25 @@ const whole = {
   },
 };
 
+/** Let the styles, which stand in modules as text, be as short as the code: also of the class in every selector. */
+const CLASS = ".wd-explorer";
+const styles = {
+  name: "styles",
+  setup({ onLoad }) {
+    onLoad({ filter: /(style|crossing)\.js$/ }, async ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const [written] = /`\n\.wd[^`$]*`/.exec(text) ?? [""];
+      const { code } = await transform(written.slice(1, -1), { loader: "css", minify: true, charset: "utf8" });
+      const short = `\`${code.trim().replaceAll(CLASS, "~")}\`.replaceAll("~", "${CLASS}")`;
+      return { contents: written ? text.replace(written, () => short) : text };
+    });
+  },
+};
+
 await kernels();
 const digest = createHash("sha256");
 for (const name of sources()) digest.update(`${name}\n`).update(readFileSync(HERE + name));
-const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole] });
+const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole, styles] });
 const license = readFileSync(`${HERE}LICENSE-d3`, "utf8").trim();
 const text = `// Made by "make explorer" from src/explorer, sha256 ${digest.digest("hex")}.
 /* Contains d3 and internmap:

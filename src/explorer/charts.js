@@ -11,7 +11,7 @@ const MARGIN = { left: 46, right: 20, top: 8, bottom: 34 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
 const REACH = 30; // px from a curve within which the pointer is at it
 
-/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, key, moving, …}), at(step), light(layer)
+/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, over, key, moving, …}), at(step), light(layer)
  *  and veil(step). `act` has moveTo(step), place(value) for a click, and light(layer). */
 export function chart(host, name, act) {
   const one = { host, ...skeleton(host, name), x: scaleLinear(), y: null, width: null, frame: null, shown: [] };
@@ -54,7 +54,7 @@ function skeleton(host, name) {
     cursor: plot.append("line").attr("class", "cursor"),
     xAxis: axes.append("g"),
     yAxis: axes.append("g"),
-    xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step"),
+    xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end"),
     empty: svg.append("text").attr("class", "empty").attr("text-anchor", "middle"),
     tip: svg.append("text").attr("class", "tip").attr("display", "none"),
   };
@@ -101,12 +101,13 @@ function point(one, x, y) {
 }
 
 function draw(one, drawing) {
-  const { log, series, label, nothing } = drawing;
+  const { log, series, label, nothing, over = "step" } = drawing;
   one.shown = series;
   const inner = fit(one);
   setScales(one, series, inner, drawing);
   one.key = `${one.y.domain()} ${one.x.domain()} ${inner.w} ${inner.h}`; // the same place for the same numbers
   drawAxes(one, inner, log);
+  one.xLabel.text(over);
   one.empty
     .attr("x", MARGIN.left + inner.w / 2)
     .attr("y", MARGIN.top + inner.h / 2)
@@ -236,8 +237,7 @@ function path(points, x, y, log) {
   return d;
 }
 
-function circles({ xs, ys, kind }, x, y, log) {
-  const r = kind === "mine" ? 2.6 : 1.6;
+function circles({ xs, ys, kind, r = kind === "mine" ? 2.6 : 1.6 }, x, y, log) {
   let d = "";
   for (let i = 0; i < ys.length; i++) {
     const [step, v] = [xs[i], ys[i]];

@@ -25,8 +25,9 @@ export function canvas(host, name, onPoint) {
   return { draw: (drawing) => draw(one, drawing) };
 }
 
-/** Draw {x: [from, to], y: {low, high}, log, series, marks, now, at, label, lit, ink}: `now` is the present step, `at` the
- *  step under the cursor, `lit` the layer in the light, both null without; `ink(color)` resolves a colour of the style. */
+/** Draw {x: [from, to], y: {low, high}, log, series, marks, now, at, label, lit, ink}: `now` is the present step,
+ *  `at` the step under the cursor, `lit` the layer in the light, both null without; `ink(color)` resolves a colour
+ *  of the style. */
 function draw(one, drawing) {
   one.drawing = drawing;
   const size = fit(one);

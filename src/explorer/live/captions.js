@@ -45,7 +45,8 @@ export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line =
   if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
-  return `Theory: ${goal(line, timeConstant(values))}; in equilibrium λ|g|/|w| = ${written(rate)} in every layer.${ring}`;
+  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer`;
+  return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
 }
 
 /** When the norms settle, in words. */
@@ -116,8 +117,8 @@ export function withoutNorm(layer) {
   if (!layer) return "All layers have batch norm.";
   if (layer in SHIELDED)
     return (
-      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} divides its ` +
-      "length out."
+      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} ` +
+      "divides its length out."
     );
   return `${layer} has no batch norm now, and the loss depends on its length: theory is not for this layer.`;
 }
@@ -126,14 +127,15 @@ export function withoutNorm(layer) {
 export function twins({ same, most, steps: n }) {
   if (!n) return "";
   if (same === n) return `The losses of both networks are equal, bit for bit, in all ${steps(n)}.`;
-  return `The losses of both networks are equal, bit for bit, in ${written(same)} of ${steps(n)}; largest difference ${written(most)} nat.`;
+  const equal = `The losses of both networks are equal, bit for bit, in ${written(same)} of ${steps(n)}`;
+  return `${equal}; largest difference ${written(most)} nat.`;
 }
 
 /** What theory takes for the size of the gradients. */
 export const sizes = (correlated) =>
   correlated
-    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the measured ` +
-      "correlation of a gradient with the momentum."
+    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the ` +
+      "measured correlation of a gradient with the momentum."
     : `Theory takes c² = |g|²|w|² of each layer, mean over the last ${RECENT} steps when it was drawn.`;
 
 /** How it runs, in words. */
@@ -156,5 +158,7 @@ export function spoken(text, shown) {
   return `${text}. Now ${low === high ? low : `${low} to ${high}`}.`;
 }
 
-export const setting = (v) =>
-  `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;
+export const setting = (v) => {
+  const numbers = `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}`;
+  return `${numbers}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;
+};

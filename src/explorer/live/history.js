@@ -1,7 +1,7 @@
 // What a run has measured, in memory that does not grow with its length. Pure.
 //
-// Level 0 has a window for each of the last steps. Windows merge in pairs, so level j has windows of 2ʲ steps; each level
-// keeps the last CAPACITY of them. A view takes the finest level that reaches back far enough.
+// Level 0 has a window for each of the last steps. Windows merge in pairs, so level j has windows of 2ʲ steps; each
+// level keeps the last CAPACITY of them. A view takes the finest level that reaches back far enough.
 //
 //   of a step    loss, accuracy, lr, weight_decay, momentum
 //   of a layer   w2      |w|², before the first step of the window
@@ -128,8 +128,9 @@ export const places = ({ begin, end, width }, share = 0) =>
 export const values = (view, c) =>
   Float64Array.from({ length: Math.max(0, view.end - view.begin) }, (_, i) => view.at(view.begin + i, c));
 
-/** The mean of a quantity over the last `steps` steps up to each window of a view, or over the window if that is longer;
- *  over fewer after the beginning, and after each step in `cuts`, in order, where something was changed. [W]. */
+/** The mean of a quantity over the last `steps` steps up to each window of a view, or over the window if that is
+ *  longer; over fewer after the beginning, and after each step in `cuts`, in order, where something was changed.
+ *  [W]. */
 export function running(view, c, steps, cuts = []) {
   const n = Math.max(1, Math.round(steps / view.width));
   const out = new Float64Array(Math.max(0, view.end - view.begin));

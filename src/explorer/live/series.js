@@ -1,7 +1,7 @@
 // What each panel draws of a run, as series for a chart: {kind, xs, ys, color, dash, layer, network}. Pure.
 //
-//   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the bar at
-//          the right, "bold" the line that all layers share, "curve" a measured curve of one colour
+//   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the
+//          bar at the right, "bold" the line that all layers share, "curve" a measured curve of one colour
 
 import { looks } from "../series.js";
 import { balanceAt, larsRate, turn } from "../theory.js";
