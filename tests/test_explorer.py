@@ -93,7 +93,8 @@ class Front:
     (dict(optimizer=None), "optimizer=None: must be one of"), (dict(lr=[0.4]), "lr=[0.4]: must be a number"),
     (dict(lr=np.array([0.1, 0.2])), "lr=array([0.1, 0.2]): must be a number"), (dict(lr=1j), "lr=1j: must be a number"),
     (dict(predict=None), "predict=None: must be True or False"),
-    (dict(moves=["λ x 4"]), "moves=['λ x 4']: must be a list of movements such as"), (dict(moves="λ × 4"), "moves='λ × 4'"),
+    (dict(moves=["λ x 4"]), "moves=['λ x 4']: must be a list of movements such as"),
+    (dict(moves="λ × 4"), "moves='λ × 4'"),
     (dict(moves=["λ × 0"]), "moves="), (dict(moves=["ρ × 2"]), "moves="), (dict(moves=["λ × 4,α ÷ 4"]), "moves="),
     (dict(moves=None), "moves=None: must be"), (dict(moves=[4]), "moves=[4]: must be"),
     (dict(small=1), "small=1: must be True or False")], ids=str)  # fmt: skip

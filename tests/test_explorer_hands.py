@@ -6,7 +6,6 @@ Each test opens a page that has nothing but explorers, so that no book need be b
 import re
 
 import pytest
-from screen import browser  # noqa: F401  (fixture)
 
 import resnet_dynamics as rd
 
@@ -20,7 +19,7 @@ PATHS = "return [...document.querySelectorAll('.wd-explorer .curve')].map(path =
 
 
 @pytest.fixture
-def page(browser, tmp_path):  # noqa: F811
+def page(browser, tmp_path):
     """Open a page of explorers at a size. Afterwards the console has no error."""
 
     def opened(*explorers, width=1280, height=800, fragment="", reduced=False):
@@ -40,21 +39,21 @@ def page(browser, tmp_path):  # noqa: F811
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
-def settled(browser, ms=0):  # noqa: F811
+def settled(browser, ms=0):
     """Wait until what was asked for has been drawn, and then some milliseconds."""
     browser.execute_async_script("""const done = arguments[1];
         requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, arguments[0])))""", ms)
 
 
-def find(browser, selector):  # noqa: F811
+def find(browser, selector):
     return browser.find_element("css selector", f".wd-explorer {selector}")
 
 
-def value(browser, name):  # noqa: F811
+def value(browser, name):
     return find(browser, f"[data-typed={name}]").get_attribute("value")
 
 
-def press(browser, slider, times, key=None):  # noqa: F811
+def press(browser, slider, times, key=None):
     from selenium.webdriver.common.keys import Keys
 
     find(browser, f"input[data-value={slider}]").send_keys((key or Keys.ARROW_RIGHT) * times)
@@ -80,7 +79,7 @@ def test_the_end_of_a_line_moves_on_the_screen_and_the_axis_stands(page):
     assert ends[0] - ends[-1] > 30, ends
 
 
-def mouse(browser, kind, element, share):  # noqa: F811
+def mouse(browser, kind, element, share):
     """Let the mouse do something with the left button, at a share of the width of an element."""
     box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", element)
     browser.execute_cdp_cmd("Input.dispatchMouseEvent", {
@@ -121,7 +120,7 @@ def test_the_setting_before_stays_as_a_ghost(page):
 
 
 def test_theory_never_falls_where_lambda_rises_between_runs_that_rise(page):
-    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, read off the table."""
+    """As it opens, notch by notch from one recorded λ to the next: |w|² of layer2 at equilibrium, off the table."""
     from selenium.webdriver.common.keys import Keys
 
     browser = page(rd.Explorer(lr=0.1, weight_decay=0.002, momentum=0.9, layer="layer2"))
@@ -281,6 +280,45 @@ def test_on_a_phone_the_sliders_stay_while_charts_pass(page):
     top = browser.execute_script("return arguments[0].getBoundingClientRect().top", find(browser, "[data-value=lr]"))
     assert 0 <= top < 60
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_train_on_a_page_trains_its_small_network_and_theory_takes_its_gradients(page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = page(rd.Explorer(optimizer="sgd", lr=0.5, weight_decay=0.01, momentum=0.0))
+    train = find(browser, ".train")
+    assert train.text == "Train a small network here"
+    train.click()
+    news = "return document.querySelector('.wd-explorer .news').textContent"
+    WebDriverWait(browser, 120).until(lambda one: "test accuracy" in one.execute_script(news))
+    assert float(re.search(r"([\d.]+) %", browser.execute_script(news))[1]) > 15  # chance is 10
+    settled(browser)
+    assert find(browser, ".source").text.endswith("theory, with the size of the gradients in my last run.")
+    rings = "return document.querySelectorAll('.wd-explorer [data-panel=norm] .dots.mine').length"
+    assert browser.execute_script(rings) == 8
+    assert find(browser, "select[data-value=plan]").get_attribute("value") == "here"
+    assert find(browser, "select[data-value=gradient]").get_attribute("value") == "mine"
+    press(browser, "lr", 2)
+    assert browser.execute_script(rings) == 8, "what was trained stays where it was"
+    find(browser, ".forget").click()
+    settled(browser)
+    assert browser.execute_script(rings) == 0
+
+
+def test_a_run_on_a_page_can_be_stopped_and_ends_with_its_element(page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = page(rd.Explorer(optimizer="sgd", lr=0.5, weight_decay=0.01, momentum=0.0))
+    find(browser, ".train").click()
+    news = "return document.querySelector('.wd-explorer .news').textContent"
+    WebDriverWait(browser, 60).until(lambda one: re.match("step [1-9]", one.execute_script(news)))
+    find(browser, ".stop").click()
+    settled(browser)
+    assert re.fullmatch(r"stopped after [\d,]+ of 1,000 steps", browser.execute_script(news))
+    assert find(browser, ".train").is_enabled()
+    find(browser, ".train").click()
+    browser.execute_script("document.querySelector('weight-decay-explorer').remove()")
+    settled(browser, 500)  # and no error is in the console
 
 
 def test_a_guess_that_is_no_number_is_named(page):

@@ -78,6 +78,7 @@ ALLOWED = {
     "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
     "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
+    "crossing": {"numpy", "matplotlib", "config", "element", "explorer", "fallback", "page_data", "plots", "theory"},
     "live": {"numpy", "traitlets", "xarray", "config", "element", "explorer", "history", "stories"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.

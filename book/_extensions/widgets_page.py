@@ -1,6 +1,7 @@
 """The widgets on pages: directives for pages that are no notebooks, files that all pages share, and no widget state.
 
-``{explorer}`` and ``{live}`` take lines ``name: value``, the keyword arguments of `rd.Explorer` and of `rd.Live`. Every
+``{crossing}``, ``{explorer}`` and ``{live}`` take lines ``name: value``, the keyword arguments of `rd.Crossing`,
+`rd.Explorer` and `rd.Live`. Every
 element comes with the files that draw it, so that a saved notebook is whole by itself. On pages these files are taken
 out: each is written once, into ``_static``, and loaded by the pages that have such an element. A script from a file
 works where a page is opened without a server, too; a module, or data that is fetched, would not.
@@ -82,7 +83,7 @@ def drop_widget_state(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    for widget in ("Explorer", "Live"):
+    for widget in ("Crossing", "Explorer", "Live"):
         app.add_directive(widget.lower(), directive(widget))
     app.connect("builder-inited", write_shared)
     app.connect("html-page-context", share)

@@ -1,21 +1,21 @@
 // Bundle the explorer into the one file that the package carries. Its first line names what it was made from.
 //
-// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a page
-// stands in it as a function, of whose text a worker is made, with its WebAssembly as base64: nothing else is loaded.
+// The file is a classic script, "var weightDecay = ...", that works from file://, too. The network that trains in a
+// page stands in it as a function, of whose text a worker is made; its WebAssembly in base64. Nothing else is loaded.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import asc from "assemblyscript/asc";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const KERNELS = "network/simd.wasm.js";
 const WHOLE = "network/whole.js";
 const OPTIONS = {
   absWorkingDir: HERE,
-  alias: { "d3-interpolate": "./numbers.js" },
+  alias: { "d3-interpolate": "./numbers.js", "d3-format": "./numbers.js" },
   bundle: true,
   charset: "utf8",
   format: "iife",
@@ -80,10 +80,23 @@ const whole = {
   },
 };
 
+/** Let the styles, which stand in modules as text, be as short as the code. */
+const styles = {
+  name: "styles",
+  setup({ onLoad }) {
+    onLoad({ filter: /(style|crossing)\.js$/ }, async ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const [written] = /`\n\.wd[^`$]*`/.exec(text) ?? [""];
+      const { code } = await transform(written.slice(1, -1), { loader: "css", minify: true, charset: "utf8" });
+      return { contents: written ? text.replace(written, () => `\`${code.trim()}\``) : text };
+    });
+  },
+};
+
 await kernels();
 const digest = createHash("sha256");
 for (const name of sources()) digest.update(`${name}\n`).update(readFileSync(HERE + name));
-const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole] });
+const code = await bundled("main.js", { globalName: "weightDecay", plugins: [whole, styles] });
 const license = readFileSync(`${HERE}LICENSE-d3`, "utf8").trim();
 const text = `// Made by "make explorer" from src/explorer, sha256 ${digest.digest("hex")}.
 /* Contains d3 and internmap:

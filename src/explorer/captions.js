@@ -93,4 +93,5 @@ export function cell(v, i) {
   return v > 1e19 ? "over 1e19" : written(v);
 }
 
-export const place = (t, { plan }) => `step ${written(t)}, epoch ${(t / plan.steps_per_epoch).toFixed(2)}`;
+export const place = (t, { plan }) =>
+  `step ${written(t)}${plan.here ? "" : `, epoch ${(t / plan.steps_per_epoch).toFixed(2)}`}`;

@@ -4,14 +4,14 @@ import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
 import { extent, framed } from "./frames.js";
-import { logTicks, tick } from "./ticks.js";
+import { grouped, logTicks, tick } from "./ticks.js";
 import { written } from "./words.js";
 
-const MARGIN = { left: 46, right: 14, top: 8, bottom: 34 };
+const MARGIN = { left: 46, right: 20, top: 8, bottom: 34 };
 const POINTS = 400; // of a curve: more than the eye, or a screen, can tell apart
 const REACH = 30; // px from a curve within which the pointer is at it
 
-/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, key, moving, …}), at(step), light(layer)
+/** Make the chart in `host`. Returns draw({steps, log, series, label, nothing, over, key, moving, …}), at(step), light(layer)
  *  and veil(step). `act` has moveTo(step), place(value) for a click, and light(layer). */
 export function chart(host, name, act) {
   const one = { host, ...skeleton(host, name), x: scaleLinear(), y: null, width: null, frame: null, shown: [] };
@@ -54,7 +54,7 @@ function skeleton(host, name) {
     cursor: plot.append("line").attr("class", "cursor"),
     xAxis: axes.append("g"),
     yAxis: axes.append("g"),
-    xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step"),
+    xLabel: axes.append("text").attr("class", "label").attr("text-anchor", "end"),
     empty: svg.append("text").attr("class", "empty").attr("text-anchor", "middle"),
     tip: svg.append("text").attr("class", "tip").attr("display", "none"),
   };
@@ -86,7 +86,7 @@ function point(one, x, y) {
   const step = Math.round(one.x.invert(x));
   let found = null;
   for (const { kind, layer, ys, xs, class: name } of one.shown) {
-    const v = kind === "line" && layer && !xs && !name ? ys[step] : NaN;
+    const v = kind === "line" && layer && !xs && !name ? ys[Math.max(0, Math.min(ys.length - 1, step))] : NaN;
     const far = Math.abs(one.y(v) - y);
     if (far <= (found?.far ?? REACH)) found = { far, v, layer };
   }
@@ -101,12 +101,13 @@ function point(one, x, y) {
 }
 
 function draw(one, drawing) {
-  const { log, series, label, nothing } = drawing;
+  const { log, series, label, nothing, over = "step" } = drawing;
   one.shown = series;
   const inner = fit(one);
   setScales(one, series, inner, drawing);
   one.key = `${one.y.domain()} ${one.x.domain()} ${inner.w} ${inner.h}`; // the same place for the same numbers
   drawAxes(one, inner, log);
+  one.xLabel.text(over);
   one.empty
     .attr("x", MARGIN.left + inner.w / 2)
     .attr("y", MARGIN.top + inner.h / 2)
@@ -153,6 +154,7 @@ function setScales(one, shown, inner, { steps, log, low, high, key, moving, deca
 function drawAxes({ x, y, xAxis, yAxis, xLabel }, inner, log) {
   const bottom = axisBottom(x)
     .ticks(Math.min(6, inner.w / 60))
+    .tickFormat(grouped)
     .tickSizeOuter(0);
   const left = axisLeft(y)
     .tickValues(log ? logTicks(y) : y.ticks(5))
@@ -235,8 +237,7 @@ function path(points, x, y, log) {
   return d;
 }
 
-function circles({ xs, ys, kind }, x, y, log) {
-  const r = kind === "mine" ? 2.6 : 1.6;
+function circles({ xs, ys, kind, r = kind === "mine" ? 2.6 : 1.6 }, x, y, log) {
   let d = "";
   for (let i = 0; i < ys.length; i++) {
     const [step, v] = [xs[i], ys[i]];

@@ -98,7 +98,7 @@ function showSlider({ spec, range, typed }, value) {
 function showMomentum({ spec, range, typed, label }, none) {
   range.disabled = typed.disabled = none;
   label.title = none ? "SGD has no momentum" : "";
-  say(label.lastChild, spec.symbol + (none ? " (SGD has none)" : ""));
+  say(label.lastChild, spec.symbol + (none ? " (none)" : ""));
 }
 
 /** The selects and the boxes, behind a summary that is closed on a narrow screen. */
@@ -137,7 +137,7 @@ const allAnd = (layers) => ({ all: `all ${layers.length}`, ...Object.fromEntries
 
 /** The trainings that can be looked at: without a kernel, those that were recorded. */
 function trainings(plans, { kernel, plan }) {
-  const there = Object.entries(plans).filter(([key, one]) => kernel || one.set !== null || key === plan);
+  const there = Object.entries(plans).filter(([key, one]) => kernel || one.set !== null || one.here || key === plan);
   return Object.fromEntries(there.map(([key, one]) => [key, one.label]));
 }
 

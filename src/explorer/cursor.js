@@ -45,7 +45,7 @@ export function cursor(act, unique, small) {
 }
 
 /** Let the cursor run from where it is, or from the start if it is at the end. */
-function player(range, play, { moveTo, veil }) {
+export function player(range, play, { moveTo, veil }) {
   let timer = 0;
   const still = globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches;
   const stop = () => {

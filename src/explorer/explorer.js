@@ -14,8 +14,10 @@ import { cursor } from "./cursor.js";
 import { element } from "./dom.js";
 import { fromPython, recordings } from "./evidence.js";
 import { guess } from "./guess.js";
+import { here } from "./here.js";
 import { legend } from "./legend.js";
 import { located } from "./located.js";
+import { HERE } from "./own.js";
 import * as states from "./state.js";
 import { STYLE } from "./style.js";
 import { surroundings } from "./surroundings.js";
@@ -26,23 +28,17 @@ const REST = 900; // ms after a movement until axes may follow
 
 /**
  * Build the explorer in `host`. `link`, where a kernel may answer: {changed(values), train(values), stop(), forget(),
- * guessed(list)}; each returns whether the kernel could be told. Without one the setting is in the address of the page.
+ * guessed(list)}; each returns whether the kernel could be told. Without one the setting is in the address of the page,
+ * and Train trains a small network here.
  */
 export function mount(host, given, evidence, link = null) {
   const state = states.initial(given, link?.guesses);
-  const self = {
-    state,
-    evidence,
-    recorded: recordings(evidence),
-    link,
-    computed: null,
-    frame: 0,
-    rest: 0,
-    held: false,
-  };
-  self.computed = compute(state, evidence, self.recorded);
+  const known = link ? evidence : { ...evidence, plans: { ...evidence.plans, here: HERE } };
+  const self = { state, evidence: known, recorded: recordings(evidence), link, frame: 0, rest: 0, held: false };
+  self.computed = compute(state, known, self.recorded);
   self.state = states.holding(self.state, self.computed.sizes);
   self.place = link ? null : located(host, self, (changes) => change(self, changes, "address"));
+  self.trainer = link ?? trainer(self);
   self.ui = parts(self);
   const root = element("div", { class: "wd-explorer", role: "group", "aria-label": "Explorer of weight norms" });
   root.append(element("style", {}, STYLE), ...laidOut(self.ui));
@@ -70,15 +66,25 @@ export function mount(host, given, evidence, link = null) {
       release();
       for (const part of [around, self.ui.training, self.ui.verdicts, self.ui.cursor]) part.dispose();
       self.place?.dispose();
+      self.trainer.dispose?.();
       root.remove();
     },
   };
 }
 
+/** What trains where no kernel does. */
+function trainer(self) {
+  return here(self.evidence.layers.length, {
+    curves: (list) => take(self, list),
+    progress: (news) => self.ui.training.progress(news),
+    chosen: () => self.state.plan !== "here" && change(self, { plan: "here" }, "jump"),
+  });
+}
+
 /** What the explorer is made of. Each part shows a state when asked to, in this order: the charts measure their width
  *  when all the rest stands. */
 function parts(self) {
-  const { link, state } = self;
+  const { state } = self;
   const { layers } = self.evidence;
   const unique = `wd${Math.random().toString(36).slice(2, 8)}`;
   const act = {
@@ -99,7 +105,7 @@ function parts(self) {
     presets: presets(act.jump, state, copy),
     sliders: sliders(act.change, unique),
     choices: choices(act.change, self.evidence),
-    training: training(link, () => states.values(self.state), says.announce),
+    training: training(self.trainer, () => states.values(self.state), says.announce),
     guess: guess(act),
     verdicts: says,
     source: source(act.go),

@@ -35,7 +35,7 @@ function allowed({ layers, plans }) {
   return {
     ...RANGES,
     optimizer: Object.keys(OPTIMIZERS),
-    plan: Object.keys(plans).filter((key) => plans[key].set !== null), // without a kernel
+    plan: Object.keys(plans).filter((key) => plans[key].set !== null || plans[key].here),
     layer: ["all", ...layers],
     gradient: ["recorded", "correlated", "constant"],
     panels: { list: Object.keys(PANELS) },

@@ -1,5 +1,6 @@
 // The doors: of each part a widget where there is a kernel, and a custom element on a page.
 
+import { mount as mountCrossing } from "./crossing/crossing.js";
 import { define, withEvidence } from "./element.js";
 import { mount } from "./explorer.js";
 import { keepKeys, tell } from "./kernel.js";
@@ -59,7 +60,16 @@ define("weight-decay-explorer", mount, withEvidence);
 
 define("weight-decay-live", (host, given) => mountLive(host, given));
 
+define("weight-decay-crossing", (host, given) => mountCrossing(host, given));
+
 export const explorer = { render };
 export const live = { render: renderLive };
+const GIVEN = ["schedule", "schedules", "lr", "weight_decay", "steps", "w2_0", "c"];
+export const crossing = {
+  render({ model, el }) {
+    const ui = mountCrossing(el, Object.fromEntries(GIVEN.map((name) => [name, model.get(name)])));
+    return () => ui.dispose();
+  },
+};
 /** The way to a network, for pages of one's own: connect({onReport, onError}), see live/remote.js. */
 export { connect } from "./live/remote.js";

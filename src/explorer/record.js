@@ -73,7 +73,7 @@ export function encode(numbers) {
   return Buffer.from(Uint16Array.from(numbers, code).buffer).toString("base64");
 }
 
-/** What so small a picture needs of a series; null of one that tells nothing: theory that was drawn anew and not because
+/** What so small a picture needs of a series; null of what tells nothing: theory that was drawn anew and not because
  *  something was done, or soon. */
 function needed({ kind, xs, ys, ...rest }, { t, marks }) {
   if (!xs.length || (kind === "past" && (!marks.length || xs.at(-1) - xs[0] < t / 8))) return null;

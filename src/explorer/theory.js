@@ -46,7 +46,7 @@ export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
 }
 
-/** The angle of a step at equilibrium, in rad, 2 arcsin(|Δw|/2|w|), where |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
+/** The angle of a step at equilibrium, in rad: 2 arcsin(|Δw|/2|w|), |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
  *  cos θ is 1 − λα. Nesterov's step has its own length. LARS turns w by the same angle, to leading order. */
 export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   const x = lr * alpha;
@@ -65,7 +65,7 @@ export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
 export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }, { wv = 0, v2 = 0 } = {}) {
   const steps = lr.length;
   const w2 = new Float64Array(steps);
-  const growth = new Float64Array(steps);
+  const grown = new Float64Array(steps);
   const lars = optimizer === "lars";
   const nesterov = optimizer === "nesterov";
   const alpha = lars ? 0 : weight_decay;
@@ -81,7 +81,7 @@ export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer },
     const dv = alpha * Y;
     const d2 = G + alpha ** 2 * X; // as w·g = v·g = 0
     w2[t] = X;
-    growth[t] = (rate / (1 - rho)) ** 2 * (rho === 0 ? G : d2 + 2 * b * dv);
+    grown[t] = growth(rho === 0 ? G : d2, dv, { lr: rate, momentum: rho, optimizer });
     const wu = a * wd + b * Y;
     const u2 = a ** 2 * d2 + 2 * a * b * dv + b ** 2 * Z;
     const uv = a * d2 + (a * rho + b) * dv + b * rho * Z;
@@ -89,8 +89,20 @@ export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer },
     Y = wd + rho * Y - rate * uv;
     Z = d2 + 2 * rho * dv + rho ** 2 * Z;
   }
-  return { w2, growth };
+  return { w2, growth: grown };
 }
+
+/** What a step's gradient will have added to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ), d = g + αw, v before the step;
+ *  Nesterov has ρ² in the bracket. Without momentum d2 is |g|²: λ²|g|². */
+export function growth(d2, dv, { lr, momentum: rho, optimizer }) {
+  const overlap = optimizer === "nesterov" ? rho ** 2 : rho;
+  return (lr / (1 - rho)) ** 2 * (d2 + 2 * overlap * dv);
+}
+
+/** Growth over shrink where the size of gradients is `push`, c²(1 + 2ρκ), to leading order in λα: λ push/(2α(1 − ρ)|w|⁴).
+ *  Without decay, and for LARS, nothing shrinks: NaN. */
+export const balanceAt = (push, w2, { lr, weight_decay: alpha, momentum: rho, optimizer }) =>
+  optimizer === "lars" || alpha === 0 ? NaN : (lr * push) / (2 * alpha * (1 - rho) * w2 ** 2);
 
 /** What decay takes from |w|² in each step, by `follow`'s accounts: (2λα − λ²α²)|w|², with momentum 2λα|w|²/(1 − ρ). */
 export function shrink(w2, lr, { weight_decay: alpha, momentum: rho, optimizer }) {

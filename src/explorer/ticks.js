@@ -1,15 +1,16 @@
 // The numbers at an axis. Pure.
 
-import { format } from "d3-format";
-
 const superscript = (n) => String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
 
 export function tick(value) {
   const power = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
-  if (value === 0 || (Math.abs(value) >= 0.001 && Math.abs(value) < 1e5)) return format("~g")(value);
+  if (value === 0 || (Math.abs(value) >= 0.001 && Math.abs(value) < 1e5)) return String(+value.toPrecision(6));
   const digit = value / 10 ** power;
   return (Math.abs(digit - 1) < 1e-6 ? "10" : `${+digit.toPrecision(2)}·10`) + superscript(power);
 }
+
+/** A whole number, with the comma of thousands. */
+export const grouped = (value) => value.toLocaleString("en-US");
 
 /** Where a logarithmic scale has its numbers. */
 export function logTicks(y) {

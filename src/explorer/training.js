@@ -1,4 +1,4 @@
-// Train, Stop and Forget, where a kernel answers, and what is heard of it.
+// Train, Stop and Forget, of a kernel that answers or of the page itself, and what is heard of it.
 
 import { button, element, say } from "./dom.js";
 
@@ -9,7 +9,7 @@ const SILENT = "The kernel does not answer. Another cell may keep it busy; if it
 /** `values()` are what a run is asked with; `announce(text)` says a change of its state aloud. */
 export function training(link, values, announce) {
   const row = {
-    train: button("train", "Train"),
+    train: button("train", link?.page ? "Train a small network here" : "Train"),
     stop: button("stop", "Stop", { disabled: true }),
     forget: button("forget", "Forget my runs", { disabled: true }),
     bar: element("progress", { max: 1, value: 0, "aria-label": "training" }),
@@ -30,8 +30,8 @@ export function training(link, values, announce) {
       if (news.state !== row.state) announce(news.text ?? "");
       progress(row, news);
     },
-    show({ kernel, curves }) {
-      box.hidden = !kernel;
+    show({ kernel, curves, small }) {
+      box.hidden = !kernel && (small || !link?.page);
       forget.disabled = !curves.length;
     },
     dispose: () => clearTimeout(row.timer),

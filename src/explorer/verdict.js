@@ -40,7 +40,9 @@ export function verdict(values, plan) {
 }
 
 const whole = (steps) => written(Math.max(1, Math.round(steps)));
-const times = (steps, plan) => `${whole(steps)} steps (${short(steps / plan.steps_per_epoch)} epochs)`;
+/** So many steps, and epochs where there are any: the images that a page draws never end. */
+const times = (steps, plan) =>
+  `${whole(steps)} steps${plan.here ? "" : ` (${short(steps / plan.steps_per_epoch)} epochs)`}`;
 const short = (epochs) => (epochs < 10 ? epochs.toFixed(1) : whole(epochs));
 
 /** Whether decay overshoots zero by more than the length that w has. */

@@ -11,7 +11,7 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets",
+    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare", "data", "datasets",
     "library", "machine", "measure", "models", "optim", "page_data", "peaks", "plots", "recorder", "recording", "run",
     "schedules", "sweep", "table", "theory", "train",
 ]  # fmt: skip
@@ -20,7 +20,7 @@ __all__ = [
 def __getattr__(name):
     # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it. The
     # widgets are, too, as few need them.
-    if name in ("Controls", "Explorer", "Live"):
+    if name in ("Controls", "Crossing", "Explorer", "Live"):
         return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")

@@ -18,7 +18,7 @@ from .history import SERIES, History
 
 __all__ = ["PANELS", "VALUES", "Live"]
 
-PANELS = ("norm", "rate", "angle", "cosine", "loss", "accuracy")
+PANELS = ("norm", "rate", "angle", "cosine", "balance", "loss", "accuracy")
 VALUES = {
     **{name: number(*allowed) for name, allowed in RANGES.items()},
     "optimizer": one_of(*CHOICES["optimizer"]),
@@ -41,7 +41,7 @@ class Live(Element):
         seed: of the images and of the weights at the start, a whole number in [0, 2³²).
         story: sets the scene, and may do something by itself: "settle", "double", "kick", "rings", "slow", "growth",
             "hot", "control", "decay", "twins" or "cousins"; None is the default scene without a story.
-        panels: what is drawn: any of "norm", "rate", "angle", "cosine", "loss", "accuracy".
+        panels: what is drawn: any of "norm", "rate", "angle", "cosine", "balance", "loss", "accuracy".
         layer: the one that is kicked, or loses its batch norm: "all", or a name.
         small: with few controls.
 

@@ -24,9 +24,11 @@ __all__ = ["fallback", "names", "picture", "recorded", "scene", "series", "table
 FILE = Path(__file__).with_name("live.json")
 LABELS = {
     "norm": "|w|² (u²)", "rate": "λ|g|/|w| (rad/step)", "angle": "angle of a step (rad)", "cosine": "|cos(w, g)|",
+    "balance": "growth ÷ shrink of |w|²",
     "loss": "loss (nat)", "accuracy": "accuracy (%)",
 }  # fmt: skip
-SAID = {"norm": "|w|²", "rate": "λ|g|/|w|", "angle": "the angle of a step", "cosine": "cos(w, g)", "loss": "the loss",
+SAID = {"norm": "|w|²", "rate": "λ|g|/|w|", "angle": "the angle of a step", "cosine": "cos(w, g)",
+        "balance": "growth over shrink", "loss": "the loss",
         "accuracy": "the accuracy"}  # fmt: skip
 LOOKS = {
     "dots": dict(linestyle="", marker=".", markersize=4.5, markeredgewidth=0),

@@ -1,4 +1,4 @@
-// The kernels in WebAssembly against those in plain JavaScript, on shapes that fit the vectors and on shapes that do not.
+// The kernels in WebAssembly against those in plain JavaScript, on shapes that fit the vectors and that do not.
 
 import assert from "node:assert/strict";
 import test from "node:test";

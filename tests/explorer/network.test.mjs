@@ -1,4 +1,4 @@
-// Forward and backward of the network, what it is blind to, and the step. What agrees with PyTorch: test_live_network.py.
+// Forward and backward of the network, what it is blind to, and the step. Agreement with PyTorch: test_live_network.py.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// What the tests of the network share: kernels in float64, labs that have made some steps, and the numbers of a network.
+// What the tests of the network share: kernels in float64, labs that have made some steps, the numbers of a network.
 
 import { plainKernels } from "../../src/explorer/network/kernels.js";
 import { Lab } from "../../src/explorer/network/lab.js";

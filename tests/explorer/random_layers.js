@@ -1,5 +1,5 @@
-// A lab for tests in place of the network: eight layers of random numbers, whose gradients are random, orthogonal to w and
-// of the length c/|w|. The recurrence of theory.js is exact for their means, so what the page says of it can be checked.
+// A lab for tests in place of the network: eight layers of random numbers, whose gradients are random, orthogonal to w
+// and of the length c/|w|. The recurrence of theory.js is exact for their means: what the page says can be checked.
 // Commands and reports are those of network/lab.js; there is no loss to lower, it is 1.
 
 const ROLES = ["w", "g", "prev", "v", "u"];

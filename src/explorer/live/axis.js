@@ -32,8 +32,8 @@ export function steps(t, width, all) {
 }
 
 /** A range as it is after a look at what is shown, [low, high] of it; `held` while the reader moves something.
- *  It grows at once. It shrinks when it was too wide for QUIET looks. On a logarithmic axis its ends are 1, 2 or 5 times
- *  a power of ten, on a linear one its top is, and its bottom is 0. */
+ *  It grows at once. It shrinks when it was too wide for QUIET looks. On a logarithmic axis its ends are 1, 2 or 5
+ *  times a power of ten, on a linear one its top is, and its bottom is 0. */
 export function settle(range, [low, high], { log, held = false }) {
   const wish = log ? [below(low), round(high * 1.02)] : [0, round(high * 1.02)];
   if (!(high > 0) || !Number.isFinite(high) || (log && !(low > 0)))

@@ -1,16 +1,14 @@
 // One chart that is drawn many times a second: axes in SVG, which change seldom, and what moves on a canvas.
 
 import { axisBottom, axisLeft } from "d3-axis";
-import { format } from "d3-format";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { select } from "d3-selection";
 import { element } from "../dom.js";
-import { logTicks, tick } from "../ticks.js";
+import { grouped, logTicks, tick } from "../ticks.js";
 
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };
 const FAINT = 0.14; // opacity of what is not in the light
-const comma = format(",");
 
 /** Make the chart in `host`. Returns draw({...}), see there; `onPoint(step, layer)` is told what the pointer is at, or
  *  null. */
@@ -27,8 +25,9 @@ export function canvas(host, name, onPoint) {
   return { draw: (drawing) => draw(one, drawing) };
 }
 
-/** Draw {x: [from, to], y: {low, high}, log, series, marks, now, at, label, lit, ink}: `now` is the present step, `at` the
- *  step under the cursor, `lit` the layer in the light, both null without; `ink(color)` resolves a colour of the style. */
+/** Draw {x: [from, to], y: {low, high}, log, series, marks, now, at, label, lit, ink}: `now` is the present step,
+ *  `at` the step under the cursor, `lit` the layer in the light, both null without; `ink(color)` resolves a colour
+ *  of the style. */
 function draw(one, drawing) {
   one.drawing = drawing;
   const size = fit(one);
@@ -66,7 +65,7 @@ function drawAxes(one, { w, h }, key) {
   const ticks = one.drawing.log ? logTicks(one.y) : one.y.ticks(5);
   const bottom = axisBottom(one.x)
     .ticks(Math.min(5, w / 70))
-    .tickFormat(comma)
+    .tickFormat(grouped)
     .tickSizeOuter(0);
   const left = axisLeft(one.y).tickValues(ticks).tickFormat(tick).tickSizeInner(-w).tickSizeOuter(0);
   one.xAxis.attr("transform", `translate(0,${h})`).call(bottom);

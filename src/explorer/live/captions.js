@@ -16,6 +16,10 @@ const CAPTIONS = {
       : `λ|g|/|w|, rms over ${WINDOW} steps; bold: √(2λα(1−ρ))`,
   angle: () => `angle of a step (rad), rms over ${WINDOW} steps; bold: at equilibrium`,
   cosine: () => `cosine of w and g, rms over ${WINDOW} steps`,
+  balance: ({ optimizer }) =>
+    optimizer === "lars"
+      ? "growth ÷ shrink of |w|²: LARS has no shrink"
+      : `growth ÷ shrink of |w|², mean over ${WINDOW} steps; bold: balance`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };
@@ -32,13 +36,17 @@ const span = (list) => {
 export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
   const rate = larsRate(lr, alpha, momentum);
+  if (line?.falls) return "Theory: the lines are drawn for λ as it is going to fall.";
   if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
   if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
   if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
+  const overshoots = (2 * (1 + momentum)) / (optimizer === "nesterov" ? 1 + 2 * momentum : 1);
+  if (lr * alpha >= overshoots) return `λα = ${written(lr * alpha)}: decay alone makes |w| longer at every step.`;
   if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
-  return `Theory: ${goal(line, timeConstant(values))}; in equilibrium λ|g|/|w| = ${written(rate)} in every layer.${ring}`;
+  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer`;
+  return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
 }
 
 /** When the norms settle, in words. */
@@ -58,8 +66,7 @@ export function agrees(run) {
   if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
   if (!found) return "Theory has just been drawn anew.";
   const has = blind(run, network);
-  if (!found.ratios.every(Number.isFinite))
-    return "The norms have left the numbers that can be held: nothing to compare.";
+  if (!found.ratios.every(Number.isFinite)) return "|w|² is zero or infinite by now: there is nothing to compare.";
   const ratios = found.ratios.filter((_, l) => has[l]);
   const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} other layers`;
   const apart = found.ratios[has.indexOf(false)];
@@ -110,8 +117,8 @@ export function withoutNorm(layer) {
   if (!layer) return "All layers have batch norm.";
   if (layer in SHIELDED)
     return (
-      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} divides its ` +
-      "length out."
+      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} ` +
+      "divides its length out."
     );
   return `${layer} has no batch norm now, and the loss depends on its length: theory is not for this layer.`;
 }
@@ -120,14 +127,15 @@ export function withoutNorm(layer) {
 export function twins({ same, most, steps: n }) {
   if (!n) return "";
   if (same === n) return `The losses of both networks are equal, bit for bit, in all ${steps(n)}.`;
-  return `The losses of both networks are equal, bit for bit, in ${written(same)} of ${steps(n)}; largest difference ${written(most)} nat.`;
+  const equal = `The losses of both networks are equal, bit for bit, in ${written(same)} of ${steps(n)}`;
+  return `${equal}; largest difference ${written(most)} nat.`;
 }
 
 /** What theory takes for the size of the gradients. */
 export const sizes = (correlated) =>
   correlated
-    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the measured ` +
-      "correlation of a gradient with the momentum."
+    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the ` +
+      "measured correlation of a gradient with the momentum."
     : `Theory takes c² = |g|²|w|² of each layer, mean over the last ${RECENT} steps when it was drawn.`;
 
 /** How it runs, in words. */
@@ -150,5 +158,7 @@ export function spoken(text, shown) {
   return `${text}. Now ${low === high ? low : `${low} to ${high}`}.`;
 }
 
-export const setting = (v) =>
-  `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;
+export const setting = (v) => {
+  const numbers = `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}`;
+  return `${numbers}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;
+};

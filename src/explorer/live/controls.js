@@ -1,9 +1,10 @@
-// What the reader sets: stories, how it runs, the sliders, a kick. Each part tells `act` what is wanted, and shows a state
-// when asked to.
+// What the reader sets: stories, how it runs, the sliders, a kick. Each part tells `act` what is wanted, and shows a
+// state when asked to.
 
 import { sliders } from "../controls.js";
 import { button, element, field, say } from "../dom.js";
 import { numeric } from "../words.js";
+import { sizes } from "./captions.js";
 import { LAYERS, PANEL_NAMES } from "./state.js";
 import { STORIES } from "./stories.js";
 
@@ -118,9 +119,11 @@ export function choices(act) {
   correlated.addEventListener("change", () => act.correlate(correlated.checked));
   const steps = element("label", { class: "choice" }, all, " all steps since the start");
   const kappa = element("label", { class: "choice" }, correlated, " theory with the measured correlation κ of batches");
+  const takes = element("p", {});
   return {
-    parts: [panels, element("div", { class: "wd-row" }, steps, kappa)],
+    parts: [panels, element("div", { class: "wd-row" }, steps, kappa), takes],
     show(state) {
+      say(takes, sizes(state.correlated));
       for (const [name, check] of boxes) check.checked = state.panels.includes(name);
       all.checked = state.all;
       correlated.checked = state.correlated;

@@ -8,8 +8,8 @@ export const FEWEST = 12; // steps before there is a size to take
 const AHEAD = 4; // time constants
 const MOST = 20000; // steps that are drawn ahead
 
-/** The size of each layer's gradients over the last RECENT steps: {c2, gv}, nat². c2 is the mean of |g|²|w|², gv that of
- *  g·v |w|². Null before there is one. */
+/** The size of each layer's gradients over the last RECENT steps: {c2, gv}, nat². c2 is the mean of |g|²|w|², gv
+ *  that of g·v |w|². Null before there is one. */
 export function recent(past, steps = RECENT) {
   if (past.steps < FEWEST) return null;
   const from = Math.max(0, past.steps - steps);
@@ -46,8 +46,8 @@ export function along({ from, to, start, end }, t) {
 }
 
 /** Follow every layer from its state at step t, {w2, wv, v2}, for `steps` steps.
- *  Returns {t, steps, correlated, layers: [{w2: [steps + 1], limit, push}]}; w2[i] is before step t + i, limit the
- *  equilibrium of the values at the end. */
+ *  Returns {t, steps, correlated, values, falls, lr, layers: [{w2: [steps + 1], limit, push, c2}]}; w2[i] is before
+ *  step t + i, limit the equilibrium, infinite where there is none or λ `falls`. */
 export function forecast({ t, state, sizes, values, steps, ramp = null, correlated = false }) {
   const lars = values.optimizer === "lars";
   const lr = rate(values, ramp, t, steps + 1);
@@ -58,21 +58,22 @@ export function forecast({ t, state, sizes, values, steps, ramp = null, correlat
     const limit = ramp ? Infinity : equilibrium(Math.sqrt(push), values);
     return { w2: Float32Array.from(w2), limit, push, c2: sizes[l].c2 };
   });
-  return { t, steps, correlated, values, lr: Float32Array.from(lr), layers };
+  return { t, steps, correlated, values, falls: Boolean(ramp), lr: Float32Array.from(lr), layers };
 }
 
 /** What a forecast has for |w|² of a layer at step t; NaN outside it. */
 export const expected = ({ t: start, layers }, l, t) => layers[l].w2[t - start] ?? NaN;
 
-/** The step from which on every |w|² of a forecast is within `share` of its equilibrium; Infinity if it is not reached. */
+/** The step from which on every |w|² of a forecast is within `share` of its equilibrium; Infinity if it is not
+ *  reached. */
 export function settlesAt({ t, layers }, share = 0.05) {
   const last = layers.map(({ w2, limit }) => w2.findLastIndex((v) => !(Math.abs(v / limit - 1) < share)));
   const i = Math.max(...last) + 1;
   return i < layers[0].w2.length ? t + i : Infinity;
 }
 
-/** How well the dots agree with a forecast: {steps, ratios: [L]}, |w|² over theory at the last step; null before there is
- *  a step to compare. */
+/** How well the dots agree with a forecast: {steps, ratios: [L]}, |w|² over theory at the last step; null before
+ *  there is a step to compare. */
 export function agreement(past, one) {
   const t = past.steps - 1;
   if (!one || t <= one.t || t > one.t + one.steps) return null;

@@ -1,7 +1,7 @@
 // What a run has measured, in memory that does not grow with its length. Pure.
 //
-// Level 0 has a window for each of the last steps. Windows merge in pairs, so level j has windows of 2ʲ steps; each level
-// keeps the last CAPACITY of them. A view takes the finest level that reaches back far enough.
+// Level 0 has a window for each of the last steps. Windows merge in pairs, so level j has windows of 2ʲ steps; each
+// level keeps the last CAPACITY of them. A view takes the finest level that reaches back far enough.
 //
 //   of a step    loss, accuracy, lr, weight_decay, momentum
 //   of a layer   w2      |w|², before the first step of the window
@@ -10,20 +10,21 @@
 //                rate2   (λ|g|/|w|)²; for LARS, whose rate is prescribed, that: 2λα(1 − ρ)
 //                cos2    cos²(w, g)
 //                angle2  θ², θ from w to w' in rad
+//                balance what the step's gradient adds to |w|² in all over what decay takes from it; NaN without decay
 // All but lr, weight_decay, momentum and w2 are means over the window.
 
-import { larsRate } from "../theory.js";
+import { growth, larsRate, shrink } from "../theory.js";
 
 export const CAPACITY = 512;
 export const SCALARS = ["loss", "accuracy", "lr", "weight_decay", "momentum"];
-export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2"];
+export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2", "balance"];
 const FIRST = ["lr", "weight_decay", "momentum", "w2"]; // what a window has from its first step
 
 // A row of a report has the inner products of w, g, v_prev, v and u = w' − w, 15 a layer, in the recorder's order.
-const PRODUCTS = 15;
+export const PRODUCTS = 15;
 const ROLES = ["w", "g", "v_prev", "v", "u"];
 const PAIRS = ROLES.flatMap((a, i) => ROLES.slice(i).map((b) => `${a}·${b}`));
-const place = (pair) => PAIRS.indexOf(pair);
+export const place = (pair) => PAIRS.indexOf(pair);
 const [WW, WG, WU, GG, UU, VV] = ["w·w", "w·g", "w·u", "g·g", "u·u", "v·v"].map(place);
 const [W_PREV, W_V, G_PREV, PREV2, V_U] = ["w·v_prev", "w·v", "g·v_prev", "v_prev·v_prev", "v·u"].map(place);
 
@@ -51,7 +52,8 @@ export function take(past, network) {
   for (let i = 0; i < network.lr.length; i++) {
     for (const [k, name] of SCALARS.entries()) row[k] = network[name][i];
     for (let l = 0; l < layers; l++) {
-      measure(row, column("w2", l), network.products, PRODUCTS * (i * layers + l), network.lr[i]);
+      const setting = { lr: row[2], weight_decay: row[3], momentum: row[4], optimizer: network.optimizer };
+      measure(row, column("w2", l), network.products, PRODUCTS * (i * layers + l), setting);
       if (lars) row[column("rate2", l)] = larsRate(row[2], row[3], row[4]) ** 2;
     }
     add(past, 0, row);
@@ -60,7 +62,8 @@ export function take(past, network) {
 }
 
 /** The quantities of a layer in a step, from its inner products at `p[o …]`. */
-function measure(row, at, p, o, lr) {
+function measure(row, at, p, o, setting) {
+  const { lr, weight_decay: alpha, momentum: rho } = setting;
   const w2 = p[o + WW];
   const g2 = p[o + GG];
   const after = Math.max(0, w2 + 2 * p[o + WU] + p[o + UU]);
@@ -72,6 +75,9 @@ function measure(row, at, p, o, lr) {
   row[at + 3] = (lr * lr * g2) / w2;
   row[at + 4] = g2 > 0 ? p[o + WG] ** 2 / (w2 * g2) : 0;
   row[at + 5] = (2 * Math.asin(Math.sqrt(Math.min(1, Math.max(0, half))))) ** 2;
+  const d2 = rho === 0 ? g2 : g2 + 2 * alpha * p[o + WG] + alpha ** 2 * w2;
+  const decayed = shrink(w2, lr, setting);
+  row[at + 6] = decayed > 0 ? growth(d2, p[o + G_PREV] + alpha * p[o + W_PREV], setting) / decayed : NaN;
 }
 
 /** A window is complete at level j; with every second one, one of the next level. */
@@ -122,8 +128,9 @@ export const places = ({ begin, end, width }, share = 0) =>
 export const values = (view, c) =>
   Float64Array.from({ length: Math.max(0, view.end - view.begin) }, (_, i) => view.at(view.begin + i, c));
 
-/** The mean of a quantity over the last `steps` steps up to each window of a view, or over the window if that is longer;
- *  over fewer after the beginning, and after each step in `cuts`, in order, where something was changed. [W]. */
+/** The mean of a quantity over the last `steps` steps up to each window of a view, or over the window if that is
+ *  longer; over fewer after the beginning, and after each step in `cuts`, in order, where something was changed.
+ *  [W]. */
 export function running(view, c, steps, cuts = []) {
   const n = Math.max(1, Math.round(steps / view.width));
   const out = new Float64Array(Math.max(0, view.end - view.begin));

@@ -1,5 +1,5 @@
-// The live network: a network that trains in the page, the theory of what it will do, and the reader who changes it while
-// it runs.
+// The live network: a network that trains in the page, the theory of what it will do, and the reader who changes it
+// while it runs.
 //
 //   state.js     what is set, and its transitions        controls.js, presence.js    what the reader does
 //   run.js       what the lab has reported, and theory   view.js, canvas.js          what the reader sees

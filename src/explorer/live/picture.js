@@ -15,8 +15,8 @@ function rounded(list) {
 }
 
 /** {t, settings, marks, layers, panels, numbers}. `panels` has of each name the series between the steps from … to as
- *  {kind, layer, xs, ys}, with layer null for what all share; `numbers` of each layer |w|² at the end, its equilibrium by
- *  theory (null without), and λ|g|/|w| over the last `steps` steps, rms. Numbers have four digits. */
+ *  {kind, layer, xs, ys}, with layer null for what all share; `numbers` of each layer |w|² at the end, its
+ *  equilibrium by theory (null without), and λ|g|/|w| over the last `steps` steps, rms. Numbers have four digits. */
 export function picture(run, panels, [from, to], steps = 256) {
   const [network] = run.networks;
   const { past, line, settings } = network;

@@ -1,4 +1,4 @@
-// The way to the lab: in a worker, which never disturbs the page, or where there can be none on the page, in short slices.
+// The way to the lab: in a worker, which never disturbs the page, or where there can be none on the page, in slices.
 
 import binary from "../network/simd.wasm.js";
 import { network } from "../network/whole.js";
@@ -6,7 +6,7 @@ import { network } from "../network/whole.js";
 const PATIENCE = 3000; // ms that a worker has to answer
 const SLICE = 8; // ms of a frame that the page gives
 
-/** Start a lab. onReport(report) and onError(text) hear of it; send(command) is what it hears, and dispose() ends it. */
+/** Start a lab. onReport(report) and onError(text) hear of it; it hears send(command), and dispose() ends it. */
 export function connect({ onReport, onError }) {
   const self = { onReport, onError, sent: [], lab: null, end: () => {} };
   const refused = () => {

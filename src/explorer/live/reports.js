@@ -1,6 +1,6 @@
-// Reports of the lab on their way to Python: {type: "report", arrays, …} is plain JSON, the arrays themselves are buffers of
-// float32, in the order of ARRAYS, of one network after the other. A report whose events have a "start" begins a history.
-// Pure.
+// Reports of the lab on their way to Python: {type: "report", arrays, …} is plain JSON, the arrays themselves are
+// buffers of float32, in the order of ARRAYS, of one network after the other. A report whose events have a "start"
+// begins a history. Pure.
 
 export const ARRAYS = ["lr", "weight_decay", "momentum", "products", "loss", "accuracy"];
 

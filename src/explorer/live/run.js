@@ -1,5 +1,5 @@
-// A run as the page knows it: what was measured, what theory draws, and what was done to it. Changed by the reports of the
-// lab and by what the reader asks for; knows nothing of the page.
+// A run as the page knows it: what was measured, what theory draws, and what was done to it. Changed by the reports
+// of the lab and by what the reader asks for; knows nothing of the page.
 //
 //   start       the command that began it: {type: "start", seed, batch_size, networks}
 //   networks    of each: past (history.js), settings (now), line (the forecast), lines (earlier ones), tests, state,
@@ -89,9 +89,9 @@ function foresee(run, network, told, t0) {
   draw(run, network, run.awaits, before(told, i, run.layers.length));
 }
 
-/** Draw it anew, too, when its line comes to an end, and when the gradients have another size than it was drawn with: not
- *  before four time constants and a quarter of the axis, so that the dots can arrive; of a young run, whose gradients
- *  change fast, when it is half as old again. */
+/** Draw it anew, too, when its line comes to an end, and when the gradients have another size than it was drawn
+ *  with: not before four time constants and a quarter of the axis, so that the dots can arrive; of a young run,
+ *  whose gradients change fast, when it is half as old again. */
 function renew(run, network) {
   const { past, line, state, settings } = network;
   if (!state || run.awaits !== null || run.state === "diverged") return;
@@ -140,8 +140,8 @@ export function redraw(run) {
   for (const network of run.networks) if (network.state) draw(run, network, network.past.steps, network.state);
 }
 
-/** Layers whose length the next batch norm divides out, as nothing but a ReLU and a max-pool lies between: without their
- *  own batch norm the loss is still blind to it. */
+/** Layers whose length the next batch norm divides out, as nothing but a ReLU and a max-pool lies between: without
+ *  their own batch norm the loss is still blind to it. */
 export const SHIELDED = {
   prep: "layer1",
   "layer1.res1": "layer1.res2",

@@ -1,10 +1,10 @@
 // What each panel draws of a run, as series for a chart: {kind, xs, ys, color, dash, layer, network}. Pure.
 //
-//   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the bar at
-//          the right, "bold" the line that all layers share, "curve" a measured curve of one colour
+//   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the
+//          bar at the right, "bold" the line that all layers share, "curve" a measured curve of one colour
 
 import { looks } from "../series.js";
-import { larsRate, turn } from "../theory.js";
+import { balanceAt, larsRate, turn } from "../theory.js";
 import { column, places, running, values, windows } from "./history.js";
 
 export const WINDOW = 64; // steps of a running rms
@@ -20,6 +20,7 @@ export const PANELS = {
   rate: { log: true, decades: 3 },
   angle: { log: true, decades: 3 },
   cosine: { log: false, least: 0.1 },
+  balance: { log: true, decades: 2 },
   loss: { log: true, decades: 3 },
   accuracy: { log: false },
 };
@@ -27,7 +28,7 @@ export const PANELS = {
 /** The series of a panel between the steps from … to. */
 export function series(panel, run, [from, to]) {
   const all = run.networks.flatMap((network, n) => ofNetwork(panel, run, network, n, from, to));
-  return panel === "rate" || panel === "angle" ? [...all, ...shared(panel, run, from, to)] : all;
+  return ["rate", "angle", "balance"].includes(panel) ? [...all, ...shared(panel, run, from, to)] : all;
 }
 
 function ofNetwork(panel, run, network, n, from, to) {
@@ -41,19 +42,20 @@ function ofNetwork(panel, run, network, n, from, to) {
   });
 }
 
-/** What was measured of a layer: |w|² before a window's first step, the rest rms over WINDOW steps, or since
- *  the last movement. */
+/** What was measured of a layer: |w|² before a window's first step, balance as a mean over WINDOW steps, or since the
+ *  last movement, the rest as rms. */
 function measured(panel, view, layer, marks) {
   const cuts = marks.map(({ t }) => t);
   if (panel === "norm") return { xs: places(view), ys: values(view, column("w2", layer)) };
+  if (panel === "balance") return { xs: places(view, 0.5), ys: running(view, column("balance", layer), WINDOW, cuts) };
   const squares = { rate: "rate2", angle: "angle2", cosine: "cos2" }[panel];
   return { xs: places(view, 0.5), ys: running(view, column(squares, layer), WINDOW, cuts).map(Math.sqrt) };
 }
 
 /** Theory of a layer: the line from the last movement on, what was left of earlier ones, and the equilibrium. */
 function theory(panel, { line, lines }, layer, from, to) {
-  if (!line || (panel !== "norm" && panel !== "rate")) return [];
-  if (panel === "rate" && line.values.optimizer === "lars") return [];
+  if (!line || !["norm", "rate", "balance"].includes(panel)) return [];
+  if (panel !== "norm" && line.values.optimizer === "lars") return [];
   const past = lines.filter((one) => one.end > from).map((one) => path(panel, "past", one, layer, from, one.end));
   const { limit } = line.layers[layer];
   const level = { kind: "level", xs: [to - LEVEL * (to - from), to], ys: [limit, limit] };
@@ -62,7 +64,12 @@ function theory(panel, { line, lines }, layer, from, to) {
 }
 
 function path(panel, kind, one, layer, from, to) {
-  const { w2, c2 } = one.layers[layer];
+  const { w2, c2, push } = one.layers[layer];
+  const drawn = {
+    norm: (i) => w2[i],
+    rate: (i) => (one.lr[i] * Math.sqrt(c2)) / w2[i],
+    balance: (i) => balanceAt(push, w2[i], { ...one.values, lr: one.lr[i] }),
+  }[panel];
   const first = Math.max(0, Math.floor(from - one.t));
   const last = Math.min(one.steps, Math.ceil(to - one.t));
   const stride = Math.max(1, Math.ceil((last - first) / POINTS));
@@ -70,17 +77,18 @@ function path(panel, kind, one, layer, from, to) {
   const ys = [];
   for (let i = first; i <= last; i += stride) {
     xs.push(one.t + i);
-    ys.push(panel === "norm" ? w2[i] : (one.lr[i] * Math.sqrt(c2)) / w2[i]);
+    ys.push(drawn(i));
   }
   return { kind, xs, ys };
 }
 
-/** The line of all layers, √(2λα(1 − ρ)) or the angle that belongs to it, as λ, α and ρ were and will be. */
+/** The line of all layers, √(2λα(1 − ρ)), the angle that belongs to it, or 1, as λ, α and ρ were and will be. */
 function shared(panel, run, from, to) {
   const network = run.networks[0];
   const view = windows(network.past, from, (to - from) / FINE);
   const [lr, weight_decay, momentum] = ["lr", "weight_decay", "momentum"].map((name) => values(view, column(name)));
   const at = (setting) => {
+    if (panel === "balance") return setting.weight_decay > 0 && setting.optimizer !== "lars" ? 1 : NaN;
     if (panel === "rate") return larsRate(setting.lr, setting.weight_decay, setting.momentum);
     return turn(setting);
   };

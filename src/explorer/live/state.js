@@ -25,10 +25,12 @@ export const PANEL_NAMES = {
   rate: "λ|g|/|w|",
   angle: "angle of a step",
   cosine: "cos(w, g)",
+  balance: "growth ÷ shrink",
   loss: "loss",
   accuracy: "accuracy",
 };
 export const VALUES = ["lr", "weight_decay", "momentum", "optimizer", "seed", "story", "panels", "layer", "small"];
+const LAYER = "layer2"; // to kick
 const MOMENTUM = 0.9; // for who chooses momentum without a value
 const LARGEST_SEED = 2 ** 32 - 1;
 
@@ -36,7 +38,7 @@ const LARGEST_SEED = 2 ** 32 - 1;
 export function initial(given = {}) {
   check(given);
   const story = given.story ?? null;
-  const told = { panels: STORIES[story]?.panels ?? ["norm", "rate"], layer: STORIES[story]?.layer ?? "layer2" };
+  const told = { panels: STORIES[story]?.panels ?? ["norm", "rate"], layer: STORIES[story]?.layer ?? LAYER };
   const fresh = { correlated: false, all: false, lit: null, cursor: null, wish: null, seen: false, speed: null };
   const state = { small: false, ...scene(story), ...told, ...fresh, recall: MOMENTUM, ...known(given), story };
   return state.optimizer === "sgd" && given.momentum > 0 && !given.optimizer
@@ -95,7 +97,7 @@ export function changed(state, changes) {
 
 /** A story begins, with its scene; what the reader has chosen to see of steps and speed stays. */
 export function told(state, story) {
-  const { panels, layer = state.layer } = STORIES[story];
+  const { panels, layer = LAYER } = STORIES[story];
   return { ...state, ...scene(story), seed: state.seed, story, panels, layer, lit: null };
 }
 

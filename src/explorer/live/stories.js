@@ -23,16 +23,16 @@ export const STORIES = {
   double: {
     label: "double λ",
     look:
-      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it was, " +
-      "and |w|² too if c = |g||w| stays.",
+      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it " +
+      "was, and |w|² too if c = |g||w| stays.",
     panels: ["norm", "rate"],
     acts: [{ t: SETTLED, times: { lr: 2 } }],
   },
   kick: {
     label: "kick",
     look:
-      "At step 600 the weights of layer2 become three times as long, at step 1,000 a third. The network computes the same " +
-      "function; the norm goes home slowly from above, and quickly from below.",
+      "At step 600 the weights of layer2 become three times as long, at step 1,000 a third. The network computes " +
+      "the same function; the norm goes home slowly from above, and quickly from below.",
     panels: ["norm", "rate"],
     layer: "layer2",
     acts: [
@@ -43,8 +43,8 @@ export const STORIES = {
   rings: {
     label: "rings",
     look:
-      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: |w|² falls " +
-      "below its level and swings back, with the period of the lines.",
+      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: |w|² " +
+      "falls below its level and swings back, with the period of the lines.",
     set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.02, weight_decay: 0.01 },
     panels: ["norm", "rate"],
     layer: "all",
@@ -53,32 +53,32 @@ export const STORIES = {
   slow: {
     label: "never settles",
     look:
-      "The time constant 1/(4λα) is 25,000 steps: you would wait for minutes. Until then |w|² is what the start and the " +
-      "growth have made of it, and λ|g|/|w| is not at the bold line.",
+      "The time constant 1/(4λα) is 25,000 steps: you would wait for minutes. Until then |w|² is what the start and " +
+      "the growth have made of it, and λ|g|/|w| is not at the bold line.",
     set: { lr: 0.1, weight_decay: 1e-4 },
     panels: ["norm", "rate"],
   },
   growth: {
     label: "no decay",
     look:
-      "With α = 0 nothing shrinks the norm: the gradient, at a right angle to w, can only make it longer. So |w|² grows " +
-      "without end, and each step turns w less than the one before.",
+      "With α = 0 nothing shrinks the norm: the gradient, at a right angle to w, can only make it longer. So |w|² " +
+      "grows without end, and each step turns w less than the one before.",
     set: { weight_decay: 0 },
     panels: ["norm", "angle"],
   },
   hot: {
     label: "too hot",
     look:
-      "λ is far too high for what has no batch norm behind it: the gains, the offsets and the last layer. The loss " +
-      "explodes; the page says so, and Restart begins again.",
-    set: { lr: 100, weight_decay: 0.01 },
+      "With λα = 3 decay takes three times w away, so w turns round and gets twice as long at every step. After some " +
+      "sixty steps the numbers overflow; the page says so, and Restart begins again.",
+    set: { lr: 300, weight_decay: 0.01 },
     panels: ["norm", "loss"],
   },
   control: {
     label: "negative control",
     look:
-      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, and λ|g|/|w| " +
-      "leaves the bold line; in the seven other layers nothing of this happens.",
+      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, " +
+      "and λ|g|/|w| leaves the bold line; in the seven other layers nothing of this happens.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
     layer: "layer3.res2",
@@ -87,24 +87,24 @@ export const STORIES = {
   decay: {
     label: "λ to zero",
     look:
-      "From step 600 on λ falls in a straight line to zero. At first λ|g|/|w| follows the bold line; near the end it " +
-      "cannot, and falls below the norm's own pace while the loss drops.",
+      "From step 600 on λ falls in a straight line to zero, and the loss drops. λ|g|/|w| first follows the bold " +
+      "line; near the end it falls below, as |w| cannot shrink so fast.",
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },
   twins: {
     label: "same λα",
     look:
-      "Two networks from one seed: (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open. They compute one function at every step, " +
-      "while |w|² differs by a factor of 4.",
+      "Two networks from one seed: (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open. They compute one function at every " +
+      "step, while |w|² differs by a factor of 4.",
     panels: ["norm", "loss"],
     networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 2, rest_lr_scale: 1 / 4 }],
   },
   cousins: {
     label: "same λα, same w₀",
     look:
-      "The same two settings, from the same w₀. At first their steps turn w by different angles; once both have settled " +
-      "the angle is the same, as it depends on λα alone.",
+      "The same two settings, from the same w₀. At first their steps turn w by different angles; once both have " +
+      "settled the angle is the same, as it depends on λα alone.",
     panels: ["norm", "angle"],
     networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 1, rest_lr_scale: 1 / 4 }],
   },

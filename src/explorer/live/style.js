@@ -4,14 +4,15 @@ export const STYLE = `
 .wd-live { container-type: inline-size; }
 .wd-live .stories { display: flex; flex-wrap: wrap; gap: .35rem; margin: 0 0 .3rem; }
 .wd-live .stories button { font-size: .85rem; min-height: 1.8rem; padding: .1rem .45rem; }
-.wd-live button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: #fff; }
-.wd-live.dark button[aria-pressed=true] { color: #111; }
+.wd-live button[aria-pressed=true]:enabled { background: var(--accent); border-color: var(--accent); color: #fff; }
+.wd-live.dark button[aria-pressed=true]:enabled { color: #111; }
 .wd-live .look { margin: .2rem 0; font-size: .95rem; }
-.wd-live :is(.driving, .kicks) :is(button, select, .typed) { font-size: .85rem; min-height: 1.8rem; padding: .1rem .4rem; }
+.wd-live :is(.driving, .kicks) :is(button, select, .typed) {
+  font-size: .85rem; min-height: 1.8rem; padding: .1rem .4rem; }
 .wd-live .driving { margin: .3rem 0; gap: .4rem .6rem; }
 .wd-live .play, .wd-live .restart { min-width: 4.3rem; }
-.wd-live .settings { background: var(--pst-color-background, Canvas); position: sticky; top: var(--wd-top, 0px); z-index: 2;
-  padding: .1rem 0; }
+.wd-live .settings { background: var(--pst-color-background, Canvas); position: sticky;
+  top: var(--wd-top, 0px); z-index: 2; padding: .1rem 0; }
 @container (min-width: 40rem) {
   .wd-live .settings { display: grid; grid-template-columns: repeat(3, 1fr); gap: 0 1.4rem; }
   .wd-live .settings .error { grid-column: 1 / -1; }
@@ -27,7 +28,8 @@ export const STYLE = `
   display: inline-flex; align-items: center; gap: .35em; white-space: nowrap; }
 .wd-live .legend button.lit { border-color: currentColor; }
 .wd-live .legend .number { font-variant-numeric: tabular-nums; min-width: 3.2em; text-align: left; }
-.wd-live .legend button[aria-pressed=true] { background: transparent; border-color: var(--accent); color: inherit; }
+.wd-live .legend button[aria-pressed=true]:enabled { background: transparent;
+  border-color: var(--accent); color: inherit; }
 .wd-live p { margin: .2rem 0; }
 .wd-live .agrees { min-height: 2.9em; font-variant-numeric: tabular-nums; }
 .wd-live .runs { font-size: .85rem; font-variant-numeric: tabular-nums; }

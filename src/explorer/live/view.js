@@ -112,7 +112,7 @@ export function sentences() {
       const now = performance.now();
       say(verdict, captions.verdict(state, run.networks[0].line));
       say(printed, captions.setting(state));
-      if (now - told.looked < OFTEN && run.state === told.state) return;
+      if (now - told.looked < OFTEN && run.state === told.state && run.state === "running") return;
       told.looked = now;
       const news = captions.agrees(run);
       const two = run.twins ? ` ${captions.twins(run.twins)}` : "";

@@ -57,8 +57,8 @@ export function drawTestSet(tests) {
   for (const batch of tests) from.next(batch);
 }
 
-/** Draw image n of N. A plain shape belongs to the class of its outline, a patterned one (of any outline) to that of its
- *  pattern. Colors, size, place, angle, the slope of the background, clutter and noise vary. */
+/** Draw image n of N. A plain shape belongs to the class of its outline, a patterned one (of any outline) to that of
+ *  its pattern. Colors, size, place, angle, the slope of the background, clutter and noise vary. */
 function draw(images, n, batch, label, { uniform, triangular, integer }) {
   const any = integer(5);
   const [outline, figure] = label < 5 ? [label, NONE] : [any, label];
@@ -80,8 +80,8 @@ function draw(images, n, batch, label, { uniform, triangular, integer }) {
 const NONE = -1;
 const picture = new Float64Array(3 * PIXELS); // [16, 16, 3], what is being drawn
 
-/** Something of two inks within an outline (NONE: everywhere), in a pattern (NONE: from one to the other), in a frame of
- *  its own: where its middle is, how it is turned, and its unit in pixels. */
+/** Something of two inks within an outline (NONE: everywhere), in a pattern (NONE: from one to the other), in a frame
+ *  of its own: where its middle is, how it is turned, and its unit in pixels. */
 class Layer {
   constructor(uniform, [smallest, largest, spread], outline, figure, first, second) {
     const t = uniform(-0.4, 0.4); // the tangent of half the angle: ±44 degrees

@@ -1,7 +1,7 @@
 // What a network spends its time on, in plain JavaScript. kernels_simd.js has the same functions in WebAssembly.
 //
-// Activations are [C, H, W, N], the image innermost: one channel is one row of H·W·N numbers, and what is done to a pixel
-// is done to N neighbors in memory. Weights of a convolution are [C_out, C_in, 3, 3], as in PyTorch. A shape is
+// Activations are [C, H, W, N], the image innermost: one channel is one row of H·W·N numbers, and what is done to a
+// pixel is done to N neighbors in memory. Weights of a convolution are [C_out, C_in, 3, 3], as in PyTorch. A shape is
 // {cIn, cOut, height, width, batch}. Every function writes its first argument, and some the second.
 
 import { arena } from "./arena.js";
@@ -36,8 +36,8 @@ function convolve(y, x, w, { cIn, cOut, height, width, batch }) {
     }
 }
 
-/** y[p + n] = Σ_k w[u + weight[k]] · x[from[k] + n] for all n of a batch, and y[q + n] with w[v + weight[k]]. Eight sums
- *  at a time: each x is loaded for two of them, each weight for four. */
+/** y[p + n] = Σ_k w[u + weight[k]] · x[from[k] + n] for all n of a batch, and y[q + n] with w[v + weight[k]]. Eight
+ *  sums at a time: each x is loaded for two of them, each weight for four. */
 function sumUp(y, p, q, batch, x, from, w, u, v, weight, terms) {
   let n = 0;
   for (; n + 4 <= batch; n += 4) {
@@ -197,7 +197,7 @@ function normInput(dx, dy, x, mean, scale, factor, sum, product) {
 
 // Pooling, ReLU and the rest
 
-/** The largest of 2 × 2 pixels, x [C, 2H, 2W, N] → y [C, H, W, N]; of equal ones, the first. `place`: which of the four. */
+/** The largest of 2 × 2 pixels, x [C, 2H, 2W, N] → y [C, H, W, N]; of equal ones the first. `place`: which of four. */
 function maxPool(y, place, x, { cOut, height, width, batch }) {
   const [rows, columns, line] = [height >> 1, width >> 1, width * batch];
   let at = 0;

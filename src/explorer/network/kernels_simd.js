@@ -8,8 +8,8 @@ const TABLE = 0; // where in the memory a convolution keeps what its sums are ov
 const TURNED = 1 << 16; // where it keeps turned weights, or sums that are not complete
 const START = 1 << 20; // where the arena begins
 
-/** A function that makes kernels, with an arena of `bytes` for the arrays that they are given. `binary`: what simd.ts is
- *  compiled to, packed, in base64. Rejects where WebAssembly with SIMD is not to be had. */
+/** A function that makes kernels, with an arena of `bytes` for the arrays that they are given. `binary`: what simd.ts
+ *  is compiled to, packed, in base64. Rejects where WebAssembly with SIMD is not to be had. */
 export async function loadSimd(binary) {
   const compiled = await WebAssembly.compile(await unpacked(binary));
   return (bytes) => {

@@ -1,4 +1,4 @@
-// The lab: one or two networks that train on the same batches, commands that act on them between two steps, and reports.
+// The lab: one or two networks that train on the same batches, commands that act on them between steps, and reports.
 //
 // A seed and the commands with the steps at which they came determine every number, bit for bit on one machine.
 

@@ -80,7 +80,7 @@ export class ResNet9 {
   }
 }
 
-/** Convolution 3 × 3, batch norm, max-pool where there is one, ReLU. Batch norm can be taken out: normalized = false. */
+/** Convolution 3 × 3, batch norm, max-pool where there is one, ReLU. Batch norm can be taken out. */
 class ConvNorm {
   constructor(kernels, { name, cIn, cOut, size, pool }, batch, convs, rest) {
     Object.assign(this, { kernels, name, pool, inputs: 9 * cIn, normalized: true, training: true, eps: 1e-5 });

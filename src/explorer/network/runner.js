@@ -1,4 +1,4 @@
-// When a lab takes its steps: in slices, between which messages are heard, and no faster than asked; and when it reports.
+// When a lab takes its steps: in slices, between which it hears messages, no faster than asked; and when it reports.
 
 const BETWEEN_REPORTS = 40; // ms
 const WINDOW = 1000; // ms over which the speed is measured

@@ -261,7 +261,9 @@ export function normInput(
 
 // Pooling, ReLU and the rest
 
-export function maxPool(y: usize, place: usize, x: usize, channels: usize, height: usize, width: usize, batch: usize): void {
+export function maxPool(
+  y: usize, place: usize, x: usize, channels: usize, height: usize, width: usize, batch: usize,
+): void {
   const pixel = batch * F, line = width * pixel;
   for (let c: usize = 0; c < channels; c++)
     for (let row: usize = 0; row + 2 <= height; row += 2)

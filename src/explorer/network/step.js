@@ -30,8 +30,8 @@ export class Network {
     return measured;
   }
 
-  /** Loss and accuracy on test batches, a mean. Batch norm takes the statistics of the present weights, a mean over some
-   *  batches of training: those that were collected on the way are of other weights, as every step turns them. */
+  /** Loss and accuracy on test batches, a mean. Batch norm takes the statistics of the present weights, a mean over
+   *  some batches of training: those that were collected on the way are of other weights, as every step turns them. */
   test(batches, recent) {
     recent.forEach(({ images }, n) => {
       this.model.forward(images);
