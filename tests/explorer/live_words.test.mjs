@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { read, taken, write } from "../../src/explorer/links.js";
+import { read, write } from "../../src/explorer/links.js";
 import * as captions from "../../src/explorer/live/captions.js";
 import { settlesAt } from "../../src/explorer/live/forecast.js";
 import { picture } from "../../src/explorer/live/picture.js";
@@ -107,8 +107,8 @@ test("state: it runs when it is seen, unless the reader or less motion is agains
 
 test("state: a value that is not allowed is named", () => {
   for (const [given, message] of [
-    [{ lr: -1 }, /lr = -1: must be a number in \(0, 1000\]/],
-    [{ momentum: "0.5" }, /momentum = 0.5: must be a number/],
+    [{ lr: -1 }, /λ = -1: must be a number in \(0, 1000\]/],
+    [{ momentum: 1 }, /ρ = 1: must be a number in \[0, 0\.999\]/],
     [{ seed: 1.5 }, /seed = 1.5: must be a number that is whole/],
     [{ optimizer: "adam" }, /optimizer = adam: must be one of sgd/],
     [{ story: "none" }, /story = none: must be one of settle/],
@@ -123,8 +123,11 @@ test("a link holds the setting, and gives it again", () => {
   const state = { ...states.initial({ story: "kick", seed: 12 }), lr: 0.3 };
   const fragment = write("", "live", states.linked(state));
   assert.equal(fragment, "#live?lr=0.3&weight_decay=0.01&momentum=0&optimizer=sgd&seed=12&story=kick&layer=layer2");
-  const { values: found, complaints } = taken(read(fragment, "live"), states.ALLOWED);
+  const { values: found, complaints } = states.linkedTo(read(fragment, "live"));
   assert.deepEqual(complaints, []);
+  const bad = states.linkedTo({ seed: "1.5", lr: "0.2" });
+  assert.deepEqual(bad.values, { lr: 0.2 });
+  assert.match(bad.complaints[0], /^In the link, seed = 1\.5: must be a number that is whole/);
   assert.deepEqual(states.linked(states.initial(found)), states.linked(state));
 });
 
@@ -142,7 +145,7 @@ test("sentences: how well the dots agree, and in which layers", () => {
   act({ type: "no_norm", layer: "layer2" });
   for (let i = 0; i < 8; i++) go(10);
   assert.match(captions.agrees(run), /all 8 layers/, "the batch norm of layer3 divides its length out");
-  assert.match(captions.withoutNorm("layer2"), /still holds: the batch norm of layer3/);
+  assert.match(captions.withoutNorm("layer2"), /still holds: that of layer3/);
   act({ type: "no_norm", layer: "layer3.res2" });
   for (let i = 0; i < 8; i++) go(10);
   assert.match(captions.agrees(run), /the 7 other layers\. In layer3\.res2, without batch norm, \d/);

@@ -104,11 +104,10 @@ function diverged(run) {
 /** What a kick did to what the network computes. */
 export function kicked({ layer, factor: by, logits_change: change }) {
   const times = by < 1 ? `divided by ${written(1 / by)}` : `multiplied by ${written(by)}`;
-  const what = layer === "all" ? "The weights of all layers were" : `The weights of ${layer} were`;
-  if (!(change >= 0)) return `${what} ${times}.`;
+  const rounding = change < 1e-3 ? ": by rounding, and by the ε of batch norm" : "";
   return (
-    `${what} ${times}. The outputs of the network changed by ${written(change)} of the largest of them` +
-    `${change < 1e-3 ? ": by rounding, and by the ε of batch norm" : ""}.`
+    `The weights of ${layer === "all" ? "all layers" : layer} were ${times}. The outputs of the network changed by ` +
+    `${written(change)} of the largest of them${rounding}.`
   );
 }
 
@@ -116,10 +115,7 @@ export function kicked({ layer, factor: by, logits_change: change }) {
 export function withoutNorm(layer) {
   if (!layer) return "All layers have batch norm.";
   if (layer in SHIELDED)
-    return (
-      `${layer} has no batch norm of its own now. Theory still holds: the batch norm of ${SHIELDED[layer]} ` +
-      "divides its length out."
-    );
+    return `${layer} has no batch norm now. Theory still holds: that of ${SHIELDED[layer]} divides the length out.`;
   return `${layer} has no batch norm now, and the loss depends on its length: theory is not for this layer.`;
 }
 
@@ -133,10 +129,8 @@ export function twins({ same, most, steps: n }) {
 
 /** What theory takes for the size of the gradients. */
 export const sizes = (correlated) =>
-  correlated
-    ? `Theory takes c²(1 + 2ρκ) of each layer, mean over the last ${RECENT} steps when it was drawn: κ is the ` +
-      "measured correlation of a gradient with the momentum."
-    : `Theory takes c² = |g|²|w|² of each layer, mean over the last ${RECENT} steps when it was drawn.`;
+  `Theory takes ${correlated ? "c²(1 + 2ρκ), κ as measured," : "c² = |g|²|w|²"} of each layer, mean over the last ` +
+  `${RECENT} steps when it was drawn.`;
 
 /** How it runs, in words. */
 export function runs({ state, t, steps_per_second: speed, kernels, where, start }) {

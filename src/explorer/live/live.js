@@ -10,7 +10,6 @@
 
 import { address, copyLink } from "../address.js";
 import { element } from "../dom.js";
-import { taken } from "../links.js";
 import { STYLE as EXPLORER } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { span } from "./axis.js";
@@ -29,7 +28,7 @@ import * as views from "./view.js";
 export function mount(host, given, link = null) {
   const self = { state: null, link, given, frame: 0, id: 0, began: false, run: null, address: null };
   if (!link) self.address = address("live", (texts) => restored(self, texts));
-  const { values, complaints } = taken(self.address?.here() ?? {}, states.ALLOWED);
+  const { values, complaints } = states.linkedTo(self.address?.here() ?? {});
   self.state = { ...states.initial({ ...given, ...values }), held: false, kept: null };
   const unique = `wd${Math.random().toString(36).slice(2, 8)}`;
   self.ui = parts(self, unique);
@@ -135,7 +134,7 @@ function shared(self, changes) {
 
 /** The address says something else: the reader went back, or opened a link. */
 function restored(self, texts) {
-  const { values, complaints } = taken(texts, states.ALLOWED);
+  const { values, complaints } = states.linkedTo(texts);
   const { speed, all, correlated, seen } = self.state;
   self.state = {
     ...states.initial({ ...self.given, ...values }),
@@ -193,10 +192,11 @@ function tell(self, story) {
 }
 
 function sow(self, seed) {
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    self.ui.kicks.say(`seed = ${seed}: must be a whole number from 0 to ${2 ** 32 - 1}.`);
-    schedule(self);
-    return;
+  try {
+    states.check({ seed });
+  } catch ({ message }) {
+    self.ui.kicks.say(message);
+    return schedule(self);
   }
   self.state = { ...self.state, seed };
   restart(self);

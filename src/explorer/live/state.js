@@ -7,6 +7,7 @@
 //   seen         the element is in view                                speed   steps a second, null: as many as can be
 //   recall       ρ that SGD has put aside
 
+import { taken } from "../links.js";
 import { OPTIMIZERS, RANGES } from "../words.js";
 import { STORIES, scene } from "./stories.js";
 
@@ -61,29 +62,23 @@ export const ALLOWED = {
   panels: { list: Object.keys(PANEL_NAMES) },
 };
 
-/** Throw an Error that names the first value that is not allowed. */
-export function check(given) {
-  for (const [key, value] of Object.entries(known(given))) {
-    if (key === "small") continue;
-    const allowed = ALLOWED[key];
-    if (!allowed) throw new Error(`${key}: must be one of ${VALUES.join(", ")}`);
-    const wanted = complaint(key, value, allowed);
-    if (wanted) throw new Error(`${key} = ${value}: must be ${wanted}`);
-  }
+/** The values that a link gives, and complaints, as in links.js; a seed is whole, too. */
+export function linkedTo(texts) {
+  const found = taken(texts, ALLOWED);
+  const { seed = 0 } = found.values;
+  if (Number.isInteger(seed)) return found;
+  delete found.values.seed;
+  return {
+    ...found,
+    complaints: [...found.complaints, `In the link, seed = ${seed}: must be a number ${ALLOWED.seed[2]}.`],
+  };
 }
 
-/** What a value must be, if it is not. */
-function complaint(key, value, allowed) {
-  const { list } = allowed;
-  if (list) {
-    const good = Array.isArray(value) && value.length && value.every((name) => list.includes(name));
-    return good ? null : `some of ${list.join(", ")}`;
-  }
-  const [low, high, text] = allowed;
-  if (typeof low !== "number") return allowed.includes(value) ? null : `one of ${allowed.join(", ")}`;
-  const good =
-    typeof value === "number" && value >= low && value <= high && (key !== "seed" || Number.isInteger(value));
-  return good ? null : `a number ${text}`;
+/** Throw an Error that names the first value that is not allowed. */
+export function check({ small, ...given }) {
+  const texts = Object.entries(known(given)).map(([key, value]) => [key, String(value)]);
+  const [first] = linkedTo(Object.fromEntries(texts)).complaints;
+  if (first) throw new Error(first.replace("In the link, ", ""));
 }
 
 /** Some values are other ones. Who chooses SGD puts ρ aside; who moves ρ leaves SGD; who chooses momentum has some. */
