@@ -44,7 +44,7 @@ def triangle(ink, shrink, growth, decay=0.14, length=330, left=24, base=214):
 
     corner = f"M{foot - 12:.1f},{base}v-12h12"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 250" font-family="sans-serif" font-size="17">',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 250" font-family="sans-serif" font-size="17">',
         "<defs>", head("w", ink), head("s", shrink), head("g", growth), "</defs>",
         '<g fill="none">',
         f'<path d="M{tip},{base + 24}V{base}A{length},{length} 0 0 0 {arc}" stroke="{ink}" stroke-dasharray="3 4"/>',

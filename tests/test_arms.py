@@ -291,9 +291,9 @@ def test_layers_with_settings_of_their_own(monkeypatch):
     alpha = np.array([0.5 if layer == "layer3.res1" else 0.01 for layer in ds.layer.values])
     expected = ds.g2 + 2 * alpha * ds.wg + alpha**2 * ds.w2
     np.testing.assert_allclose(ds.d2, expected, rtol=1e-3)
-    one = measure.rate(ds.sel(layer="layer1"))
-    np.testing.assert_allclose(one, 0.5 * ds.lr * np.sqrt(ds.g2 / ds.w2).sel(layer="layer1"), rtol=1e-5)
-    np.testing.assert_allclose(measure.rate(ds).sel(layer="layer1"), one)
+    rate = measure.rate(ds.sel(layer=["prep", "layer1"]))
+    whole = (ds.lr * np.sqrt(ds.g2 / ds.w2)).sel(layer=["prep", "layer1"])
+    np.testing.assert_allclose(rate, whole * [1.0, 0.5], rtol=1e-5)
     with pytest.raises(ValueError, match="^balance of a run with layer_settings='layer1.lr=0.05, .*': must be a run"):
         measure.balance(ds)
 

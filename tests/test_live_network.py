@@ -1,4 +1,4 @@
-"""The network in the page is that of the package: forward, gradients, statistics, optimizers, recorder, step by step."""
+"""The network in the page is that of the package: forward, gradients, statistics, optimizers, recorder."""
 
 import base64
 import json
@@ -14,17 +14,17 @@ from resnet_dynamics.models import ResNet9, conv_layers, symmetries
 from resnet_dynamics.optim import LARS, SGD
 from resnet_dynamics.recorder import Recorder
 
-STEPS, BATCH = 50, 8
-SETTING = dict(lr=0.25, weight_decay=0.02, momentum=0.0, optimizer="sgd", init_scale=1.0, no_norm=None,
+STEPS, BATCH = 50, 16
+SETTING = dict(lr=0.05, weight_decay=0.02, momentum=0.0, optimizer="sgd", init_scale=1.0, no_norm=None,
                rest_lr_scale=0.5, rest_weight_decay_scale=0.25, eps=1e-5)  # fmt: skip
 OPTIMIZERS = {
     "sgd": {},
     "heavy-ball": dict(optimizer="heavy-ball", momentum=0.9, lr=0.01),
-    "nesterov": dict(optimizer="nesterov", momentum=0.9, lr=0.01),
+    "nesterov": dict(optimizer="nesterov", momentum=0.9, lr=0.005),
     "lars": dict(optimizer="lars"),
     "lars with momentum": dict(optimizer="lars", momentum=0.9),
-    "layer1 without batch norm": dict(no_norm="layer1", lr=0.05),
-    "LARS, layer1 without batch norm": dict(optimizer="lars", no_norm="layer1", lr=0.05),
+    "layer1 without batch norm": dict(no_norm="layer1"),
+    "LARS, layer1 without batch norm": dict(optimizer="lars", no_norm="layer1"),
 }
 
 
@@ -58,7 +58,7 @@ class Torch:
             yield path
 
     def parts(self, of=lambda weight: weight):
-        """What node keeps in two arrays, convolutions and the rest, of each weight; NaN where there is no batch norm."""
+        """What node keeps in two arrays, convolutions and the rest, of each weight; NaN where no batch norm is."""
         convs = torch.cat([of(w).flatten() for w in self.convs.values()])
         rest = []
         for block in self.norms:
@@ -147,15 +147,16 @@ def test_forward_gradients_and_statistics_are_those_of_torch(tmp_path, kernels, 
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("kernels", "dtype", "first", "last"), [
-    ("wide", torch.float64, 1e-12, 1e-9),
-    ("simd", torch.float32, 1e-5, 2e-3),
-])  # fmt: skip
-def test_fifty_steps_are_those_of_torch(tmp_path, optimizer, kernels, dtype, first, last):
-    """Loss, weights and all products; in float32 rounding has grown by then, as it does between two threads of torch."""
+@pytest.mark.parametrize(("kernels", "first", "last"), [("wide", 1e-12, 1e-9), ("simd", 1e-5, 2e-5)])
+def test_fifty_steps_are_those_of_torch(tmp_path, optimizer, kernels, first, last):
+    """Loss, weights and all products, against float64 in torch.
+
+    Where rounding decides which of four pixels is the largest, a gradient goes elsewhere, and float32 is 1e-3 from
+    float64 a few steps later, in torch as well. In these runs this does not happen.
+    """
     setting, out = in_node(tmp_path, kernels, **OPTIMIZERS[optimizer])
-    same = Torch(setting, out, dtype)
-    loss = [same.step(t, *batch(out, t, dtype)) for t in range(STEPS)]
+    same = Torch(setting, out, torch.float64)
+    loss = [same.step(t, *batch(out, t, torch.float64)) for t in range(STEPS)]
     assert loss[0] == pytest.approx(out["loss"][0], rel=first)
     assert loss == pytest.approx(out["loss"], rel=last)
     for name, expected in zip(("convs", "rest"), same.parts(lambda weight: weight.detach())):
@@ -167,5 +168,4 @@ def test_fifty_steps_are_those_of_torch(tmp_path, optimizer, kernels, dtype, fir
     i, j = np.triu_indices(5)
     sizes = np.sqrt(squares[..., i] * squares[..., j])
     off = np.abs(ours - theirs) / np.where(sizes > 0, sizes, 1)
-    assert off[0].max() < 1e-5
-    assert off.max() < max(last, 1e-5)
+    assert off.max() < 2e-5  # u is a small difference of weights in float32

@@ -469,6 +469,35 @@ def test_master_ode_gives_the_predicted_ratios(size, lr, momentum):
     assert_allclose(np.sqrt(z[at]), SQRT_Z[size, lr], atol=6e-3)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_run_without_decay_that_points_where_one_with_decay_does(momentum):
+    """In float64, on a function that is blind to the length of w, through a schedule that rises and falls."""
+    random = np.random.default_rng(0)
+    matrices = random.normal(size=(200, 6, 6))
+
+    def gradient(w, a):  # of (w·Aw)/|w|²
+        return ((a + a.T) @ w - 2 * (w @ a @ w) / (w @ w) * w) / (w @ w)
+
+    lr, alpha = 0.02 + 0.05 * np.sin(np.linspace(0.1, 3, 200)), 0.02 if momentum else 0.3
+    found = theory.without_decay(lr, alpha, momentum)
+    w, v = random.normal(size=6), np.zeros(6)
+    other = before = w.copy()
+    for t, a in enumerate(matrices):
+        assert_allclose(other, found.scale[t] * w, rtol=1e-9)
+        v = momentum * v + gradient(w, a) + alpha * w
+        w = w - lr[t] * v
+        step = -found.lr[t] * gradient(other, a) + found.momentum[t] * (other - before)
+        other, before = other + step, other
+    assert found.scale[-1] > 3 and (np.diff(found.scale) > 0).all()
+    most = (1 - 0.9**0.5) ** 2
+    theory.without_decay(np.full(2000, 0.1), 10 * 0.98 * most, 0.9)
+    with pytest.raises(ValueError, match=f"at most {most:.3g} with this momentum; beyond it .w. rings$"):
+        theory.without_decay(np.full(2000, 0.1), 10 * 1.02 * most, 0.9)
+    if momentum == 0:
+        constant = theory.without_decay(np.full(5, 0.1), 2.0)
+        assert_allclose(constant.lr, 0.1 * 0.8 ** -(2 * np.arange(5) + 1.0))
+
+
 def test_master_ode_is_the_norm_recurrence_to_leading_order():
     for momentum, rtol in ((0.0, 1.5e-3), (0.9, 0.01)):
         lr_t = triangle(4.0 * (1 - momentum))
@@ -628,6 +657,10 @@ BAD = {
     "master_ode([0.1], 5e-4, z0=0)": "z0=0: must be > 0",
     "master_ode([0.1], 5e-4, w2_0=-1)": "w2_0=-1: must be > 0",
     "master_ode([0.1], 5e-4, w2_0=1, z0=1)": "z0=1.0: must be None where w2_0 is given",
+    "without_decay([[0.1]], 5e-4)": r"lr_t of shape \(1, 1\): must be a series of numbers",
+    "without_decay([0.1], [5e-4])": r"weight_decay of shape \(1,\): must be a number here",
+    "without_decay([0.1, 0], 5e-4, 0.9)": "lr_t=0: must be > 0 with momentum",
+    "without_decay([0.1, 0.1], 11)": r"lr \* weight_decay=1.1 at step 0: must be smaller, .* at most 1 with",
     "drift([1, 2], [0.1], 5e-4)": r"w2 of shape \(2,\) and lr_t of \(1,\): must be series of the same steps",
     "drift([1], [0.1], 5e-4)": "must be series of the same steps, at least two",
     "drift([1, 2], [0.1, 0.1], 0)": "lr_t \\* weight_decay \\* w2=0: must be > 0 at some step",

@@ -1,10 +1,10 @@
 """The widgets on pages: directives for pages that are no notebooks, files that all pages share, and no widget state.
 
 ``{crossing}``, ``{explorer}`` and ``{live}`` take lines ``name: value``, the keyword arguments of `rd.Crossing`,
-`rd.Explorer` and `rd.Live`. Every
-element comes with the files that draw it, so that a saved notebook is whole by itself. On pages these files are taken
-out: each is written once, into ``_static``, and loaded by the pages that have such an element. A script from a file
-works where a page is opened without a server, too; a module, or data that is fetched, would not.
+`rd.Explorer` and `rd.Live`. Every element comes with the files that draw it, so that a saved notebook is whole by
+itself. On pages these files are taken out: each is written once, into ``_static``, and loaded by the pages that have
+such an element. A script from a file works where a page is opened without a server, too; a module, or data that is
+fetched, would not.
 
 MyST-NB writes the state of all widgets into the page. Nothing reads it here, as widgets are shown by their HTML, and
 the explorer's evidence would travel twice.

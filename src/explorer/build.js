@@ -82,7 +82,8 @@ const whole = {
   },
 };
 
-/** Let the styles, which stand in modules as text, be as short as the code. */
+/** Let the styles, which stand in modules as text, be as short as the code: also of the class in every selector. */
+const CLASS = ".wd-explorer";
 const styles = {
   name: "styles",
   setup({ onLoad }) {
@@ -90,7 +91,8 @@ const styles = {
       const text = readFileSync(path, "utf8");
       const [written] = /`\n\.wd[^`$]*`/.exec(text) ?? [""];
       const { code } = await transform(written.slice(1, -1), { loader: "css", minify: true, charset: "utf8" });
-      return { contents: written ? text.replace(written, () => `\`${code.trim()}\``) : text };
+      const short = `\`${code.trim().replaceAll(CLASS, "~")}\`.replaceAll("~", "${CLASS}")`;
+      return { contents: written ? text.replace(written, () => short) : text };
     });
   },
 };

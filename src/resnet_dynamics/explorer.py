@@ -26,7 +26,7 @@ from .controls import LOADING, TRAINING
 from .element import Element, Value, as_module, bad, flag, number, one_of, some_of
 from .fallback import fallback
 
-__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "preload", "setting"]
+__all__ = ["CHOICES", "PANELS", "RANGES", "VALUES", "Explorer", "movements", "preload", "setting"]
 
 RANGES = {
     "lr": ("in (0, 1000]", sys.float_info.min, 1000),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .arguments import checked, known
+from .arguments import checked, known, numbers_only
 
 if TYPE_CHECKING:
-    from ._shapes import Full, Layers, OneStep, Reals, Series, Sizes
+    from ._shapes import Full, Layers, Number, OneStep, Reals, Series, Sizes
 
-__all__ = ["Moments", "master_ode", "moments", "next_moments", "norm_recurrence"]
+__all__ = ["Moments", "Undecayed", "master_ode", "moments", "next_moments", "norm_recurrence", "without_decay"]
 
 
 class Moments(NamedTuple):
@@ -101,6 +101,46 @@ def master_ode(
         z[t] = target[t] / y
         y = target[t] + keep[t] * (y - target[t])
     return z
+
+
+class Undecayed(NamedTuple):
+    """A run without decay that points where one with decay does, by `without_decay`."""
+
+    lr: Series  # λ̃_t, u²/nat
+    momentum: Series  # ρ̃_t
+    scale: Series  # s_t = |w̃_t|/|w_t|, before step t
+
+
+@checked
+def without_decay(lr_t: Series, weight_decay: Number, momentum: Number = 0.0) -> Undecayed:
+    """Return the λ̃ and ρ̃ with which heavy ball without decay goes through s_t w_t, w_t being the weights with decay.
+
+    w ← w − λ(g + αw) + ρ'(w − w_before) with ρ' = ρλ_t/λ_{t−1} is heavy ball with decay. For a scale-invariant w the
+    gradient at s·w is g/s, and so with
+        s_{t+1} = s_t/(1 − λα − ρ'(s_t/s_{t−1} − 1)),  λ̃ = s_t s_{t+1} λ,  ρ̃ = ρ' s_{t+1}/s_{t−1}
+    w̃ ← w̃ − λ̃g̃ + ρ̃(w̃ − w̃_before) is s times the same, exactly, from s_0 = 1 and v = 0. For ρ = 0 and constant λ:
+    λ̃_t = λ(1 − λα)^(−2t−1), the exponential schedule of Li and Arora 2020 (arXiv 1910.07454). There is such a run as
+    long as |w| does not ring: at constant λ for λα ≤ (1 − √ρ)². With momentum λ_t > 0.
+
+    >>> [round(float(x), 3) for x in without_decay([0.1, 0.1, 0.1], 1.0).lr]
+    [0.111, 0.137, 0.169]
+    """
+    numbers_only(weight_decay=weight_decay, momentum=momentum)
+    lr = np.asarray(lr_t, float)
+    if lr.ndim > 1:
+        raise ValueError(f"lr_t of shape {lr.shape}: must be a series of numbers, [T]")
+    if momentum and not (lr > 0).all():
+        raise ValueError("lr_t=0: must be > 0 with momentum, which is carried from one λ to the next")
+    s, carried = np.ones(len(lr) + 2), np.zeros(len(lr))  # s_{−1}, s_0 ... s_T
+    carried[1:] = momentum * lr[1:] / lr[:-1] if momentum else 0.0
+    for t in range(len(lr)):
+        left = 1 - lr[t] * weight_decay - carried[t] * (s[t + 1] / s[t] - 1)
+        if left <= 0:
+            most = (1 - momentum**0.5) ** 2
+            raise ValueError(f"lr * weight_decay={lr[t] * weight_decay:g} at step {t}: must be smaller, at constant lr "
+                             f"at most {most:.3g} with this momentum; beyond it |w| rings")  # fmt: skip
+        s[t + 2] = s[t + 1] / left
+    return Undecayed(s[1:-1] * s[2:] * lr, carried * s[2:] / s[:-2], s[1:-1])
 
 
 def next_moments(

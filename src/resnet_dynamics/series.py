@@ -210,8 +210,7 @@ def own_rates(ds: xr.Dataset) -> float | ByLayer:
     c = setting(ds)
     if not getattr(c, "layer_settings", ""):
         return 1.0
-    factors = [own_rate(c, str(layer)) for layer in np.ravel(ds.layer.values)]
-    return xr.DataArray(np.reshape(factors, ds.layer.shape), ds.layer.coords, ds.layer.dims)
+    return xr.DataArray([own_rate(c, str(layer)) for layer in ds.layer.values], {"layer": ds.layer}, "layer")
 
 
 def rms(series: Measured, dims="step") -> xr.DataArray:

@@ -29,16 +29,17 @@ import numpy as np
 
 from .arguments import checked, first, known, numbers_only, settling, some_motion
 from .decoupled import AdamW, adamw
-from .recurrence import Moments, master_ode, moments, next_moments, norm_recurrence
+from .recurrence import Moments, Undecayed, master_ode, moments, next_moments, norm_recurrence, without_decay
 
 if TYPE_CHECKING:
     from ._shapes import Layers, Multipliers, Number, Reals, Series, Steps, Weights
 
 __all__ = [
-    "AdamW", "Moments", "adamw", "corrected_rate", "decay", "descend", "drift", "equilibrium_lost", "equilibrium_norm",
-    "equilibrium_ratio", "growth", "kappa_from_chi", "lars_momentum_step", "lars_rate", "lars_step", "lifetime_rate",
-    "master_ode", "memory", "moments", "norm_after_decay", "norm_after_gradient", "norm_multipliers", "norm_recurrence",
-    "ringing", "rotation_angle", "shrink", "time_constant", "trust_ratio", "update_rate",
+    "AdamW", "Moments", "Undecayed", "adamw", "corrected_rate", "decay", "descend", "drift", "equilibrium_lost",
+    "equilibrium_norm", "equilibrium_ratio", "growth", "kappa_from_chi", "lars_momentum_step", "lars_rate",
+    "lars_step", "lifetime_rate", "master_ode", "memory", "moments", "norm_after_decay", "norm_after_gradient",
+    "norm_multipliers", "norm_recurrence", "ringing", "rotation_angle", "shrink", "time_constant", "trust_ratio",
+    "update_rate", "without_decay",
 ]  # fmt: skip
 
 

@@ -12,14 +12,10 @@ import { amounts, path, ranges, sentence } from "./path.js";
 
 const OWN = `
 .wd-crossing .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-.wd-crossing .shrink { color: var(--shrink); }
-.wd-crossing .growth { color: var(--growth); }
-.wd-crossing .norm { color: var(--accent); }
 .wd-crossing [data-panel=lr] { touch-action: none; cursor: crosshair; }
-.wd-crossing [data-panel=lr] .plot { overflow: visible; }
 .wd-crossing .knot { fill: var(--accent); stroke: var(--paper); }
 .wd-crossing .knot:focus { outline: none; stroke: currentColor; stroke-width: 3; }`;
-const colored = (name, text) => element("b", { class: name }, text);
+const colored = (name, text) => element("b", { style: `color: var(--${name})` }, text);
 const INK = "currentColor";
 
 /** Build it in `host` from `given`, see path.js, with the name of the first `schedule`. */
@@ -63,7 +59,7 @@ function panels(self, box) {
   const captions = {
     lr: ["λ(t): drag its points"],
     cross: [colored("shrink", "shrink 2λα|w|²"), " and ", colored("growth", "growth λ²c²/|w|²"), " of one step"],
-    norm: [colored("norm", "|w|²"), " and where the two cross"],
+    norm: [colored("accent", "|w|²"), " and where the two cross"],
     lag: ["√z: λ|g|/|w| over √(2λα)"],
   };
   return Object.fromEntries(
@@ -138,7 +134,7 @@ function drawCrossing({ given, t, charts, path, ranges }) {
   const [low, top] = ranges.amount;
   charts.cross.draw({
     steps: high,
-    over: "|w|²",
+    over: "|w|² (u²)",
     log: true,
     low,
     high: top,

@@ -10,6 +10,7 @@ const KEYS = { ArrowUp: 0.05, ArrowDown: -0.05, PageUp: 0.25, PageDown: -0.25, H
 export function knots(svg, act) {
   const plot = svg.querySelector(".plot");
   const size = (name) => +plot.getAttribute(name);
+  const layer = select(svg).append("g"); // above the plot, which clips what is at its edge
   const self = { points: [] };
   svg.setAttribute("role", "group");
   const drag = (event) => {
@@ -30,7 +31,8 @@ export function knots(svg, act) {
     show(points, lr) {
       const last = points.length - 1;
       self.points = points;
-      self.nodes = select(plot)
+      layer
+        .attr("transform", `translate(${size("x")},${size("y")})`)
         .selectAll(".knot")
         .data(points)
         .join((enter) => enter.append("circle").each((_, i, nodes) => keys(nodes, i, self, act)))

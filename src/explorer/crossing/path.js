@@ -40,7 +40,7 @@ export function ranges(given) {
   const top = TOP * given.lr;
   const high = 1.1 * Math.max(given.w2_0, crossing(top, given));
   const most = amounts(high, top, given)[0];
-  return { lr: [0, top], w2: [0, high], amount: [most / 1000, 4 * most], root: [0.1, 10] };
+  return { lr: [0, top], w2: [0, high], amount: [most / 100, 3 * most], root: [0.1, 10] };
 }
 
 /** The point that is nearest to a share of the training, in [0, 1]. */
