@@ -63,7 +63,7 @@ function kept() {
   }
 }
 
-/** A module with all that it imports, as a script in which `name` has what it exports: shorter than the bundler's own. */
+/** A module with all that it imports, as a script in which `name` has what it exports: shorter than the bundler's. */
 async function bundled(entry, name, plugins = []) {
   const { outputFiles } = await build({ ...OPTIONS, plugins, entryPoints: [entry] });
   const [exported, list] = /export\{([^}]*)\};\s*$/.exec(outputFiles[0].text);

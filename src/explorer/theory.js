@@ -92,15 +92,15 @@ export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer },
   return { w2, growth: grown };
 }
 
-/** What a step's gradient will have added to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ), d = g + αw, v before the step;
- *  Nesterov has ρ² in the bracket. Without momentum d2 is |g|²: λ²|g|². */
+/** What a step's gradient will have added to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ), d = g + αw, v before the
+ *  step; Nesterov has ρ² in the bracket. Without momentum d2 is |g|²: λ²|g|². */
 export function growth(d2, dv, { lr, momentum: rho, optimizer }) {
   const overlap = optimizer === "nesterov" ? rho ** 2 : rho;
   return (lr / (1 - rho)) ** 2 * (d2 + 2 * overlap * dv);
 }
 
-/** Growth over shrink where the size of gradients is `push`, c²(1 + 2ρκ), to leading order in λα: λ push/(2α(1 − ρ)|w|⁴).
- *  Without decay, and for LARS, nothing shrinks: NaN. */
+/** Growth over shrink where the size of gradients is `push`, c²(1 + 2ρκ), to leading order in λα:
+ *  λ push/(2α(1 − ρ)|w|⁴). Without decay, and for LARS, nothing shrinks: NaN. */
 export const balanceAt = (push, w2, { lr, weight_decay: alpha, momentum: rho, optimizer }) =>
   optimizer === "lars" || alpha === 0 ? NaN : (lr * push) / (2 * alpha * (1 - rho) * w2 ** 2);
 

@@ -14,7 +14,7 @@ const PAIRS = ROLES.flatMap((a, i) => ROLES.slice(i).map((b) => [a, b]));
 const SIZE = 24;
 const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
 
-/** Reports of `layers` weights of SIZE numbers that move by SGD in random directions orthogonal to them, |g| = c/|w|. */
+/** Reports of `layers` weights of SIZE numbers that move by SGD in random directions at right angles, |g| = c/|w|. */
 function* reports(values, layers, steps, every = 37) {
   const { lr, weight_decay, momentum, optimizer } = values;
   const draw = random(1);

@@ -1,5 +1,5 @@
-// Dots over line, and the way home after a kick, of the network in the page against theory: node settled.mjs. No test: it
-// takes minutes.
+// Dots over line, and the way home after a kick, of the network in the page against theory: node settled.mjs. No test:
+// it takes minutes.
 
 import { loadSimd } from "../../src/explorer/network/kernels_simd.js";
 import { Lab } from "../../src/explorer/network/lab.js";
@@ -54,8 +54,8 @@ function dots({ lr, weight_decay, momentum = 0, ...rest }, seed) {
   console.log("  accuracy", mean(network.accuracy.slice(-500)).toFixed(3), "test", network.tests.at(-1)?.accuracy);
 }
 
-/** Largest distance of |w|² from the law, in 4τ steps after all weights have become three times as long: with c² smoothed,
- *  and with one c for all of them. */
+/** Largest distance of |w|² from the law, in 4τ steps after all weights have become three times as long: with c²
+ *  smoothed, and with one c for all of them. */
 function kick({ lr, weight_decay }, factor, seed) {
   const tau = 1 / (4 * lr * weight_decay);
   const lab = begun({ lr, weight_decay }, Math.ceil(5 * tau), seed);

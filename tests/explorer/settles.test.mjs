@@ -11,7 +11,7 @@ import { series, trained } from "./networks.mjs";
 
 const SETTLED = 250; // steps: five time constants 1/(4λα)
 
-test("dots over line, rms over 1,000 steps, is 1 within 5 % in every layer; and most images are told apart", async () => {
+test("dots over line, rms over 1,000 steps, is 1 within 5 % in every layer; most images are told apart", async () => {
   const kernels = await loadSimd(binary);
   const { report } = trained({ steps: SETTLED + 1000, batch_size: BATCH_SIZE, kernels });
   const [network] = report.networks;

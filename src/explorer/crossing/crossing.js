@@ -1,4 +1,4 @@
-// The figure of chapter 5 to take in the hand: shrink and growth cross, λ(t) moves the crossing, and |w|² runs after it.
+// The figure of chapter 5 to take in the hand: shrink and growth cross, λ(t) moves the crossing, |w|² runs after it.
 //
 //   path.js   the numbers, and what is said of them        knots.js   the points of λ(t), which the reader moves
 

@@ -1,6 +1,6 @@
 // The points of λ(t): each a slider for keys, and all of them a surface to draw on.
 
-import { select } from "d3-selection";
+import { asMany, drawn, set } from "../svg.js";
 import { written } from "../words.js";
 import { moved, nearest, TOP } from "./path.js";
 
@@ -10,7 +10,7 @@ const KEYS = { ArrowUp: 0.05, ArrowDown: -0.05, PageUp: 0.25, PageDown: -0.25, H
 export function knots(svg, act) {
   const plot = svg.querySelector(".plot");
   const size = (name) => +plot.getAttribute(name);
-  const layer = select(svg).append("g"); // above the plot, which clips what is at its edge
+  const layer = drawn(svg, "g"); // above the plot, which clips what is at its edge
   const self = { points: [] };
   svg.setAttribute("role", "group");
   const drag = (event) => {
@@ -31,31 +31,30 @@ export function knots(svg, act) {
     show(points, lr) {
       const last = points.length - 1;
       self.points = points;
-      layer
-        .attr("transform", `translate(${size("x")},${size("y")})`)
-        .selectAll(".knot")
-        .data(points)
-        .join((enter) => enter.append("circle").each((_, i, nodes) => keys(nodes, i, self, act)))
-        .attr("cx", (_, i) => (i / last) * size("width"))
-        .attr("cy", (p) => (1 - p / TOP) * size("height"))
-        .attr("aria-label", (_, i) => `λ at ${Math.round((100 * i) / last)} % of the training`)
-        .attr("aria-valuemax", TOP * lr)
-        .attr("aria-valuenow", (p) => p * lr)
-        .attr("aria-valuetext", (p) => written(p * lr));
+      set(layer, { transform: `translate(${size("x")},${size("y")})` });
+      const show = (node, p, i) =>
+        set(node, {
+          cx: (i / last) * size("width"),
+          cy: (1 - p / TOP) * size("height"),
+          "aria-label": `λ at ${Math.round((100 * i) / last)} % of the training`,
+          "aria-valuemax": TOP * lr,
+          "aria-valuenow": p * lr,
+          "aria-valuetext": written(p * lr),
+        });
+      asMany(layer, "circle", points, show, (node, i) => keys(node, i, self, act));
     },
   };
 }
 
 /** Up and down move a point, left and right lead to the next one; one of them is in the order of Tab. */
-function keys(nodes, i, self, act) {
-  const attributes = { class: "knot", r: 6, role: "slider", tabindex: i ? -1 : 0, "aria-valuemin": 0 };
-  for (const [name, value] of Object.entries(attributes)) nodes[i].setAttribute(name, value);
-  nodes[i].addEventListener("focus", () => {
-    for (const one of nodes) one.setAttribute("tabindex", one === nodes[i] ? 0 : -1);
-    act.moveTo(i / (nodes.length - 1));
+function keys(node, i, self, act) {
+  set(node, { class: "knot", r: 6, role: "slider", tabindex: i ? -1 : 0, "aria-valuemin": 0 });
+  node.addEventListener("focus", () => {
+    for (const one of node.parentNode.children) set(one, { tabindex: one === node ? 0 : -1 });
+    act.moveTo(i / (self.points.length - 1));
   });
-  nodes[i].addEventListener("keydown", (event) => {
-    const next = nodes[i + { ArrowLeft: -1, ArrowRight: 1 }[event.key]];
+  node.addEventListener("keydown", (event) => {
+    const next = { ArrowLeft: node.previousSibling, ArrowRight: node.nextSibling }[event.key];
     if (next) next.focus();
     else if (event.key in KEYS) act.change(moved(self.points, i, self.points[i] + KEYS[event.key]));
     else return;

@@ -1,10 +1,8 @@
 // One chart that is drawn many times a second: axes in SVG, which change seldom, and what moves on a canvas.
 
-import { axisBottom, axisLeft } from "d3-axis";
 import { scaleLinear, scaleLog } from "d3-scale";
-import { select } from "d3-selection";
 import { element } from "../dom.js";
-import { grouped, logTicks, tick } from "../ticks.js";
+import { axes, drawn, set } from "../svg.js";
 
 const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };
@@ -14,12 +12,10 @@ const FAINT = 0.14; // opacity of what is not in the light
  *  null. */
 export function canvas(host, name, onPoint) {
   const box = element("div", { class: "moving", "data-panel": name });
-  const svg = select(box).append("svg").attr("role", "img");
-  const one = { host, box, svg, surface: element("canvas", { "aria-hidden": "true" }), key: "", drawing: null };
-  const axes = svg.append("g").attr("class", "axes");
-  Object.assign(one, { axes, xAxis: axes.append("g"), yAxis: axes.append("g") });
-  one.xLabel = axes.append("text").attr("class", "label").attr("text-anchor", "end").text("step");
-  box.append(one.surface);
+  const svg = drawn(box, "svg", { role: "img" });
+  const surface = element("canvas", { "aria-hidden": "true" });
+  const one = { host, box, svg, axes: axes(svg, MARGIN), surface, key: "", drawing: null };
+  box.append(surface);
   host.append(box);
   listen(one, onPoint);
   return { draw: (drawing) => draw(one, drawing) };
@@ -38,7 +34,7 @@ function draw(one, drawing) {
   };
   Object.assign(one, scales);
   drawAxes(one, size, [...x, y.low, y.high, size.w, log].join());
-  if (label) one.svg.attr("aria-label", label);
+  if (label) set(one.svg, { "aria-label": label });
   paint(one, size, drawing);
 }
 
@@ -51,26 +47,17 @@ function fit(one) {
   const key = `${width} ${height} ${sharp}`;
   if (one.size === key) return size;
   one.size = key;
-  one.svg.attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
-  one.axes.attr("transform", `translate(${MARGIN.left},${MARGIN.top})`);
+  set(one.svg, { width, height, viewBox: `0 0 ${width} ${height}` });
   Object.assign(one.surface, { width: Math.round(width * sharp), height: Math.round(height * sharp) });
   one.surface.style.width = `${width}px`;
   one.surface.style.height = `${height}px`;
   return size;
 }
 
-function drawAxes(one, { w, h }, key) {
+function drawAxes(one, { w }, key) {
   if (one.key === key) return;
   one.key = key;
-  const ticks = one.drawing.log ? logTicks(one.y) : one.y.ticks(5);
-  const bottom = axisBottom(one.x)
-    .ticks(Math.min(5, w / 70))
-    .tickFormat(grouped)
-    .tickSizeOuter(0);
-  const left = axisLeft(one.y).tickValues(ticks).tickFormat(tick).tickSizeInner(-w).tickSizeOuter(0);
-  one.xAxis.attr("transform", `translate(0,${h})`).call(bottom);
-  one.yAxis.call(left);
-  one.xLabel.attr("x", w).attr("y", h + 29);
+  one.axes({ x: one.x, y: one.y, log: one.drawing.log, count: Math.min(5, w / 70), over: "step" });
 }
 
 function paint(one, size, { series, marks, now, at, log, lit, ink }) {
