@@ -109,7 +109,7 @@ test("state: a value that is not allowed is named", () => {
   for (const [given, message] of [
     [{ lr: -1 }, /λ = -1: must be a number in \(0, 1000\]/],
     [{ momentum: 1 }, /ρ = 1: must be a number in \[0, 0\.999\]/],
-    [{ seed: 1.5 }, /seed = 1.5: must be a number that is whole/],
+    [{ seed: 1.5 }, /seed = 1.5: must be a whole number/],
     [{ optimizer: "adam" }, /optimizer = adam: must be one of sgd/],
     [{ story: "none" }, /story = none: must be one of settle/],
     [{ panels: ["norm", "x"] }, /panels = norm,x: must be some of norm/],
@@ -127,7 +127,7 @@ test("a link holds the setting, and gives it again", () => {
   assert.deepEqual(complaints, []);
   const bad = states.linkedTo({ seed: "1.5", lr: "0.2" });
   assert.deepEqual(bad.values, { lr: 0.2 });
-  assert.match(bad.complaints[0], /^In the link, seed = 1\.5: must be a number that is whole/);
+  assert.match(bad.complaints[0], /^In the link, seed = 1\.5: must be a whole number/);
   assert.deepEqual(states.linked(states.initial(found)), states.linked(state));
 });
 
@@ -159,7 +159,7 @@ test("sentences: what theory says of a setting", () => {
   const say = (changes) => captions.verdict({ ...DEFAULT, ...changes });
   assert.match(
     say({}),
-    /approaches its level with the time constant 50 steps; in equilibrium λ\|g\|\/\|w\| = 0\.1 in every layer/,
+    /approaches its level with the time constant 50 steps; in equilibrium λ\|g\|\/\|w\| = 0\.1 in every layer with batch norm/,
   );
   const { go, run } = started();
   go(20);

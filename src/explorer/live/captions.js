@@ -45,7 +45,7 @@ export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line =
   if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
-  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer`;
+  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm`;
   return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
 }
 

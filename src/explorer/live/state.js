@@ -56,7 +56,7 @@ const agreed = (state) => (state.optimizer === "sgd" ? { ...state, momentum: 0 }
 export const ALLOWED = {
   ...RANGES,
   optimizer: Object.keys(OPTIMIZERS),
-  seed: [0, LARGEST_SEED, `that is whole, from 0 to ${LARGEST_SEED}`],
+  seed: [0, LARGEST_SEED, `from 0 to ${LARGEST_SEED}`],
   story: Object.keys(STORIES),
   layer: ["all", ...LAYERS],
   panels: { list: Object.keys(PANEL_NAMES) },
@@ -70,7 +70,7 @@ export function linkedTo(texts) {
   delete found.values.seed;
   return {
     ...found,
-    complaints: [...found.complaints, `In the link, seed = ${seed}: must be a number ${ALLOWED.seed[2]}.`],
+    complaints: [...found.complaints, `In the link, seed = ${seed}: must be a whole number ${ALLOWED.seed[2]}.`],
   };
 }
 
