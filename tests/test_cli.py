@@ -242,6 +242,7 @@ def test_the_cache_can_be_seen_and_cleared(capsys, cache):
 def plan(monkeypatch):
     planned = {"one": small.config(), "two": small.config(seed=1)}
     monkeypatch.setattr(library, "planned", lambda: planned)
+    monkeypatch.setattr(library, "planned_sweeps", dict)
     return planned
 
 

@@ -141,13 +141,11 @@ def test_the_picture_draws_what_was_recorded():
     found = stories.recorded()
     run = found["stories"]["kick"]["picture"]
     first, second = (mark["t"] for mark in run["marks"])
-    assert all(f"slice({first}, {second - 1})" in (gate.ROOT / "book" / name).read_text() for name in (
-        "live.md", "about/api.md"))
     of = [one for one in stories.series(run["panels"]["norm"], found["layers"]) if one["layer"] == "layer2"]
     dots, line = ({kind: one for kind, one in ((one["kind"], one) for one in of)}[kind] for kind in ("dots", "line"))
     before, after = (dots["ys"][dots["xs"] < t].max() for t in (first, second))
     assert 7 < after / before < 10
-    assert np.interp(line["xs"][5], dots["xs"], dots["ys"]) == pytest.approx(line["ys"][5], rel=0.5)
+    assert np.interp(line["xs"][0], dots["xs"], dots["ys"]) == pytest.approx(line["ys"][0], rel=0.5)
     settle = {one["layer"]: one for one in found["stories"]["settle"]["picture"]["numbers"]}
     assert set(settle) == set(found["layers"]) and all(0.85 < one["rate"] / 0.1 < 1.25 for one in settle.values())
 

@@ -30,12 +30,12 @@ export function verdict(values, plan) {
   if (alpha === 0) {
     return optimizer === "lars"
       ? "With α = 0 LARS does not move the convolutions: its rate is zero."
-      : "It never settles: without decay nothing shrinks |w|. It grows, and each step turns w less.";
+      : "It never settles: without decay nothing shrinks |w|. It grows, and steps turn w less and less.";
   }
   if (optimizer === "lars")
     return `It never settles: LARS does not shrink |w|². It grows e-fold in about ${times((1 - rho) / (2 * x), plan)}.`;
   if (overshoots(values)) return "It explodes: decay alone makes |w| longer at every step.";
-  if (x > 0.5) return "It does not settle slowly: one step replaces most of the weights.";
+  if (x > 0.5) return "The theory here is for small λα, and one step replaces most of the weights.";
   return settling(values, plan) + swinging(values);
 }
 

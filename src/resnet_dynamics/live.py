@@ -63,7 +63,7 @@ class Live(Element):
     Example:
         >>> live = Live(story="rings")
         >>> live.lr, live.momentum
-        (0.05, 0.99)
+        (0.02, 0.99)
     """
 
     TAG, FILES, VALUES = "weight-decay-live", ("explorer.js",), VALUES

@@ -159,7 +159,7 @@ test("sentences: what theory says of a setting", () => {
   const say = (changes) => captions.verdict({ ...DEFAULT, ...changes });
   assert.match(
     say({}),
-    /approaches its level with the time constant 50 steps; in equilibrium λ\|g\|\/\|w\| = 0\.1 in every layer with batch norm/,
+    /approaches its level with the time constant 50 steps; in equilibrium λ\|g\|\/\|w\| = 0\.1 in every layer/,
   );
   const { go, run } = started();
   go(20);

@@ -42,10 +42,11 @@ export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line =
   if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
   const overshoots = (2 * (1 + momentum)) / (optimizer === "nesterov" ? 1 + 2 * momentum : 1);
   if (lr * alpha >= overshoots) return `λα = ${written(lr * alpha)}: decay alone makes |w| longer at every step.`;
-  if (lr * alpha > 0.5) return `λα = ${written(lr * alpha)}: one step replaces most of w. Nothing settles.`;
+  if (lr * alpha > 0.5)
+    return `λα = ${written(lr * alpha)}: one step replaces most of w, and this theory is for small λα.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
-  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm`;
+  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm${momentum > 0 ? ", if batches are independent" : ""}`;
   return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
 }
 

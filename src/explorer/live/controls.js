@@ -24,7 +24,7 @@ export function stories(act) {
   return {
     parts: [row, look],
     show({ story, small }) {
-      row.hidden = small;
+      row.hidden = look.hidden = small;
       for (const [name, one] of all) one.setAttribute("aria-pressed", String(name === story));
       say(look, STORIES[story]?.look ?? "Move λ, α or ρ: lines show where every |w|² will go, and dots arrive.");
     },

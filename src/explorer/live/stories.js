@@ -16,14 +16,14 @@ export const STORIES = {
   settle: {
     label: "settle",
     look:
-      "Every |w|² goes to a level of its own, and stays. λ|g|/|w| goes to the same level in all eight layers: the " +
-      "bold line √(2λα), whatever the layer is.",
+      "Every |w|² goes to a level of its own, which moves as the network learns. λ|g|/|w| goes to the same level in " +
+      "all eight layers: the bold line √(2λα).",
     panels: ["norm", "rate"],
   },
   double: {
     label: "double λ",
     look:
-      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it " +
+      "Soon after step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it " +
       "was, and |w|² too if c = |g||w| stays.",
     panels: ["norm", "rate"],
     acts: [{ t: SETTLED, times: { lr: 2 } }],
@@ -31,8 +31,8 @@ export const STORIES = {
   kick: {
     label: "kick",
     look:
-      "At step 600 the weights of layer2 become three times as long, at step 1,000 a third. The network computes " +
-      "the same function; the norm goes home slowly from above, and quickly from below.",
+      "Soon after step 600 the weights of layer2 are multiplied by three, soon after step 1,000 divided by three. The " +
+      "network computes the same function, but for the ε of batch norm; |w|² comes back slowly from above.",
     panels: ["norm", "rate"],
     layer: "layer2",
     acts: [
@@ -43,8 +43,8 @@ export const STORIES = {
   rings: {
     label: "rings",
     look:
-      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: |w|² " +
-      "falls below its level and swings back, with the period of the lines.",
+      "With ρ = 0.99 the momentum remembers a hundred steps. Soon after step 600 all weights become twice as long: " +
+      "|w|² falls below its level and swings back, with about the period of the lines.",
     set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.02, weight_decay: 0.01 },
     panels: ["norm", "rate"],
     layer: "all",
@@ -53,7 +53,7 @@ export const STORIES = {
   slow: {
     label: "never settles",
     look:
-      "The time constant 1/(4λα) is 25,000 steps: you would wait for minutes. Until then |w|² is what the start and " +
+      "The time constant 1/(4λα) is 25,000 steps: you would wait long. Until then |w|² is what the start and " +
       "the growth have made of it, and λ|g|/|w| is not at the bold line.",
     set: { lr: 0.1, weight_decay: 1e-4 },
     panels: ["norm", "rate"],
@@ -62,7 +62,7 @@ export const STORIES = {
     label: "no decay",
     look:
       "With α = 0 nothing shrinks the norm: the gradient, at a right angle to w, can only make it longer. So |w|² " +
-      "grows without end, and each step turns w less than the one before.",
+      "grows without end, and in the long run steps turn w less and less.",
     set: { weight_decay: 0 },
     panels: ["norm", "angle"],
   },
@@ -77,8 +77,8 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, " +
-      "and λ|g|/|w| leaves the bold line; in the seven other layers nothing of this happens.",
+      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, " +
+      "and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
     layer: "layer3.res2",
@@ -95,8 +95,8 @@ export const STORIES = {
   twins: {
     label: "same λα",
     look:
-      "Two networks from one seed: (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open. They compute one function at every " +
-      "step, while |w|² differs by a factor of 4.",
+      "Two networks from one seed, whose convolutions have (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open; the rest has " +
+      "the same λ. They compute one function at every step, while |w|² differs by a factor of 4.",
     panels: ["norm", "loss"],
     networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 2, rest_lr_scale: 1 / 4 }],
   },
