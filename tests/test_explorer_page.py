@@ -18,9 +18,10 @@ EACH_PAGE = pytest.mark.parametrize("name", CHAPTERS)
 SLIDERS = ("lr", "weight_decay", "momentum")
 
 # Everything that the reader of an explorer sees change: the words of theory, and the shape of the curves.
-SEEN = """const words = part => document.querySelector(`.wd-explorer .${part}`).textContent;
+SEEN = """const words = part => document.querySelector(`weight-decay-explorer .${part}`).textContent;
     return [`${words('story')} ${words('verdict')} ${words('formula')}`,
-    [...document.querySelectorAll('.wd-explorer figure:not([hidden]) .curve')].map(c => c.getAttribute('d')).join()]"""
+    [...document.querySelectorAll('weight-decay-explorer figure:not([hidden]) .curve')]
+    .map(c => c.getAttribute('d')).join()]"""
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def settled(browser):
 
 
 def find(browser, selector):
-    return browser.find_element("css selector", f".wd-explorer {selector}")
+    return browser.find_element("css selector", f"weight-decay-explorer {selector}")
 
 
 def seen(browser):
@@ -67,7 +68,8 @@ def put(browser, **values):
 
 
 def choose(browser, name, value):
-    browser.execute_script("""const select = document.querySelector(`.wd-explorer select[data-value=${arguments[0]}]`);
+    browser.execute_script("""
+        const select = document.querySelector(`weight-decay-explorer select[data-value=${arguments[0]}]`);
         select.value = arguments[1]; select.dispatchEvent(new Event('change'))""", name, value)
     settled(browser)
 
@@ -129,7 +131,7 @@ def test_every_preset_tells_its_story(page):
                "rings": "^Momentum remembers.* The norms ring, ",
                "no decay": r"^Nothing shrinks \|w\|.* It never settles",
                "too hot": "^λ is too large.* The recorded run broke: its loss is not finite from step 221 on"}
-    buttons = browser.find_elements("css selector", ".wd-explorer .preset")
+    buttons = browser.find_elements("css selector", "weight-decay-explorer .preset")
     assert [button.text for button in buttons] == list(stories)
     looks = set()
     for button in buttons:
@@ -177,7 +179,7 @@ def test_the_dots_are_the_recording_and_the_words_are_theory(page):
         steps = 3 * (ring[1] if ring else tau)
         asked = "settles after about" if steps <= grid.edges[-1] else "that would take"
         assert said(rf"{asked} (\S+) steps", words) == pytest.approx(steps, rel=6e-3, abs=0.5)
-        cells = browser.execute_script("""return [...document.querySelectorAll('.wd-explorer tbody tr')].map(
+        cells = browser.execute_script("""return [...document.querySelectorAll('weight-decay-explorer tbody tr')].map(
             row => [row.cells[0].textContent, row.cells[2].textContent])""")
         at = int(np.searchsorted(grid.window.values, round(0.75 * (grid.edges[-1] - 1)), "right")) - 1
         for layer, shown in cells:
@@ -201,7 +203,7 @@ def test_a_guess_is_hidden_then_scored(page):
     find(browser, "[data-predict]").click()
     settled(browser)
     assert "hidden" in find(browser, ".verdict").text
-    assert not browser.execute_script("return document.querySelector('.wd-explorer .curve:not(.guess)')")
+    assert not browser.execute_script("return document.querySelector('weight-decay-explorer .curve:not(.guess)')")
     field = find(browser, "[data-guess]")
     field.send_keys("30", Keys.ENTER)
     settled(browser)
@@ -238,7 +240,8 @@ def test_everything_has_a_name_and_the_dark_is_dark(page):
     assert {"slider", "textbox", "combobox", "checkbox", "image"} <= {role for role, _ in named}
     for scheme in ("dark", "light"):
         browser = page("book/explorer", scheme=scheme)
-        dark = browser.execute_script("return document.querySelector('.wd-explorer').classList.contains('dark')")
+        dark = browser.execute_script(
+            "return document.querySelector('weight-decay-explorer .wd-explorer').classList.contains('dark')")
         assert dark == (scheme == "dark")
         faint = browser.execute_script(COLORS)
         assert faint == [], f"{scheme}: less than 3 to 1 against the page"
@@ -249,10 +252,10 @@ COLORS = """
     const part = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
     const light = s => { const c = s.match(/[\\d.]+/g).map(Number);
                          return 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]); };
-    let behind = document.querySelector('.wd-explorer');
+    let behind = document.querySelector('weight-decay-explorer .wd-explorer');
     while (behind && /, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
     const page = light(getComputedStyle(behind ?? document.body).backgroundColor), probe = document.createElement('i');
-    document.querySelector('.wd-explorer').append(probe);
+    document.querySelector('weight-decay-explorer .wd-explorer').append(probe);
     return ['--c0', '--c1', '--c2', '--c3', '--shrink', '--growth', '--accent', '--alert'].filter(name => {
         probe.style.color = `var(${name})`;
         const [a, b] = [light(getComputedStyle(probe).color), page].sort((x, y) => y - x);
@@ -263,7 +266,7 @@ COLORS = """
 def test_every_choice_can_be_drawn(page):
     """Each optimizer in each training, with each size of gradients and all panels: curves, and no error."""
     browser = page("book/explorer")
-    for box in browser.find_elements("css selector", ".wd-explorer [data-panel-box]"):
+    for box in browser.find_elements("css selector", "weight-decay-explorer [data-panel-box]"):
         if not box.is_selected():
             box.click()
     for plan in ("short", "book"):
@@ -272,7 +275,8 @@ def test_every_choice_can_be_drawn(page):
                 for name, value in (("plan", plan), ("optimizer", optimizer), ("gradient", gradient)):
                     choose(browser, name, value)
                 shapes = browser.execute_script("""return [...document.querySelectorAll(
-                    '.wd-explorer [data-panel=norm] .curve:not(.level, .ghost)')].map(c => c.getAttribute('d'))""")
+                    'weight-decay-explorer [data-panel=norm] .curve:not(.level, .ghost)')]
+                    .map(c => c.getAttribute('d'))""")
                 assert len(shapes) == 8 and all(shape and "NaN" not in shape for shape in shapes), (plan, optimizer)
 
 
@@ -290,14 +294,14 @@ def test_what_is_being_typed_stays_and_the_last_panel_too(page):
     field = find(browser, "[data-typed=lr]")
     field.clear()
     field.send_keys("1.2")
-    browser.execute_script("""const r = document.querySelector('.wd-explorer input[data-value=momentum]');
+    browser.execute_script("""const r = document.querySelector('weight-decay-explorer input[data-value=momentum]');
         r.value = 3; r.dispatchEvent(new Event('input'))""")
     settled(browser)
     assert field.get_attribute("value") == "1.2"
-    boxes = browser.find_elements("css selector", ".wd-explorer [data-panel-box]:checked")
+    boxes = browser.find_elements("css selector", "weight-decay-explorer [data-panel-box]:checked")
     for box in boxes:
         box.click()
-    assert len(browser.find_elements("css selector", ".wd-explorer [data-panel-box]:checked")) == 1
+    assert len(browser.find_elements("css selector", "weight-decay-explorer [data-panel-box]:checked")) == 1
 
 
 def test_the_button_that_goes_away_hands_on_the_focus(page):
@@ -319,12 +323,13 @@ def test_it_can_be_moved_to_another_place(page):
     before = seen(browser)
     put(browser, lr=1.6)
     assert seen(browser)[0] != before[0]
-    assert len(browser.find_elements("css selector", ".wd-explorer")) == 1
+    assert len(browser.find_elements("css selector", "weight-decay-explorer .wd-explorer")) == 1
 
 
 PRINTED = """
     const seen = window.printed = [];
-    addEventListener('beforeprint', () => document.querySelectorAll('.wd-explorer').forEach(one => seen.push([
+    const all = () => document.querySelectorAll('weight-decay-explorer .wd-explorer');
+    addEventListener('beforeprint', () => all().forEach(one => seen.push([
         one.querySelector('.printed').textContent, one.querySelector('.verdict').textContent,
         one.querySelectorAll('figure:not([hidden]) .curve').length, one.querySelectorAll('tbody tr').length,
         one.querySelector('details:not(.choices)').open])));"""
@@ -354,7 +359,7 @@ def test_a_layer_has_the_same_hue_in_the_light_and_in_the_dark(page):
     def hues(scheme):
         browser = page("book/explorer", scheme=scheme)
         return browser.execute_script("""
-            const style = getComputedStyle(document.querySelector('.wd-explorer'));
+            const style = getComputedStyle(document.querySelector('weight-decay-explorer .wd-explorer'));
             return ['--c0', '--c1', '--c2', '--c3', '--shrink', '--growth'].map(name => {
                 const [r, g, b] = style.getPropertyValue(name).match(/[\\da-f]{2}/g).map(part => parseInt(part, 16));
                 const [high, low] = [Math.max(r, g, b), Math.min(r, g, b)], c = high - low;

@@ -39,7 +39,7 @@ def test_the_page_shows_every_part_once():
 
 def test_the_measurement_is_that_of_the_page():
     assert re.search(r"bench --budget book --json performance.json", TEXT)
-    assert FOUND["config"] == page.rd.Config.book(data="synthetic").as_dict()
+    assert page.rd.Config.from_dict(FOUND["config"]) == page.rd.Config.book(data="synthetic")
     assert min(len(found["wall"]) for found in FOUND["loops"].values()) >= 3
     assert all(len(found["wall"]) >= 3 for row in FOUND["cost"] for found in row["loops"].values())
 

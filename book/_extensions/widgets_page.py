@@ -10,6 +10,9 @@ MyST-NB writes the state of all widgets into the page. Nothing reads it here, as
 the explorer's evidence would travel twice.
 """
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -19,6 +22,7 @@ import resnet_dynamics as rd
 from resnet_dynamics import element
 
 LISTS = {"panels": None, "moves": ";"}  # name → what stands between its parts; None is a comma or a space
+PICTURE = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]{2000,})"')
 LOADING = {"explorer.js": "defer", "evidence.js": "async"}  # nobody waits for evidence but the elements that need it
 
 
@@ -78,6 +82,21 @@ def share(app, pagename, templatename, context, doctree):
             app.add_js_file(name, loading_method=LOADING[name])
 
 
+def part_pictures(app, pagename, templatename, context, doctree):
+    """Write the pictures that stand in the HTML of widgets into files: who sees the element need not load them."""
+
+    def file(found):
+        picture = base64.b64decode(found[1])
+        name = f"_images/{hashlib.sha256(picture).hexdigest()[:16]}.png"
+        path = Path(app.outdir, name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture)
+        return f'loading="lazy" src="{context["pathto"](name, 1)}"'
+
+    if app.builder.format == "html":
+        context["body"] = PICTURE.sub(file, context.get("body", ""))
+
+
 def drop_widget_state(app, pagename, templatename, context, doctree):
     getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("js_files", {}).pop("ipywidgets_state", None)
 
@@ -87,5 +106,6 @@ def setup(app):
         app.add_directive(widget.lower(), directive(widget))
     app.connect("builder-inited", write_shared)
     app.connect("html-page-context", share)
+    app.connect("html-page-context", part_pictures)
     app.connect("html-page-context", drop_widget_state, priority=100)  # MyST-NB adds it at 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}

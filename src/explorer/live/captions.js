@@ -46,7 +46,8 @@ export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line =
     return `λα = ${written(lr * alpha)}: one step replaces most of w, and this theory is for small λα.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
-  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm${momentum > 0 ? ", if batches are independent" : ""}`;
+  const independent = momentum > 0 ? ", if batches are independent" : "";
+  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm${independent}`;
   return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
 }
 

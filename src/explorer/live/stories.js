@@ -23,16 +23,16 @@ export const STORIES = {
   double: {
     label: "double λ",
     look:
-      "Soon after step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times what it " +
-      "was, and |w|² too if c = |g||w| stays.",
+      "Soon after step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times " +
+      "what it was, and |w|² too if c = |g||w| stays.",
     panels: ["norm", "rate"],
     acts: [{ t: SETTLED, times: { lr: 2 } }],
   },
   kick: {
     label: "kick",
     look:
-      "Soon after step 600 the weights of layer2 are multiplied by three, soon after step 1,000 divided by three. The " +
-      "network computes the same function, but for the ε of batch norm; |w|² comes back slowly from above.",
+      "Soon after step 600 the weights of layer2 are multiplied by three, soon after step 1,000 divided by three. " +
+      "The network computes the same function, but for the ε of batch norm; |w|² comes back slowly from above.",
     panels: ["norm", "rate"],
     layer: "layer2",
     acts: [
@@ -77,8 +77,8 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to w, " +
-      "and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
+      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to " +
+      "w, and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
     layer: "layer3.res2",
@@ -95,8 +95,8 @@ export const STORIES = {
   twins: {
     label: "same λα",
     look:
-      "Two networks from one seed, whose convolutions have (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open; the rest has " +
-      "the same λ. They compute one function at every step, while |w|² differs by a factor of 4.",
+      "Two networks from one seed, whose convolutions have (λ, α, w₀), filled, and (4λ, α/4, 2w₀), open; the rest " +
+      "has the same λ. They compute one function at every step, while |w|² differs by a factor of 4.",
     panels: ["norm", "loss"],
     networks: [SAME, { ...SAME, lr: 4, weight_decay: 1 / 4, init_scale: 2, rest_lr_scale: 1 / 4 }],
   },
