@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 16601a034b4379e7c1add8f094bf53169d1edea8553fb259a9609322424dcac5.
+// Made by "make explorer" from src/explorer, sha256 215f71d71981b803c853fd0eb411343c7d8172eb1f972216d24745cac2d8537b.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 

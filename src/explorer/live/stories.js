@@ -77,8 +77,8 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle to " +
-      "w, and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
+      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle " +
+      "to w, and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
     layer: "layer3.res2",
