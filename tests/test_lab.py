@@ -265,7 +265,7 @@ def test_a_run_is_drawn_from_its_first_second_on(notebook):
     rate = (len(steps) - 1) / (steps[-1] - steps[0])
     print(f"first points {first:.2f} s after Train, then {rate:.1f} looks a second")
     assert first < 10 and len({dots for _, dots, *_ in looks}) >= 3
-    assert "loading" in news and any(re.fullmatch(r"step \d+ of 32, \d+ s left, loss [\d.]+", text) for text in news)
+    assert "loading" in news and any(re.fullmatch(r"step \d+ of 160, \d+ s left, loss [\d.]+", text) for text in news)
     assert one.prints() == "runs: [(32, 32)]\nstate: done"
 
 
