@@ -22,7 +22,7 @@ import resnet_dynamics as rd
 from resnet_dynamics import element
 
 LISTS = {"panels": None, "moves": ";"}  # name → what stands between its parts; None is a comma or a space
-PICTURE = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]{2000,})"')
+PICTURE = re.compile(r'(<figure>\s*)?<img src="data:image/png;base64,([A-Za-z0-9+/=]{2000,})"')
 LOADING = {"explorer.js": "defer", "evidence.js": "async"}  # nobody waits for evidence but the elements that need it
 
 
@@ -86,12 +86,13 @@ def part_pictures(app, pagename, templatename, context, doctree):
     """Write the pictures that stand in the HTML of widgets into files: who sees the element need not load them."""
 
     def file(found):
-        picture = base64.b64decode(found[1])
+        picture = base64.b64decode(found[2])
         name = f"_images/{hashlib.sha256(picture).hexdigest()[:16]}.png"
         path = Path(app.outdir, name)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(picture)
-        return f'loading="lazy" src="{context["pathto"](name, 1)}"'
+        lazy = ' loading="lazy"' if found[1] else ""  # in a figure: of an element, which takes its place
+        return f'{found[1] or ""}<img{lazy} src="{context["pathto"](name, 1)}"'
 
     if app.builder.format == "html":
         context["body"] = PICTURE.sub(file, context.get("body", ""))

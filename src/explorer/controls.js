@@ -13,7 +13,7 @@ export function presets(jump, { moves, opening, small }, extra) {
   const stories = Object.entries(PRESETS).map(([name, { values }]) => [name, () => values]);
   const wanted = moves.length ? moves.map((move) => [move, () => ({ ...opening, ...moved(opening, move) })]) : stories;
   const name = moves.length ? "Movements from the first setting" : "Presets";
-  const box = element("div", { class: "wd-row presets", role: "group", "aria-label": name });
+  const box = element("div", { class: "wd-row presets scroll", role: "group", "aria-label": name });
   const all = wanted.map(([text, values]) => {
     const one = button("preset", text, { "aria-pressed": "false" });
     one.addEventListener("click", () => jump(values()));

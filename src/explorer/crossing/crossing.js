@@ -21,7 +21,7 @@ const INK = "currentColor";
 /** Build it in `host` from `given`, see path.js, with the name of the first `schedule`. */
 export function mount(host, given) {
   const self = { given, name: given.schedule, points: given.schedules[given.schedule], t: given.steps >> 2 };
-  const row = element("div", { class: "wd-row presets", role: "group", "aria-label": "λ through the training" });
+  const row = element("div", { class: "wd-row presets scroll", role: "group", "aria-label": "λ through the training" });
   for (const name of Object.keys(given.schedules)) {
     const one = button("preset", name, { "data-schedule": name });
     one.addEventListener("click", () => change(self, given.schedules[name], name));

@@ -13,7 +13,7 @@ const OPTIMIZERS = { sgd: "SGD", "heavy-ball": "heavy ball", nesterov: "Nesterov
 
 /** The buttons of the stories; the one that is told is marked, with what to look at below. */
 export function stories(act) {
-  const row = element("div", { class: "stories", role: "group", "aria-label": "Stories" });
+  const row = element("div", { class: "stories scroll", role: "group", "aria-label": "Stories" });
   const look = element("p", { class: "look" });
   const all = Object.entries(STORIES).map(([name, { label }]) => {
     const one = button("scene", label, { "data-story": name });
