@@ -157,7 +157,8 @@ class Notebook:
         return self.find(".news").text
 
     def verdict(self):
-        return self.find(".verdict").text
+        """What theory says, in words and as a formula."""
+        return f"{self.find('.verdict').text} {self.find('.formula').text}"
 
     def ended(self):
         return self.find("button.train").is_enabled()
@@ -266,7 +267,7 @@ def test_a_run_is_drawn_from_its_first_second_on(notebook):
     print(f"first points {first:.2f} s after Train, then {rate:.1f} looks a second")
     assert first < 10 and len({dots for _, dots, *_ in looks}) >= 3
     assert "loading" in news and any(re.fullmatch(r"step \d+ of 160, \d+ s left, loss [\d.]+", text) for text in news)
-    assert one.prints() == "runs: [(32, 32)]\nstate: done"
+    assert one.prints() == "runs: [(160, 160)]\nstate: done"
 
 
 def test_stop_ends_a_run_and_keeps_what_was_drawn(notebook):

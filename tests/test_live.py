@@ -14,7 +14,7 @@ from test_explorer_module import SOURCE, node
 from test_history import Network
 
 import resnet_dynamics as rd
-from resnet_dynamics import element, live, page_data, stories
+from resnet_dynamics import element, live, page_data, stories, theory
 from resnet_dynamics.history import SERIES
 from resnet_dynamics.live import Live
 
@@ -191,3 +191,30 @@ assert threading.enumerate() == before and not {"torch", "torchvision"} & set(sy
     done = subprocess.run([sys.executable, "-W", "error", "-W", OLD, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def prose(name):
+    """The text of a chapter's Markdown, with single spaces."""
+    cells = json.loads((gate.ROOT / "book" / f"{name}.ipynb").read_text())["cells"]
+    return " ".join(" ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown").split())
+
+
+def test_the_numbers_that_pages_state_of_it():
+    """In the sections with a live network, and on its page: by the equations of the package."""
+    page = (gate.ROOT / "book" / "live.md").read_text()
+    convs = rd.models.conv_layers(rd.models.build(rd.Config(width=4))).values()
+    assert f"{sum(w.numel() for w in convs):,} weights" in page
+    tau = theory.time_constant(0.5, 0.01)
+    back = int(tau * np.log((3**4 - 1) / (1.1**4 - 1)))
+    assert tau == 50 and "50 steps" in page
+    assert f"τ is {tau:.0f} steps" in prose("05-equilibrium") and f"(The law says {back}.)" in prose("05-equilibrium")
+    lr = np.r_[np.full(600, 0.5), 0.5 * (1 - np.arange(1800) / 1800)]  # the story "decay"
+    low = 100 * (1 - np.sqrt(theory.master_ode(lr, 0.01)))
+    lost = (4 * 0.5 / 1800 * 0.01) ** -0.5
+    assert (f"= {lost:.0f} steps before the end. With a constant $c$ the dots are {low[1800]:.0f} % below the line "
+            f"600 steps before the end, and {low[2100]:.0f} % at 300.") in prose("05b-moving-target")  # fmt: skip
+    over = 4 * 0.02 * 0.01 / (1 - 0.99**0.5) ** 2  # the story "rings"
+    period, _ = theory.ringing(0.02, 0.01, 0.99)
+    assert f"4λα is above the border by a factor of {over:.0f}." in prose("08-momentum")
+    assert f"The formula says {period:.0f} steps for small swings." in prose("08-momentum")
+    assert theory.ringing(0.02, 0.01, 0.9) is None

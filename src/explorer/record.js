@@ -7,7 +7,7 @@ import { along } from "./live/forecast.js";
 import { picture } from "./live/picture.js";
 import { begin, heard } from "./live/run.js";
 import { LAYERS } from "./live/state.js";
-import { due, STORIES, scene, sets, start } from "./live/stories.js";
+import { due, falls, STORIES, scene, sets, start } from "./live/stories.js";
 import { fastest } from "./network/fastest.js";
 import { Lab } from "./network/lab.js";
 import binary from "./network/simd.wasm.js";
@@ -57,7 +57,7 @@ export function recorded(story, steps) {
       if (command) lab.receive({ layer, ...command });
       else change(Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * values[key]])));
     }
-    if (run.ramp && lab.t > ramp.start) change({ lr: along(run.ramp, lab.t) });
+    if (falls(run.ramp, lab.t)) change({ lr: along(run.ramp, lab.t) });
   }
   return run;
 }

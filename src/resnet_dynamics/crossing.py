@@ -5,10 +5,7 @@ The reader draws λ(t). A widget in notebooks, an element on pages; neither need
 
 from __future__ import annotations
 
-import base64
 import functools
-import html
-import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,7 +15,7 @@ from . import page_data, plots, theory
 from .config import CONVS
 from .element import Element, Value, as_module, bad, number, one_of
 from .explorer import RANGES
-from .fallback import recorded, three
+from .fallback import figure, png, recorded, three
 
 __all__ = ["SCHEDULES", "VALUES", "Crossing", "drawn"]
 
@@ -104,7 +101,6 @@ class Crossing(Element):
         lr_t = drawn(self.schedules[self.schedule], self.lr, self.steps)
         w2 = theory.norm_recurrence(np.array([self.w2_0]), self.c, lr_t, self.weight_decay)[:, 0]
         target = self.c * np.sqrt(lr_t / (2 * self.weight_decay))
-        png = base64.b64encode(_picture(lr_t, w2, target)).decode()
         late = 3 * self.steps // 4
         alt = (f"Three charts over {self.steps} steps: λ up to {three(lr_t.max())}; |w|², from {three(w2[0])} to "
                f"{three(w2[-1])}, and where shrink and growth cross; the root of z, {three(target[late] / w2[late])} "
@@ -112,8 +108,7 @@ class Crossing(Element):
         caption = (f"The schedule “{self.schedule}” with α = {self.weight_decay:g} and constant c = {three(self.c)}. "
                    "Line without color: the |w|² at which shrink 2λα|w|² and growth λ²c²/|w|² cross. Blue: |w|² by "
                    "the recurrence, and √z, the root of growth over shrink.")  # fmt: skip
-        return (f'<figure>\n<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
-                f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>")  # fmt: skip
+        return figure(_picture(lr_t, w2, target), alt, caption)
 
 
 def drawn(points, lr, steps) -> np.ndarray:
@@ -135,9 +130,9 @@ def _recorded(layer) -> dict:
 
 def _picture(lr_t, w2, target) -> bytes:
     with plots.style():
-        figure = Figure(figsize=(5, 5.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        top, middle, bottom = figure.subplots(3, sharex=True)
+        made = Figure(figsize=(5, 5.5), layout="constrained")
+        FigureCanvasAgg(made)
+        top, middle, bottom = made.subplots(3, sharex=True)
         top.plot(lr_t, color=plots.INK)
         top.set(ylabel="λ (u²/nat)", ylim=0)
         middle.plot(target, color=plots.INK)
@@ -146,6 +141,4 @@ def _picture(lr_t, w2, target) -> bytes:
         bottom.axhline(1, color=plots.INK)
         bottom.plot(target / w2, color="#1f6fb2", lw=2.4)
         bottom.set(ylabel="√z", yscale="log", ylim=(0.1, 10), xlabel="training step", xlim=(0, len(lr_t)))
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=144)
-    return file.getvalue()
+        return png(made, dpi=144)

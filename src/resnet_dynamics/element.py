@@ -55,6 +55,7 @@ class Element(Twin, anywidget.AnyWidget):
     TAG: str
     FILES: tuple[str, ...]
     VALUES: dict[str, Callable]
+    fallback: Callable[[], str]
 
     def __init__(self, unnamed, unknown, given, **more):
         if unnamed or unknown:
@@ -62,9 +63,6 @@ class Element(Twin, anywidget.AnyWidget):
             bad = next((f"{name}={value!r}" for name, value in unknown.items()), f"{of}({unnamed[:1]!r:.60})")
             raise TypeError(f"{bad}: must be one of the arguments, by name: {', '.join(self.VALUES)}")
         super().__init__(**{name: self.VALUES[name](name, value) for name, value in given.items()}, **more)
-
-    def fallback(self) -> str:
-        raise NotImplementedError
 
     def static_html(self) -> str:
         """Return the element that stands for the widget on a page: its values, what they show, and what draws it."""

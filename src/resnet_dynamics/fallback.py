@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from . import page_data, plots, schedules, theory
 from .config import CONVS
 
-__all__ = ["fallback", "followed", "picture", "recorded", "table", "three"]
+__all__ = ["fallback", "figure", "followed", "picture", "png", "recorded", "table", "three"]
 
 
 def fallback(values) -> str:
@@ -26,7 +26,6 @@ def fallback(values) -> str:
     run, what, edges, w2, c2, lr_t = found
     names, layers = values.evidence["layers"], [values.layer] if values.layer != "all" else values.evidence["layers"]
     path = followed(run, edges, w2, c2, lr_t)
-    png = base64.b64encode(picture(names, layers, edges, w2, path)).decode()
     told = []
     for layer in dict.fromkeys((layers[0], layers[-1])):
         one, theirs = w2[names.index(layer)], path[names.index(layer)]
@@ -35,9 +34,22 @@ def fallback(values) -> str:
     caption = (f"The recorded run that is nearest: {run['optimizer']}, λ = {run['lr']:g}, α = {run['weight_decay']:g}, "
                f"ρ = {run['momentum']:g}. {what}. Dots: measured |w|². Lines: predicted from |w|² at the start and the "
                "measured size of the gradients.")  # fmt: skip
-    return (f'<figure>\n<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
-            f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"
-            f"{table(names, layers, run, edges, w2, c2, lr_t)}")  # fmt: skip
+    drawn = picture(names, layers, edges, w2, path)
+    return f"{figure(drawn, alt, caption)}\n{table(names, layers, run, edges, w2, c2, lr_t)}"
+
+
+def figure(drawn: bytes, alt: str, caption: str) -> str:
+    """Return a picture, a PNG, with its words as HTML that stands by itself."""
+    code = base64.b64encode(drawn).decode()
+    return (f'<figure>\n<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
+            f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>")  # fmt: skip
+
+
+def png(drawn: Figure, dpi: int) -> bytes:
+    """Return a figure of matplotlib as a PNG."""
+    file = io.BytesIO()
+    drawn.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
 
 
 def three(value) -> str:
@@ -81,19 +93,17 @@ def followed(run, edges, w2, c2, lr_t):
 def picture(names, layers, edges, w2, path) -> bytes:
     """Draw |w|²/|w_0|² of some layers, dots as measured and lines as predicted: a PNG."""
     with plots.style():
-        figure = Figure(figsize=plots.SIZE, layout="constrained")
-        FigureCanvasAgg(figure)
-        ax = figure.subplots()
+        drawn = Figure(figsize=plots.SIZE, layout="constrained")
+        FigureCanvasAgg(drawn)
+        ax = drawn.subplots()
         looks = plots.layer_styles(names)
         for layer in layers:
             i = names.index(layer)
             ax.plot(path[i] / w2[i, 0], label=layer, **looks[layer])
             ax.plot(edges[:-1], w2[i] / w2[i, 0], ".", color=looks[layer]["color"], markersize=5)
         ax.set(xlabel="training step", ylabel="squared norm |w|² (|w₀|²)", xlim=(0, edges[-1]), yscale="log")
-        figure.legend(loc="outside upper right", ncols=min(4, len(layers)), handlelength=1.5, columnspacing=0.9)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=144)
-    return file.getvalue()
+        drawn.legend(loc="outside upper right", ncols=min(4, len(layers)), handlelength=1.5, columnspacing=0.9)
+        return png(drawn, dpi=144)
 
 
 def table(names, layers, run, edges, w2, c2, lr_t) -> str:

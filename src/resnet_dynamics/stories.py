@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
-import io
 import json
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from . import page_data, plots, theory
-from .fallback import three
+from .fallback import figure, png, three
 
 __all__ = ["fallback", "names", "picture", "recorded", "scene", "series", "table"]
 
@@ -72,7 +70,6 @@ def fallback(story: str | None, layer: str = "all") -> str:
     name = story or found["default"]
     one = found["stories"][name]
     at, run = one["values"], one["picture"]
-    png = base64.b64encode(picture(run, found["layers"])).decode()
     drawn = " and ".join(SAID[panel] for panel in run["panels"])
     moved = "".join(f"; at step {mark['t']}: {mark['text']}" for mark in run["marks"])
     last = run["numbers"][-1]
@@ -81,26 +78,23 @@ def fallback(story: str | None, layer: str = "all") -> str:
     caption = (f"{one['look']} A run of the page's network, recorded: {at['optimizer']}, λ = {at['lr']:g}, "
                f"α = {at['weight_decay']:g}, ρ = {at['momentum']:g}, seed {at['seed']}{moved}. Dots: measured. Lines: "
                "theory.")  # fmt: skip
-    return (f'<figure>\n<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
-            f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n{table(run)}")  # fmt: skip
+    return f"{figure(picture(run, found['layers']), alt, caption)}\n{table(run)}"
 
 
 def picture(run: dict, layers: list[str]) -> bytes:
     """Draw the panels of a recorded run, one below the other: a PNG."""
     with plots.style():
         width, height = plots.SIZE
-        figure = Figure(figsize=(width, height * len(run["panels"])), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(len(run["panels"]), squeeze=False)[:, 0]
+        drawn = Figure(figsize=(width, height * len(run["panels"])), layout="constrained")
+        FigureCanvasAgg(drawn)
+        axes = drawn.subplots(len(run["panels"]), squeeze=False)[:, 0]
         for ax, (panel, codes) in zip(axes, run["panels"].items()):
             _draw(ax, panel, series(codes, layers), layers, run)
         axes[-1].set_xlabel("training step")
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
-            figure.legend(handles, labels, loc="outside upper center", ncols=3, handlelength=1.5, columnspacing=0.9)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+            drawn.legend(handles, labels, loc="outside upper center", ncols=3, handlelength=1.5, columnspacing=0.9)
+        return png(drawn, dpi=120)
 
 
 def _draw(ax, panel, drawn, layers, run):

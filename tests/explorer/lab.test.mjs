@@ -124,6 +124,20 @@ test("reports follow one another without a gap, and there is none where nothing 
   assert.equal(lab.report(), null);
 });
 
+test("it plays until a step, rests before it, and then goes on", () => {
+  const lab = new Lab({ kernels: plainKernels });
+  lab.receive({ type: "start", seed: 1, batch_size: 4, networks: [{}] });
+  lab.receive({ type: "step", count: 2 });
+  while (lab.running) lab.step();
+  lab.receive({ type: "play", until: 5 });
+  while (lab.running) lab.step();
+  assert.deepEqual([lab.t, lab.state], [5, "paused"]);
+  lab.receive({ type: "play", until: 5 }); // which is over
+  for (let i = 0; i < 3; i++) lab.step();
+  assert.deepEqual([lab.t, lab.state], [8, "running"]);
+  assert.throws(() => lab.receive({ type: "play", until: 0 }), /until=0: must be a whole number in \[1, /);
+});
+
 test("a lab takes one piece of memory a start, and none while it trains", () => {
   const sizes = [];
   const kernels = (bytes) => {

@@ -9,7 +9,7 @@ import { picture } from "../../src/explorer/live/picture.js";
 import { ARRAYS, joined, packed } from "../../src/explorer/live/reports.js";
 import { extent, PANELS, series } from "../../src/explorer/live/series.js";
 import * as states from "../../src/explorer/live/state.js";
-import { DEFAULT, due, STORIES, scene, sets, start } from "../../src/explorer/live/stories.js";
+import { DEFAULT, due, falls, next, STORIES, scene, sets, start } from "../../src/explorer/live/stories.js";
 import { LAYERS, near, started } from "./live_lab.js";
 import { randomLab } from "./random_layers.js";
 
@@ -75,6 +75,25 @@ test("what a story does is done once, at the report that passes its step", () =>
   assert.equal(due("kick", 610, 1000).length, 1);
   assert.equal(due("kick", 1000, 2000).length, 0);
   assert.equal(due(null, 0, 1000).length, 0);
+});
+
+test("before these steps the lab rests: those of the acts, and every tenth of a ramp", () => {
+  assert.deepEqual(
+    [0, 599, 600, 1000].map((t) => next("kick", t)),
+    [600, 600, 1000, Infinity],
+  );
+  const { ramp } = STORIES.decay;
+  assert.deepEqual(
+    [0, 609, 610, 2395].map((t) => next("decay", t, ramp)),
+    [610, 610, 620, 2400],
+  );
+  assert.equal(next("decay", 700, null), Infinity); // the reader has taken λ over
+  assert.equal(next(null, 0), Infinity);
+  assert.deepEqual(
+    [600, 605, 610, 2400].map((t) => falls(ramp, t)),
+    [false, false, true, true],
+  );
+  assert.equal(falls(null, 610), false);
 });
 
 test("state: SGD puts momentum aside, who moves it leaves SGD, who chooses momentum has some", () => {

@@ -11,10 +11,10 @@ import { knots } from "./knots.js";
 import { amounts, path, ranges, sentence } from "./path.js";
 
 const OWN = `
-.wd-crossing .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-.wd-crossing [data-panel=lr] { touch-action: none; cursor: crosshair; }
-.wd-crossing .knot { fill: var(--accent); stroke: var(--paper); }
-.wd-crossing .knot:focus { outline: none; stroke: currentColor; stroke-width: 3; }`;
+.wd-explorer.wd-crossing .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+.wd-explorer.wd-crossing [data-panel=lr] { touch-action: none; cursor: crosshair; }
+.wd-explorer.wd-crossing .knot { fill: var(--accent); stroke: var(--paper); }
+.wd-explorer.wd-crossing .knot:focus { outline: none; stroke: currentColor; stroke-width: 3; }`;
 const colored = (name, text) => element("b", { style: `color: var(--${name})` }, text);
 const INK = "currentColor";
 

@@ -20,7 +20,7 @@ import { presence } from "./presence.js";
 import { connect } from "./remote.js";
 import { ask, begin, heard, redraw } from "./run.js";
 import * as states from "./state.js";
-import { due, STORIES, sets, start } from "./stories.js";
+import { due, falls, next, STORIES, sets, start } from "./stories.js";
 import { STYLE } from "./style.js";
 import * as views from "./view.js";
 
@@ -122,7 +122,13 @@ function run(self) {
   const playing = states.plays(self.state, self.presence?.still ?? true);
   if (playing === self.playing) return;
   self.playing = playing;
-  self.remote.send({ type: playing ? "play" : "pause" });
+  self.remote.send(playing ? play(self) : { type: "pause" });
+}
+
+/** Play, as far as to the step at which the story has something to do. */
+function play({ state, run }) {
+  const until = next(state.story, run.t, run.ramp);
+  return until < Infinity ? { type: "play", until } : { type: "play" };
 }
 
 /** Values that a link and Python know. */
@@ -247,10 +253,11 @@ function take(self, report) {
   if (kick) self.ui.kicks.say(kicked(kick));
   self.link?.report(report);
   script(self);
+  if (report.state === "paused" && self.playing) self.remote.send(play(self)); // it came to that step
   schedule(self);
 }
 
-/** What a story does by itself. */
+/** What a story does by itself. The lab rests before these steps, so the same seed gives the same run. */
 function script(self) {
   const { run, state } = self;
   for (const { command: one, times } of due(state.story, self.done, run.t)) {
@@ -258,7 +265,7 @@ function script(self) {
     else command(self, { layer: state.layer, ...one });
   }
   self.done = run.t;
-  if (run.ramp && run.t > run.ramp.start) fall(self);
+  if (falls(run.ramp, run.t)) fall(self);
 }
 
 /** λ falls along its ramp; at its end the network rests. */

@@ -23,7 +23,7 @@ export const STORIES = {
   double: {
     label: "double λ",
     look:
-      "Soon after step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times " +
+      "At step 600 λ is doubled, and theory draws where each |w|² will go. In the end λ|g|/|w| is √2 times " +
       "what it was, and |w|² too if c = |g||w| stays.",
     panels: ["norm", "rate"],
     acts: [{ t: SETTLED, times: { lr: 2 } }],
@@ -31,7 +31,7 @@ export const STORIES = {
   kick: {
     label: "kick",
     look:
-      "Soon after step 600 the weights of layer2 are multiplied by three, soon after step 1,000 divided by three. " +
+      "At step 600 the weights of layer2 are multiplied by three, at step 1,000 divided by three. " +
       "The network computes the same function, but for the ε of batch norm; |w|² comes back slowly from above.",
     panels: ["norm", "rate"],
     layer: "layer2",
@@ -43,7 +43,7 @@ export const STORIES = {
   rings: {
     label: "rings",
     look:
-      "With ρ = 0.99 the momentum remembers a hundred steps. Soon after step 600 all weights become twice as long: " +
+      "With ρ = 0.99 the momentum remembers a hundred steps. At step 600 all weights become twice as long: " +
       "|w|² falls below its level and swings back, with about the period of the lines.",
     set: { optimizer: "heavy-ball", momentum: 0.99, lr: 0.02, weight_decay: 0.01 },
     panels: ["norm", "rate"],
@@ -77,7 +77,7 @@ export const STORIES = {
   control: {
     label: "negative control",
     look:
-      "Soon after step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle " +
+      "At step 600 batch norm is taken out of layer3.res2. There the gradient is no longer at a right angle " +
       "to w, and λ|g|/|w| leaves the bold line; in the seven other layers the gradient stays at a right angle.",
     set: { lr: 0.1, weight_decay: 0.05 },
     panels: ["cosine", "rate"],
@@ -139,3 +139,15 @@ export function sets(changes, story) {
 
 /** What the page does by itself between the steps `from` (not done yet) and `to`: [{command} or {times}]. */
 export const due = (story, from, to) => (STORIES[story]?.acts ?? []).filter(({ t }) => t > from && t <= to);
+
+const EVERY = 10; // steps between two values of λ on a ramp
+
+/** Whether λ moves along a ramp before step t. */
+export const falls = (ramp, t) => Boolean(ramp) && t > ramp.start && (t % EVERY === 0 || t >= ramp.end);
+
+/** The step after `t` before which the page has something to do by itself; Infinity where there is none. */
+export function next(story, t, ramp) {
+  const steps = (STORIES[story]?.acts ?? []).map((act) => act.t).filter((at) => at > t);
+  if (ramp) steps.push(Math.min(ramp.end, EVERY * Math.floor(Math.max(ramp.start, t) / EVERY + 1)));
+  return Math.min(...steps);
+}

@@ -39,7 +39,7 @@ const ALLOWED = {
   set: MOVING,
   kick: { "layer!": oneOf("all", ...LAYERS), "factor!": positive },
   no_norm: { "layer!": oneOf(null, ...LAYERS) },
-  play: {},
+  play: { until: whole(1, Number.MAX_SAFE_INTEGER) }, // it rests before this step, for what is to be done there
   pause: {},
   step: { count: whole(1, 1e6) },
   speed: { "steps_per_second!": [(v) => v === null || positive[0](v), "null or a positive number"] },

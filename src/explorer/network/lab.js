@@ -140,7 +140,7 @@ const COMMANDS = {
     for (const one of chosen(lab, network)) one.withoutNorm(layer);
     return { type, network, layer };
   },
-  play: (lab) => run(lab, Infinity),
+  play: (lab, { until }) => run(lab, until > lab.t ? until - lab.t : Infinity),
   step: (lab, { count = 1 }) => run(lab, count),
   pause(lab) {
     if (lab.running) lab.state = "paused";
