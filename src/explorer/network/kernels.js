@@ -197,40 +197,41 @@ function normInput(dx, dy, x, mean, scale, factor, sum, product) {
 
 // Pooling, ReLU and the rest
 
-/** The largest of 2 × 2 pixels, x [C, 2H, 2W, N] → y [C, H, W, N]; of equal ones the first. `place`: which of four. */
-function maxPool(y, place, x, { cOut, height, width, batch }) {
-  const [rows, columns, line] = [height >> 1, width >> 1, width * batch];
+/** Call visit(p, at) for each square of 2 × 2 pixels: it begins at p in x [C, 2H, 2W, N], at `at` in y [C, H, W, N]. */
+function squares({ cOut, height, width, batch }, visit) {
   let at = 0;
   for (let c = 0; c < cOut; c++)
-    for (let row = 0; row < rows; row++)
-      for (let column = 0; column < columns; column++) {
-        const p = (c * height + 2 * row) * line + 2 * column * batch;
-        for (let n = p; n < p + batch; n++, at++) {
-          let [best, which] = [x[n], 0];
-          if (x[n + batch] > best) [best, which] = [x[n + batch], 1];
-          if (x[n + line] > best) [best, which] = [x[n + line], 2];
-          if (x[n + line + batch] > best) [best, which] = [x[n + line + batch], 3];
-          y[at] = best;
-          place[at] = which;
-        }
-      }
+    for (let row = 0; row + 2 <= height; row += 2)
+      for (let column = 0; column + 2 <= width; column += 2, at += batch)
+        visit(((c * height + row) * width + column) * batch, at);
+}
+
+/** The largest of 2 × 2 pixels, x → y; of equal ones the first. `place`: which of four. */
+function maxPool(y, place, x, shape) {
+  const [right, below] = [shape.batch, shape.width * shape.batch];
+  squares(shape, (p, at) => {
+    for (let n = p; n < p + right; n++, at++) {
+      let [best, which] = [x[n], 0];
+      if (x[n + right] > best) [best, which] = [x[n + right], 1];
+      if (x[n + below] > best) [best, which] = [x[n + below], 2];
+      if (x[n + below + right] > best) [best, which] = [x[n + below + right], 3];
+      y[at] = best;
+      place[at] = which;
+    }
+  });
 }
 
 /** ∂L/∂x of maxPool: dy goes to the largest of the four. */
-function maxPoolInput(dx, dy, place, { cOut, height, width, batch }) {
-  const [rows, columns, line] = [height >> 1, width >> 1, width * batch];
-  let at = 0;
-  for (let c = 0; c < cOut; c++)
-    for (let row = 0; row < rows; row++)
-      for (let column = 0; column < columns; column++) {
-        const p = (c * height + 2 * row) * line + 2 * column * batch;
-        for (let n = p; n < p + batch; n++, at++) {
-          dx[n] = place[at] === 0 ? dy[at] : 0;
-          dx[n + batch] = place[at] === 1 ? dy[at] : 0;
-          dx[n + line] = place[at] === 2 ? dy[at] : 0;
-          dx[n + line + batch] = place[at] === 3 ? dy[at] : 0;
-        }
-      }
+function maxPoolInput(dx, dy, place, shape) {
+  const [right, below] = [shape.batch, shape.width * shape.batch];
+  squares(shape, (p, at) => {
+    for (let n = p; n < p + right; n++, at++) {
+      dx[n] = place[at] === 0 ? dy[at] : 0;
+      dx[n + right] = place[at] === 1 ? dy[at] : 0;
+      dx[n + below] = place[at] === 2 ? dy[at] : 0;
+      dx[n + below + right] = place[at] === 3 ? dy[at] : 0;
+    }
+  });
 }
 
 /** y = max(x, 0). */
