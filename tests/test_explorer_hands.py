@@ -332,7 +332,7 @@ def test_a_guess_that_is_no_number_is_named(page):
         settled(browser)
         assert find(browser, ".score").text == f"|w|² = {text}: must be a number above 0."
         assert "hidden" in find(browser, ".verdict").text
-    assert not find(browser, ".scroll").is_displayed()
+    assert not find(browser, "table").is_displayed()
 
 
 def test_where_there_is_no_equilibrium_the_table_says_none(page):

@@ -361,7 +361,14 @@ def test_where_widgets_are_saved_the_explorer_lives_without_a_kernel(notebook, l
     one = notebook()
     one.run()
     one.put("lr", 1.6)
-    one.save()
+
+    def saved():
+        """The notebook's Lab puts the widgets into a notebook while it already writes it: the first time may miss."""
+        one.save()
+        states = json.loads(one.path.read_text())["metadata"].get("widgets", {}).values()
+        return any(state["state"].get("lr") == 1.6 for all_ in states for state in all_["state"].values())
+
+    one.wait(saved)
     one.reopen()
     one.wait(lambda: one.find("[data-typed=lr]").get_attribute("value") == "1.6")
     verdict = one.verdict()
