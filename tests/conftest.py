@@ -35,6 +35,9 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:  # what make test gives to one of its two processes as a whole: a file; the book and its pages
+        of_book = any(map(item.get_closest_marker, ("book", "site")))
+        item.add_marker(pytest.mark.xdist_group("book" if of_book else item.path.name))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
