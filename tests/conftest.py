@@ -34,6 +34,7 @@ def pytest_terminal_summary(terminalreporter):
             "chromium chromium-driver; or run .ci/run, which does that first.", yellow=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads it
 def pytest_collection_modifyitems(items):
     for item in items:  # what make test gives to one of its two processes as a whole: a file; the book and its pages
         of_book = any(map(item.get_closest_marker, ("book", "site")))
