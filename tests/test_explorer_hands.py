@@ -145,6 +145,7 @@ def test_a_link_brings_back_the_setting_and_names_what_is_bad(page):
     assert value(other, "lr") == "0.4"
     settled(other, 1000)
     assert other.execute_script(END).keys() and len(curves) > 100
+    assert other.execute_script(PATHS) == curves  # c is held where it was, not taken anew at λ = 0.4
     bad = page(opening(), fragment="#explorer?lr=abc&weight_decay=0.01&optimizer=adam")
     said = find(bad, "[role=alert]").text
     assert "λ = abc: must be a number in (0, 1000]." in said and "optimizer = adam: must be one of sgd, " in said
