@@ -86,7 +86,7 @@ html:
 
 # Two processes: one builds the book and reads its pages, the other meanwhile takes the rest, file by file.
 test: setup
-	@$(ONLINE) "$$VENV/bin/python" -P -m pytest -n 2 --dist loadgroup
+	@$(ONLINE) "$$VENV/bin/python" -P -m pytest -n 2
 
 # A lint that has not looked at everything does not pass.
 lint: setup

@@ -34,11 +34,20 @@ def pytest_terminal_summary(terminalreporter):
             "chromium chromium-driver; or run .ci/run, which does that first.", yellow=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads it
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one of the two processes of `make test` build the book and read its pages; others get the rest, by files."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "book" if "mark.book" in (config.rootpath / file).read_text(encoding="utf-8") else file
+
+    return Files(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    for item in items:  # what make test gives to one of its two processes as a whole: a file; the book and its pages
-        of_book = any(map(item.get_closest_marker, ("book", "site")))
-        item.add_marker(pytest.mark.xdist_group("book" if of_book else item.path.name))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
