@@ -1,6 +1,7 @@
 """Shared by all tests: an empty cache, no device assumed, one build of the book."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def pytest_configure(config):
     os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
     os.environ["MPLBACKEND"] = "agg"
     hints.install()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell: children would not hear it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config):
