@@ -52,9 +52,11 @@ ALLOWED = {
     "data": {"torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
+    "directions": {"torch", "optim"},
     "recorder": {"torch", "recording"},
     "starts": {"torch", "config", "models"},
-    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
+    "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
+                 "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
@@ -85,7 +87,7 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "starts",
+TORCH = ["bench", "data", "directions", "loops", "machine", "models", "optim", "recorder", "starts",
          "steering", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
