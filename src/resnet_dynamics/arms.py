@@ -5,7 +5,8 @@ from __future__ import annotations
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
 __all__ = [
-    "BETA2", "DECOUPLED", "OWN", "REST", "SEPARATE", "alike", "apart", "checked", "of_sgd", "own_rate", "settings",
+    "BETA2", "DECOUPLED", "OWN", "REST", "SEPARATE", "alike", "apart", "checked", "of_sgd", "own_rate",
+    "positive", "settings",
 ]  # fmt: skip
 
 REST = ("gains", "offsets", "linear")
@@ -107,6 +108,14 @@ def of_sgd(config, what: str):
         raise ValueError(f"{what} of a run with optimizer={config.optimizer!r}: must be a run of SGD, whose equations "
                          "these are")  # fmt: skip
     return config
+
+
+def positive(config, what: str, *names: str) -> None:
+    """Refuse a run of which a quantity is relative to something that is 0."""
+    for name in names:
+        if getattr(config, name) == 0:
+            said = {"weight_decay": f"{what} is relative to the decay", "lr": "nothing moves"}[name]
+            raise ValueError(f"{what} of a run with {name}=0.0: must be > 0, {said}")
 
 
 def own_rate(config, layer: str) -> float:
