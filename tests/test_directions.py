@@ -413,6 +413,14 @@ def test_a_run(images, monkeypatch, way, tmp_path):
         np.testing.assert_allclose(measure.weight_decay(ds) / ds.lr, config.weight_decay / config.lr, rtol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("way", RUNS)
+def test_a_graph_gives_the_same_run(images, monkeypatch, way):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    one, two = (train(of(way), device="cuda", progress=False, graph=graph)[1] for graph in (True, False))
+    assert one.equals(two)
+
+
 def test_all_have_the_same_rest(images, monkeypatch):
     """A step after the start it is that of SGD with λ = 0.4, α = 0.0005, ρ = 0.9, or as it is asked for."""
     monkeypatch.setattr(loop, "precision", lambda device: torch.float32)

@@ -93,7 +93,7 @@ class Config:
         weight_decay: α, coupled as in torch.optim.SGD: d = g + αw; of sgdw, adamw, lion and muon decoupled.
         weight_decay_schedule: "constant", or "lr": α(t) = weight_decay · λ(t)/lr, so that α/λ stays (SGDC of Defazio
             2025, arXiv 2506.02285; with adamw it is AdamC).
-        momentum: ρ, as in torch.optim.SGD: v ← ρv + d. Of Adam, AdamW and Lion β₁.
+        momentum: ρ, as in torch.optim.SGD: v ← ρv + d. Of Adam, AdamW and Lion β₁. Of Muon usually 0.95.
         rest_lr_scale: factor on λ for the rest: all parameters but the weights of convolutions with batch norm.
         rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
         lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should

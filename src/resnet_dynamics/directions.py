@@ -33,9 +33,10 @@ class Directed(torch.optim.Optimizer):
         norms="hyperball": u ← u|w|/|u| before, and w ← w|w₀|/|w| after
 
     Cautious decay is that of Chen et al. 2025 (Cautious Weight Decay, arXiv 2510.12402). With "hyperball", of Wen et
-    al. 2026 (Hyperball Optimization, arXiv 2606.16899), a step has the length λ|w|: it turns u ⟂ w by arctan λ. With
-    "fixed" it has the length that u has. The Muon of cifar10-airbench is alike, but brings w to a length of √F, of F
-    output filters, and before the step.
+    al. 2026 (Hyperball Optimization, arXiv 2606.16899), a step has the length λ|w|: it turns w by arctan λ if u ⟂ w,
+    and by less with a momentum, whose older gradients are not orthogonal to w any more. With "fixed" it has the length
+    that u has. The Muon of cifar10-airbench is alike, but brings w to a length of √F, of F output filters, and before
+    the step.
 
     What λ multiplies is kept as "direction" in the state of each tensor: u, for the recorder.
 
