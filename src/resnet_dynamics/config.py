@@ -124,7 +124,7 @@ class Config:
             2510.12402); with sgdw, adamw, lion and muon.
         rest_lr: the highest λ of the rest, before rest_lr_scale. None: lr; but 0.4, that of the baseline, where the
             optimizer is of the convolutions alone, so that the rest of all such runs is the same.
-        rest_weight_decay: α of the rest, likewise; None: weight_decay, or 0.0005.
+        rest_weight_decay: α of the rest, likewise; None: weight_decay, or 0.0005. It follows λ where α does.
         rest_momentum: ρ of the rest, likewise; None: momentum, or 0.9.
         seed: of initial weights, order of the images and augmentation.
 

@@ -27,7 +27,7 @@ class Directed(torch.optim.Optimizer):
     """What the optimizers of this module have in common; each of them says what u is.
 
         u ← direction
-        w ← w − λ(u + αw)                   decay apart from the gradient (Loshchilov, Hutter 2019, arXiv 1711.05101)
+        w ← w − λ(u + αw)                   decay apart from the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101)
         cautious: w ← w − λ(u + αw·[u·w ≥ 0])    each weight by itself: it decays only while u makes it smaller, too
         norms="fixed": then w ← w|w₀|/|w|
         norms="hyperball": u ← u|w|/|u| before, and w ← w|w₀|/|w| after
@@ -152,7 +152,7 @@ class Adam(Directed):
         m ← β₁m + (1 − β₁)g;  s ← β₂s + (1 − β₂)g²
         u ← m/(1 − β₁ᵗ) / (√(s/(1 − β₂ᵗ)) + ε)      in the t-th step
         w ← w − λ(u + αw)                           decoupled: AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101
-        g + αw for g, w ← w − λu                    otherwise: Adam with L2, Kingma and Ba 2014, arXiv 1412.6980
+        g + αw for g, w ← w − λu                    otherwise: Adam with L2, Kingma and Ba 2015, arXiv 1412.6980
 
     Differs from torch.optim.AdamW and torch.optim.Adam by rounding: their kernel moves zeros here, so that u is known.
     They keep α as a number, which a step that is replayed would never change.
