@@ -27,19 +27,20 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments"},
     "decoupled": {"numpy", "arguments"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
+    "updates": {"theory"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
-    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
+    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "arms", "cache", "config"},
     "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
-    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
+    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory", "updates"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
     "landscapes": {"numpy", "xarray", "matplotlib", "style"},
-    "plots": {"numpy", "xarray", "matplotlib", "compare", "landscapes", "measure", "recording", "seeds", "style",
-              "tables", "theory"},
+    "plots": {"numpy", "xarray", "matplotlib", "arms", "compare", "landscapes", "measure", "recording", "seeds",
+              "style", "tables", "theory", "updates"},
     # images
     "archives": {"console"},
     "decode": {"numpy", "PIL", "archives", "synthetic"},
@@ -52,9 +53,11 @@ ALLOWED = {
     "data": {"torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
+    "directions": {"torch", "optim"},
     "recorder": {"torch", "recording"},
     "starts": {"torch", "config", "models"},
-    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
+    "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
+                 "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
@@ -85,7 +88,7 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "starts",
+TORCH = ["bench", "data", "directions", "loops", "machine", "models", "optim", "recorder", "starts",
          "steering", "train"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
