@@ -53,6 +53,9 @@ ALLOWED = {
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
     "recorder": {"torch", "recording"},
+    "instrument": {"numpy", "torch", "optim", "recorder"},
+    "invariance": {"torch", "models"},
+    "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
@@ -85,8 +88,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "loops", "machine", "models", "optim", "recorder", "starts",
-         "steering", "train"]
+TORCH = ["bench", "data", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder", "starts",
+         "steering", "train", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
-__all__ = ["OWN", "REST", "alike", "apart", "checked", "own_rate", "settings"]
+__all__ = ["OWN", "REST", "alike", "apart", "checked", "of_sgd", "own_rate", "settings"]
 
 REST = ("gains", "offsets", "linear")
 """The parameters that are not weights of a convolution with batch norm, in the words of `rest_decays`."""
@@ -64,6 +64,15 @@ def alike(config, what: str):
     """Return the configuration of a run whose norms follow from one λ, α and ρ for all layers; refuse any other."""
     if said := apart(config):
         raise ValueError(f"{what} {said}")
+    return config
+
+
+def of_sgd(config, what: str, lars: bool = False):
+    """Return the configuration of a run whose steps are those of SGD, or, if they may be, of LARS; refuse any other."""
+    is_lars = config.optimizer.startswith("lars")
+    if config.optimizer not in ("sgd", "nesterov") and not (is_lars and lars):
+        why = "LARS has no decay" if is_lars else "its equation is SGD's"
+        raise ValueError(f"{what} of a run with optimizer={config.optimizer!r}: must be a run of SGD, {why}")
     return config
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from . import schedules, theory
-from .arms import alike
+from .arms import alike, of_sgd
 from .recording import setting
 from .series import (
     SMOOTH,
@@ -34,6 +34,7 @@ from .series import (
     own_rates,
     rms,
     smooth,
+    taken,
     window,
     without_gaps,
 )  # fmt: skip
@@ -54,10 +55,7 @@ def _is_lars(ds: xr.Dataset) -> bool:
 
 def _sgd(ds: xr.Dataset, what: str):
     """Return the setting and λ of a run of SGD; of LARS there is no such quantity."""
-    c = alike(setting(ds), what)
-    if _is_lars(ds):
-        raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
-    return c, ds.lr.astype(float)
+    return of_sgd(alike(setting(ds), what), what), ds.lr.astype(float)
 
 
 def _positive(c, what: str, *names: str) -> None:
@@ -83,8 +81,8 @@ def _overlap(c) -> float:
 
 
 @of_recording
-def weight_decay(ds: xr.Dataset) -> float | ByStep:
-    """Return α, a number; of a run in which it moves, of every step [step]."""
+def weight_decay(ds: xr.Dataset) -> float | ByStep | ByStepLayer:
+    """Return α, a number; of a run in which it moves, of every step [step]; [step, layer] where layers have others."""
     c = setting(ds)
     moves = "weight_decay" in ds and float(ds.weight_decay.max()) != c.weight_decay
     if c.weight_decay_schedule == "constant" and not moves:
@@ -164,14 +162,15 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
     if _is_lars(ds):
         value = ds.lars_lr.astype(float) * own_rates(ds) * xr.ones_like(ds.w2, float)
         return named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
+    of_sgd(setting(ds), "rate")
     value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(ds.g2.astype(float) / ds.w2)
     return named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
 
 
 @of_recording
-def line(ds: xr.Dataset) -> ByStep:
-    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9)."""
-    c = alike(setting(ds), "line")
+def line(ds: xr.Dataset) -> ByStep | ByStepLayer:
+    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step], or each layer's. Right side of (6), (9)."""
+    c = of_sgd(alike(setting(ds), "line"), "line", lars=True)
     value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
     return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
 
@@ -382,7 +381,7 @@ def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Da
         size = gradient_size(ds, steps)
     size = size.transpose("step", "layer")
     push = np.sqrt(smooth(drive(ds), steps).transpose("step", "layer").clip(0)) if c == "correlated" else size
-    went = moved(xr.ones_like(ds.lr, float), ds, 0.0).values  # 0 at a step that was left out: w is that of the next one
+    went = taken(ds, "predicted").values  # 0 at a step that was left out: w is that of the next one
     steps_taken = np.append(np.flatnonzero(went), -1)
     alpha = np.asarray(weight_decay(ds))
     w2 = theory.norm_recurrence(first(ds.w2).values, push.values[steps_taken], ds.lr.values.astype(float)[steps_taken],

@@ -191,10 +191,10 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
             name, look = "λ_LARS of the LARS run", dict(color="#b3520f", linestyle=(0, (4, 2)), linewidth=2.2)
         else:
             rate, name, look = line, line.attrs["symbol"], dict(color="black", linewidth=2)
-        key = name, rate.values.tobytes()
-        if key not in drawn:
-            ax.plot(ds.step, rate, label=name, zorder=3, **look)
-            drawn.add(key)
+        for i, one in enumerate(rate.values.reshape(len(rate), -1).T):  # one, or that of each layer
+            if (key := (name, one.tobytes())) not in drawn:
+                ax.plot(ds.step, one, label=None if i else name, zorder=3, **look)
+                drawn.add(key)
     house.legend(ax, above=True, ncols=1 if len(drawn) > 1 else 2, markerscale=3)
     symbol = "λ|g|/|w|" if measured else "λ_LARS"
     house.ylabel(ax, house.label(symbol, measure.rate(runs[0]).attrs["units"]))
@@ -273,7 +273,7 @@ def rotation(recordings, ax=None, *, layers=None):
     angles = dict(zip(map(id, seeds_but_last), (measure.rotation(ds) for ds in seeds)))
     _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
     c = recording.setting(seeds[0])
-    if not _is_lars(seeds[0]):
+    if c.optimizer in ("sgd", "nesterov"):
         lr, alpha = seeds[0].lr.astype(float), measure.weight_decay(seeds[0])
         line = theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer)
         ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
