@@ -21,18 +21,19 @@ WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_forward_module")
 
 
 def invariant_parameters(
-    model: torch.nn.Module, loss_of: Callable, groups: Iterable[Iterable[str]] = ()
+    model: torch.nn.Module, loss_of: Callable, groups: Iterable[Iterable[str]] = (), *, eps: float | None = EPS
 ) -> list[Symmetry]:
     """Test of every parameter whether the training loss changes when it is doubled: |L(2w) − L(w)|/|L|.
 
         found = rd.invariant_parameters(model, lambda net: cross_entropy(net(x), y))
         print([one.name for one in found if one.invariant])
 
-    Tested is a copy in float64, in which the ε of all norms is as good as 0. It is in train mode; of a model that is in
-    train mode, each module is as it is there, so that a frozen batch norm stays frozen. First each parameter is moved
-    at random, by a tenth of its size, or by 0.1 if it is zero: what holds then does not rest on a special start, as
-    biases of zero, or a last layer of zeros behind which nothing is seen. To double and to halve is exact, so what is
-    invariant changes the loss by no more than some last digits.
+    Tested is a copy in float64. It is in train mode; of a model that is in train mode, each module is as it is there,
+    so that a frozen batch norm stays frozen. The ε of all norms is as good as 0: with its own, a layer is invariant as
+    far as the variance of its output is above ε, and eps=None shows how far. First each parameter is moved at random,
+    by a tenth of its size, or by 0.1 if it is zero: what holds then does not rest on a special start, as biases of
+    zero, or a last layer of zeros behind which nothing is seen. To double and to halve is exact, so what is invariant
+    changes the loss by no more than some last digits.
 
     It is done to each parameter; to those of each module together, as weight and bias before a layer norm, if one of
     them is not invariant alone; and to `groups`. An invariant parameter of two dimensions or more is also tested for
@@ -42,6 +43,7 @@ def invariant_parameters(
         model: any network. It is left as it is. A weight that is used twice, or tied, is one parameter.
         loss_of: model → loss of one batch, always the same, a tensor or an output with .loss or ["loss"]. What modules
             are called with comes in float64. Dropout draws the same each time.
+        eps: of all norms, an attribute eps, epsilon or variance_epsilon; None leaves them.
         groups: names of parameters that are scaled together, such as of all that write into a residual stream, with
             or without ".weight".
 
@@ -55,7 +57,7 @@ def invariant_parameters(
 
     Cost: a copy of the network in float64, a backward pass, and a forward pass for each that is tested.
     """
-    test = _Test(model, loss_of)
+    test = _Test(model, loss_of, eps)
     alone = [test.symmetry(name, [name]) for name in test.parameters]
     invariant = {one.parameters[0] for one in alone if one.invariant}
     modules = {path: [name for name in own if name in test.parameters] for path, own in _modules(test.net)}
@@ -77,8 +79,8 @@ class _Test:
         blind: names of parameters on which the loss does not depend.
     """
 
-    def __init__(self, model, loss_of):
-        self.net, self.loss_of = _generic(model), loss_of
+    def __init__(self, model, loss_of, eps):
+        self.net, self.loss_of = _generic(model, eps), loss_of
         self.parameters = {name: p for name, p in self.net.named_parameters() if p.is_floating_point()}
         loss = self.loss()
         loss.backward()
@@ -130,8 +132,8 @@ class _Test:
         return Symmetry(plain_name(name), tuple(names), invariant, per_filter, why, change)
 
 
-def _generic(model):
-    """A copy of the network in float64, without ε, and moved a little."""
+def _generic(model, eps):
+    """A copy of the network in float64, with this ε, and moved a little."""
     model = unwrapped(model)
     parameters = list(model.parameters())
     if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in parameters):
@@ -145,8 +147,8 @@ def _generic(model):
     for module in net.modules():
         module.register_forward_pre_hook(_as_double, with_kwargs=True)
         for name in ("eps", "epsilon", "variance_epsilon"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, EPS)
+            if eps is not None and isinstance(getattr(module, name, None), float):
+                setattr(module, name, eps)
     for p in net.parameters():
         if p.is_floating_point() and p.numel():
             size = p.detach().norm().item() / math.sqrt(p.numel()) or 1.0

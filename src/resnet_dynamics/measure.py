@@ -268,6 +268,7 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
     ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), alike(setting(ds), "telescoping")
+    of_sgd(c, "telescoping", lars=True)
     _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)

@@ -51,16 +51,16 @@ def _draw(ax, x, values, **line):
 
 def _per_layer(ax, seeds, quantity, linewidth=1.6, legend=True, **line):
     """Draw quantity(ds) [step, layer] of every layer."""
-    series = [quantity(ds) for ds in seeds]
+    series, names = [quantity(ds) for ds in seeds], house.layer_names(seeds[0].layer.values)
     for layer, look in _looks(seeds[0]).items():
-        _draw(ax, seeds[0].step, [s.sel(layer=layer).values for s in series], label=layer, linewidth=linewidth,
-              **{**look, **line})  # fmt: skip
+        _draw(ax, seeds[0].step, [s.sel(layer=layer).values for s in series], label=names.get(layer),
+              linewidth=linewidth, **{**look, **line})  # fmt: skip
     if legend:
-        house.legend(ax, above=True, ncols=_columns(seeds[0].sizes["layer"]))
+        house.legend(ax, above=True, ncols=_columns(names))
 
 
-def _columns(entries):
-    return min(4, -(-entries // 2))
+def _columns(names):
+    return min(4 if max(map(len, names)) <= house.SHORT else 2, -(-len(names) // 2))
 
 
 # Figures 1 to 4: norms in motion
@@ -129,7 +129,7 @@ def balance(recordings, ax=None, *, layers=None):
     layers: a name or a list of names; None means all. Of several seeds the first is drawn: the noise is the point.
     """
     ds, ax = _pick(band(recordings)[:1], layers)[0], house.dress(ax)
-    looks = _looks(ds)
+    looks, names = _looks(ds), house.layer_names(ds.layer.values)
     add, take = _percent(ds, measure.growth), _percent(ds, measure.shrink)
     one = len(looks) == 1
     for layer, look in looks.items():
@@ -137,9 +137,9 @@ def balance(recordings, ax=None, *, layers=None):
         ax.plot(ds.step, add.sel(layer=layer), color=color, linewidth=0.5, alpha=0.6 if one else 0.35,
                 label="growth (noisy)" if one else None)  # fmt: skip
     for layer, look in looks.items():
-        ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3,
-                **({"color": SHRINK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
-    house.legend(ax, above=True, ncols=2 if one else _columns(len(looks)))
+        look = {"color": SHRINK, "label": "shrink (smooth)"} if one else {**look, "label": names.get(layer)}
+        ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3, **look)
+    house.legend(ax, above=True, ncols=2 if one else _columns(names))
     house.ylabel(ax, house.label("growth and shrink", "% of |w₀|²"))
     _steps(ax, [ds])
     ax.set_ylim(0, _room(add))

@@ -67,8 +67,8 @@ def of_recording(function: Callable) -> Callable:
             if error.name not in QUANTITIES or error.name in ds:
                 raise
             said = f"{function.__name__} of a recording without {error.name}, the {QUANTITIES[error.name][1]}"
-            source = "as run(config) returns it" if error.name not in given else "which these steps do not tell"
-            raise ValueError(f"{said}: must have it, {source}") from None
+            why = "these steps do not tell it" if error.name in given else "as run(config) returns it"
+            raise ValueError(f"{said}: must have it, {why}") from None
 
     return called
 

@@ -19,8 +19,8 @@ from .recording import PRODUCTS
 __all__ = ["BLOCK", "FEWEST", "SHARE", "Watch", "watch"]
 
 BLOCK = 1024  # recorded steps for which memory is taken at a time
-SHARE = 0.1  # of 1/√K: a layer whose cosine is smaller counts as scale invariant
-FEWEST = 5  # steps: of as many, chance makes the cosine of one layer in 30,000 so small
+SHARE = 0.03  # of 1/√K: a layer whose cosine is smaller counts as scale invariant
+FEWEST = 5  # steps: of as many, chance makes the cosine of one layer in ten million so small
 KICK = 1e-4  # of |w|², well above the recorder's error: a change that is not that of the step
 OTHER = 0.03  # of an update: what it may differ by from that of SGD
 
@@ -61,7 +61,9 @@ def watch(
     Memory: five copies of the watched weights in float32; then 0.1 kB a layer and recorded step, in blocks of 1024.
     With `keep` it does not grow: no more than twice as many steps are there.
 
-    Cost of a recorded step: some 18 passes over the watched weights, and no operation more for more steps.
+    Cost of a recorded step: some 18 passes over the watched weights, 3 ns a weight on one thread of a CPU. For a
+    ResNet-18, 35 ms, that is 1 % of a step of 128 images of 32 × 32 (without a stride in the stem), and 3 % of one of
+    16 images of 224 × 224. Where steps are cheap for their weights, `every` makes it less.
 
     Raises:
         TypeError: the model is no torch.nn.Module, or the optimizer has no groups and state.
@@ -161,10 +163,12 @@ class Watch:
     def invariant(self) -> xr.Dataset:
         """Say which layers were scale invariant, from the recorded gradients [layer].
 
-        A loss that does not see |w| has w·g = 0. Then cos(w, g) is what rounding leaves, and the ε of the norms. If g
-        knew nothing of w, the rms of the cosine would be 1/√K, K weights; so a layer counts as invariant if it is below
-        a tenth of that, whatever K. Rounding, also of bfloat16, is below: its errors, too, have but 1/√K of their
-        length along w.
+        A loss that does not see |w| has w·g = 0. Then cos(w, g) is what ε and rounding leave. If g knew nothing of w,
+        the rms of the cosine would be 1/√K, K weights, and rounding has no more than that share of its length along w,
+        so both are seen relative to 1/√K. A layer counts as invariant below 0.03: in ResNet-9, ResNet-18 and a VGG, the
+        invariant ones were below 0.002 in float32 and below 0.02 under bfloat16; of the others, in these, a vision
+        transformer, a ConvNeXt and a MobileNet, the lowest had 0.07 (a depthwise convolution), most above 0.3. A layer
+        close to it is better asked itself: `invariant_parameters`.
 
         Returns: `cosine`, its rms over the steps; `chance`, 1/√K; `invariant`; `steps`. Layers of which fewer than 5
         steps have a gradient, which do not tell, are left out.
