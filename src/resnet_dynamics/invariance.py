@@ -11,10 +11,11 @@ from torch.utils._pytree import tree_map
 
 from .models import Symmetry
 
-__all__ = ["EPS", "NOISE", "SAME", "WRAPPERS", "invariant_parameters", "plain_name", "unwrapped"]
+__all__ = ["BLIND", "EPS", "NOISE", "SAME", "WRAPPERS", "invariant_parameters", "plain_name", "unwrapped"]
 
 EPS = 1e-20  # the ε of all norms in the test: next to any variance none, and one of 0 is not divided by
 SAME = 1e-9  # of the loss: a change that float64 rounds to at most; others are larger by far
+BLIND = 1e-12  # of the loss: |g||w| of a parameter that it does not depend on is that of rounding
 NOISE = 0.1  # of the size of each parameter
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_forward_module")
 """What torch, accelerate and DeepSpeed call a network that they wrap."""
@@ -88,7 +89,7 @@ class _Test:
         with torch.no_grad():
             if abs(self.loss().item() - self.at) > SAME * abs(self.at):
                 raise ValueError(f"loss_of: must be the same each time, of one batch; it was {self.at:.9g}, then not")
-            least = SAME**2 * abs(self.at)
+            least = BLIND * abs(self.at)
             self.blind = {n for n, p in self.parameters.items() if p.grad is None or p.grad.norm() * p.norm() <= least}
 
     def loss(self):

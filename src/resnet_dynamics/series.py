@@ -168,7 +168,9 @@ def moved(series: Measured, ds: xr.Dataset, still: float = np.nan) -> Measured:
 
 def taken(ds: xr.Dataset, what: str) -> ByStep:
     """Return 1.0 of every step, and 0.0 of those that a loss scaler left out [step]."""
-    went = moved(xr.ones_like(ds.step, float), ds, 0.0)
+    went = (ds.skipped != 1).astype(float) if "skipped" in ds else xr.ones_like(ds.step, float)
+    if "layer" in went.dims and went.sizes["layer"] and (went == went.isel(layer=0)).all():
+        return went.isel(layer=0, drop=True)
     if "layer" in went.dims:
         raise ValueError(f"{what} of layers of which some had no gradient in some steps: must be layers that all steps "
                          "move, such as ds.isel(layer=(ds.skipped == 0).all('step'))")  # fmt: skip
