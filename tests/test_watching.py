@@ -73,6 +73,18 @@ def adamw(model):
     return torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.8, 0.99))
 
 
+class Branches(nn.Module):
+    """One of two layers is used in a step; and a layer is used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.t, self.both, self.turns = -1, nn.Linear(6, 6), nn.ModuleList([nn.Linear(6, 3), nn.Linear(6, 3)])
+
+    def forward(self, x):
+        self.t += 1
+        return self.turns[self.t % 2](self.both(self.both(x)))
+
+
 class Loop:
     """A loop of somebody else: a network of the seed, its batches, and the lines of a watch where there is one."""
 
@@ -232,6 +244,19 @@ def test_measures_and_figures_take_it():
     assert rd.recording.setting(ds)[:4] == ("sgd", 0.1, 0.02, 0.9) and rd.recording.describe(ds) == "2 layers, sgd"
 
 
+def test_it_can_be_kept_in_a_file(tmp_path):
+    ds = scheduled({}).watch.recording()
+    ds.to_netcdf(tmp_path / "mine.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "mine.nc", engine="h5netcdf") as read:
+        xr.testing.assert_equal(measure.balance(read), measure.balance(ds))
+
+
+def test_a_layer_without_gradient_where_nothing_moves():
+    """λ = 0 leaves no step out: nothing was left out but that layer."""
+    loop = Loop(Branches, optimizer=lambda m: sgd(m, lr=0.0)).run(4)
+    assert loop.watch.recording().skipped.sum("step").values.tolist() == [0, 2, 2]
+
+
 def test_figures_have_a_line_for_each_lr():
     ax = plots.ratio(scheduled({}).watch.recording())
     black = [line for line in ax.lines if line.get_color() == "black"]
@@ -267,18 +292,6 @@ def test_two_optimizers_are_two_recordings_in_one():
     assert part.v2.notnull().all() and ds.v2.sel(layer="3").isnull().all()
     with pytest.raises(ValueError, match="gv"):
         measure.correlation(ds.sel(layer=["3"]))
-
-
-class Branches(nn.Module):
-    """One of two layers is used in a step; and a layer is used twice."""
-
-    def __init__(self):
-        super().__init__()
-        self.t, self.both, self.turns = -1, nn.Linear(6, 6), nn.ModuleList([nn.Linear(6, 3), nn.Linear(6, 3)])
-
-    def forward(self, x):
-        self.t += 1
-        return self.turns[self.t % 2](self.both(self.both(x)))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -51,7 +51,8 @@ def watch(
     Args:
         model: the network. The name of a layer is that of its parameter without ".weight", and without what wrappers
             put before it. Weights that are used twice, or tied, are one layer, with the gradient of all their uses.
-        optimizer: what moves it, or a list of several.
+        optimizer: what moves it, or a list of several that step between the two lines. Networks that step in turn, as
+            two that play against each other, have a watch each.
         steps: how many there will be, if that is known: then memory is taken once.
         layers: names of the parameters to watch, those of one dimension, too; None means all of two dimensions or more
             that are not frozen and that an optimizer moves.
@@ -132,7 +133,8 @@ class Watch:
         α, ρ and the optimizer are series [step]; [step, layer] if layers differ in them.
 
         Where somebody has changed |w| between two steps, a new part begins. Where a layer had no gradient, or a scaler
-        left the step out, `skipped` is 1. diverged_at is the first step whose weights are not finite.
+        left the step out, `skipped` is 1. diverged_at is the first step whose weights are not finite. To keep it:
+        ds.to_netcdf(path, engine="h5netcdf").
 
         Args:
             attrs: name → plain value, kept with it, such as seed, batch_size.
@@ -147,7 +149,7 @@ class Watch:
             raise ValueError("recording(): must have a step, none is complete")
         of = _by_pair(products)
         w2, g2, u2, wu = of["w", "w"], of["g", "g"], of["u", "u"], of["w", "u"]
-        left = missing | ((u2 == 0).all(1) & ~np.isfinite(g2 + missing).all(1))[:, None]
+        left = missing | ((u2 == 0).all(1) & ~(np.isfinite(g2) | missing).all(1))[:, None]
         self._check(step, left, kinds, settings, of)
         finite = np.isfinite(w2 + u2).all(1)
         series = dict(zip(("lr", "weight_decay", "momentum"), map(_shared, np.moveaxis(settings, -1, 0))), loss=loss)
@@ -243,7 +245,8 @@ class Watch:
             weight = row[a] * row[b] * (1 if a == b else 2)
             part = np.where(weight == 0, 0, weight * product)
             rest, size = rest + part, size + part * (a == b)
-        rounding = 8 * np.array([torch.finfo(w.dtype).eps for w in self.layers.values()])
+        eps = [max(torch.finfo(dtype).eps for dtype in (w.dtype, torch.float32)) for w in self.layers.values()]
+        rounding = 8 * np.array(eps)
         bad = rest > OTHER**2 * size + rounding**2 * of["w", "w"]
         bad &= ~left & (nesterov | (kinds == "sgd"))
         if bad.any():
