@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import resnet_dynamics as rd
 from resnet_dynamics import instrument, measure, plots, watching
@@ -455,6 +456,35 @@ def test_which_layers_were_invariant(amp):
 def test_too_few_steps_tell_nothing():
     with pytest.raises(ValueError, match=r"^invariant\(\) of 4 steps with a gradient: must be at least 5$"):
         Loop().run(4).watch.invariant()
+
+
+class Asked(TorchDispatchMode):
+    """The operators that are asked for inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_no_value_is_asked_for_and_every_step_asks_for_the_same(momentum):
+    """A value of the device would be waited for: _local_scalar_dense is .item()."""
+    loop, asked = Loop(optimizer=lambda m: sgd(m, momentum=momentum)), []
+    begin, after = loop.watch.before, loop.watch.after
+
+    def logged(line, *args):
+        with Asked() as log:
+            line(*args)
+        asked.append(log.names)
+
+    loop.watch.before, loop.watch.after = lambda: logged(begin), lambda loss: logged(after, loss)
+    loop.run()
+    assert not {"_local_scalar_dense", "nonzero", "equal"} & set().union(*asked)
+    assert all(names == asked[2 + i % 2] for i, names in enumerate(asked[2:])) and len(asked) == 2 * STEPS
 
 
 def test_settings_on_the_device_are_read_late():
