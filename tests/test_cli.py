@@ -93,7 +93,7 @@ BAD = {
     "train --lr=-1": "lr=-1.0: must be not negative",
     "train --lr fast": "lr='fast': must be a finite number",
     "train --momentum 1.2": "momentum=1.2: must be in [0, 1)",
-    "train --optimizer adam": "optimizer='adam': must be one of \"sgd\"",
+    "train --optimizer adagrad": "optimizer='adagrad': must be one of \"sgd\"",
     "train --data mine": "data='mine': must be",
     "train --no-norm conv7": "no_norm='conv7': must be None, or a convolution of resnet9",
     "train --batch-size 500": "batch_size=500: small has only 160",

@@ -27,19 +27,20 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments"},
     "decoupled": {"numpy", "arguments"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
+    "updates": {"theory"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
-    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "cache", "config"},
+    "recording": {"numpy", "xarray", "h5netcdf", "h5py", "arms", "cache", "config"},
     "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
-    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory"},
+    "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory", "updates"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
     "landscapes": {"numpy", "xarray", "matplotlib", "style"},
-    "plots": {"numpy", "xarray", "matplotlib", "compare", "landscapes", "measure", "recording", "seeds", "style",
-              "tables", "theory"},
+    "plots": {"numpy", "xarray", "matplotlib", "arms", "compare", "landscapes", "measure", "recording", "seeds",
+              "style", "tables", "theory", "updates"},
     # images
     "archives": {"console"},
     "decode": {"numpy", "PIL", "archives", "synthetic"},
@@ -52,12 +53,14 @@ ALLOWED = {
     "data": {"torch", "config", "datasets"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
+    "directions": {"torch", "optim"},
     "recorder": {"torch", "recording"},
-    "instrument": {"numpy", "torch", "optim", "recorder"},
+    "instrument": {"numpy", "torch", "directions", "optim", "recorder"},
     "invariance": {"torch", "models"},
     "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
-    "steering": {"numpy", "torch", "arms", "config", "measure", "models", "optim", "recording", "schedules", "theory"},
+    "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
+                 "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
@@ -88,8 +91,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder", "starts",
-         "steering", "train", "watching"]
+TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder",
+         "starts", "steering", "train", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

@@ -288,7 +288,7 @@ def step_of(recorder, t, optimizer, gradients):
 def test_an_optimizer_whose_momentum_is_not_known_is_named(make):
     weights, _, gradients = lone([(4, 3)])
     optimizer = make(weights.values())
-    with pytest.raises(ValueError, match=f"^{type(optimizer).__name__}: must keep a momentum_buffer, or be torch"):
+    with pytest.raises(ValueError, match=f"^{type(optimizer).__name__}: must keep a direction or a momentum_b"):
         step_of(Recorder(weights, [optimizer], 1), 0, optimizer, gradients)
 
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import resnet_dynamics as rd
 from resnet_dynamics import instrument, measure, plots, watching
+from resnet_dynamics.directions import SGDW, Adam
 from resnet_dynamics.recorder import Recorder
 
 STEPS = 7
@@ -272,12 +273,27 @@ def test_of_an_optimizer_whose_momentum_is_not_known():
     w, g = loop.copies[3]["0"][:2]
     assert float(measure.cosine(ds)[3, 0]) == pytest.approx(float((w * g).sum() / w.norm() / g.norm()), abs=1e-6)
     measure.norm(ds), measure.rotation(ds), measure.gradient_size(ds), plots.norms(ds), plots.rotation(ds)
-    said = "must be a run of SGD, its equation is SGD's"
+    said = "must be a run of SGD, whose equations these are"
     for equation in (measure.rate, measure.line, measure.growth, measure.balance, measure.telescoping, measure.drift):
         with pytest.raises(ValueError, match=f"of a run with optimizer='AdamW': {said}$"):
             equation(ds)
     with pytest.raises(ValueError, match="^correlation of a recording without gv, .*: must have it, these steps"):
         measure.correlation(ds)
+
+
+@pytest.mark.parametrize("make, name", [(SGDW, "sgdw"), (Adam, "adamw")])
+def test_of_an_optimizer_of_this_package(make, name):
+    """v is what λ multiplies, and there is a line for it."""
+    loop = Loop(optimizer=lambda m: make(m.parameters(), lr=0.01, weight_decay=0.1)).run(20)
+    ds = loop.watch.recording()
+    u = loop.optimizers[0].state[loop.watch.layers["0"]]["direction"]
+    assert float(ds.v2[-1, 0]) == pytest.approx(float(u.square().sum()), rel=1e-5)
+    assert rd.recording.setting(ds).optimizer == name
+    np.testing.assert_allclose(measure.rate(ds), 0.01 * np.sqrt(ds.v2 / ds.w2), rtol=1e-6)
+    np.testing.assert_allclose(measure.balance(ds), (measure.rate(ds) / measure.line(ds)) ** 2, rtol=1e-5)
+    assert ds.lr.attrs["units"] == ("u" if make is Adam else "u²/nat")
+    with pytest.raises(ValueError, match="must be a run of SGD"):
+        measure.telescoping(ds)
 
 
 def test_two_optimizers_are_two_recordings_in_one():

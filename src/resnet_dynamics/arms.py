@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
-__all__ = ["OWN", "REST", "alike", "apart", "checked", "of_sgd", "own_rate", "settings"]
+__all__ = [
+    "BETA2", "DECOUPLED", "LARS", "OWN", "REST", "SEPARATE", "alike", "apart", "checked", "of_sgd", "own_rate",
+    "positive", "settings",
+]  # fmt: skip
 
 REST = ("gains", "offsets", "linear")
 """The parameters that are not weights of a convolution with batch norm, in the words of `rest_decays`."""
@@ -12,10 +15,21 @@ REST = ("gains", "offsets", "linear")
 _CHOICES = {
     "lars_rate": ("equilibrium", "ode", "replay"),
     "init_norms": ("drawn", "equilibrium"),
-    "norms": ("free", "fixed"),
+    "norms": ("free", "fixed", "hyperball"),
     "warmup_shape": ("linear", "root"),
     "rate_rule": ("none", "clip", "boost", "line"),
 }
+LARS = ("lars", "lars-filter")
+
+SEPARATE = ("sgdw", "adam", "adamw", "lion", "muon")
+"""Optimizers of normalized convolutions alone: their λ, α, ρ say nothing of the rest, their v is what λ multiplies."""
+
+DECOUPLED = ("sgdw", "adamw", "lion", "muon")
+"""Those whose decay is no part of the gradient: w ← w − λ(v + αw)."""
+
+BETA2 = {"adam": 0.999, "adamw": 0.999, "lion": 0.99}
+"""β₂ as their papers have it, of those that have one."""
+
 OWN = ("lr", "weight_decay", "momentum")
 """What a convolution can have of its own, in `layer_settings`."""
 
@@ -34,9 +48,9 @@ def checked(config) -> dict[str, str]:
     check("lars_memory", config.lars_memory, not config.lars_memory or config.optimizer == "lars",
           '0 unless optimizer="lars"')  # fmt: skip
     check("init_spread", config.init_spread, 0 <= config.init_spread <= 10, "from 0 to 10 octaves")
-    for name, usual in (("norms", "free"), ("rate_rule", "none")):
-        check(name, getattr(config, name), getattr(config, name) == usual or config.optimizer == "sgd",
-              f'"{usual}" unless optimizer="sgd"')  # fmt: skip
+    check("rate_rule", config.rate_rule, config.rate_rule == "none" or config.optimizer == "sgd",
+          '"none" unless optimizer="sgd"')  # fmt: skip
+    _check_separate(config)
     for name in ("lr", "weight_decay"):
         asks = {"rate_rule": config.rate_rule != "none", "init_norms": config.init_norms != "drawn"}
         for field in [field for field, asked in asks.items() if asked]:
@@ -50,9 +64,32 @@ def checked(config) -> dict[str, str]:
     return {"rest_decays": _rest_decays(config.rest_decays), "layer_settings": _layer_settings(config)}
 
 
+def _check_separate(config):
+    """Check what the optimizers of the convolutions alone have, and others have not."""
+    separate, adam = config.optimizer in SEPARATE, config.optimizer.startswith("adam")
+    named = f'with optimizer="{config.optimizer}"'
+    norms = _CHOICES["norms"][: 3 if separate else 2 if config.optimizer == "sgd" else 1]
+    check("norms", config.norms, config.norms in norms, " or ".join(f'"{n}"' for n in norms) + f" {named}")
+    sphere = config.norms == "hyperball"
+    check("weight_decay", config.weight_decay, not (sphere and config.weight_decay),
+          '0 with norms="hyperball", where only the rest decays, by rest_weight_decay')  # fmt: skip
+    check("init_norms", config.init_norms, config.init_norms == "drawn" or not separate, f'"drawn" {named}')
+    check("cautious", config.cautious, isinstance(config.cautious, bool), "True or False")
+    check("cautious", config.cautious, not config.cautious or config.optimizer in DECOUPLED,
+          f"False {named}, whose decay is part of the gradient")  # fmt: skip
+    check("cautious", config.cautious, not (config.cautious and sphere), 'False with norms="hyperball"')
+    check("beta2", config.beta2, config.beta2 is None or config.optimizer in BETA2, f"None {named}, which has no β₂")
+    check("beta2", config.beta2, config.beta2 is None or 0 <= config.beta2 < 1, "in [0, 1)")
+    check("eps", config.eps, adam or config.eps == 1e-8, f"1e-08 {named}, which has no ε")
+    check("eps", config.eps, 0 < config.eps <= 1, "positive, at most 1")
+    if separate or config.rest_lr is not None:
+        check("lr", config.lr, config.lr > 0, "above 0 where the rest has a λ of its own, whose schedule is that of lr")
+
+
 def apart(config) -> str:
     """Say why the norms of a run do not follow from one λ, α and ρ for all layers; "" if they do."""
     for name, usual, said in (("norms", "free", "whose norms move freely"),
+                              ("cautious", False, "in which all weights decay"),
                               ("layer_settings", "", "with one λ, α and ρ for all layers")):  # fmt: skip
         value = getattr(config, name, usual)  # a recording without a configuration has neither
         if value != usual:
@@ -67,13 +104,20 @@ def alike(config, what: str):
     return config
 
 
-def of_sgd(config, what: str, lars: bool = False):
-    """Return the configuration of a run whose steps are those of SGD, or, if they may be, of LARS; refuse any other."""
-    is_lars = config.optimizer.startswith("lars")
-    if config.optimizer not in ("sgd", "nesterov") and not (is_lars and lars):
-        why = "LARS has no decay" if is_lars else "its equation is SGD's"
+def of_sgd(config, what: str, *more: str):
+    """Return the configuration of a run that moves as SGD does, or Nesterov's, or one of `more`; refuse any other."""
+    if config.optimizer not in ("sgd", "nesterov", *more):
+        why = "LARS has no decay" if config.optimizer.startswith("lars") else "whose equations these are"
         raise ValueError(f"{what} of a run with optimizer={config.optimizer!r}: must be a run of SGD, {why}")
     return config
+
+
+def positive(config, what: str, *names: str) -> None:
+    """Refuse a run of which a quantity is relative to something that is 0."""
+    for name in names:
+        if getattr(config, name) == 0:
+            said = {"weight_decay": f"{what} is relative to the decay", "lr": "nothing moves"}[name]
+            raise ValueError(f"{what} of a run with {name}=0.0: must be > 0, {said}")
 
 
 def own_rate(config, layer: str) -> float:

@@ -27,7 +27,7 @@ from .fields import (
 
 __all__ = ["BUDGETS", "CONVS", "FOREIGN", "Config", "model_convs", "model_parts", "plain"]
 
-_OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter")
+_OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter", *arms.SEPARATE)
 _SCHEDULES = ("triangular", "constant", "cosine", "wsd")
 _DECAY_SCHEDULES = ("constant", "lr")
 _OTHER_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "alpha": "weight_decay", "rho": "momentum"}
@@ -81,16 +81,19 @@ class Config:
         batch_size: images a step, N. The last, incomplete batch of an epoch is dropped.
         epochs: passes over the training images; may be a fraction.
         optimizer: "sgd" (heavy ball where momentum > 0), "nesterov", "lars" (a norm per layer, equations (4) and
-            (8)), "lars-filter" (a norm per output filter).
+            (8)), "lars-filter" (a norm per output filter). Or one of convolutions with batch norm alone, see
+            `directions`: "sgdw", "adamw", "lion" and "muon", whose decay is decoupled, w ← w − λ(u + αw), and "adam",
+            where it is part of the gradient. lr, weight_decay and momentum are theirs then, and the rest has SGD with
+            rest_lr, rest_weight_decay and rest_momentum.
         lr: λ, the highest learning rate of the schedule; at most 1e30, as all that multiplies.
         schedule: "triangular": 0 → lr at `warmup` → 0 at `epochs`, piecewise linear. "cosine": the fall is half a
             cosine. "wsd" (warm-up, stable, decay): it is linear and takes the last `cooldown` epochs. "constant": lr.
         warmup: length of the rise, in epochs.
         cooldown: length of the fall of "wsd", in epochs; of no effect otherwise.
-        weight_decay: α, coupled as in torch.optim.SGD: d = g + αw.
+        weight_decay: α, coupled as in torch.optim.SGD: d = g + αw; of sgdw, adamw, lion and muon decoupled.
         weight_decay_schedule: "constant", or "lr": α(t) = weight_decay · λ(t)/lr, so that α/λ stays (SGDC of Defazio
-            2025, arXiv 2506.02285).
-        momentum: ρ, as in torch.optim.SGD: v ← ρv + d.
+            2025, arXiv 2506.02285; with adamw it is AdamC).
+        momentum: ρ, as in torch.optim.SGD: v ← ρv + d. Of Adam, AdamW and Lion β₁. Of Muon usually 0.95.
         rest_lr_scale: factor on λ for the rest: all parameters but the weights of convolutions with batch norm.
         rest_weight_decay_scale: factor on α for the rest. 0: only convolutions with batch norm decay.
         lars_rate: for LARS, how the rate of the convolutions follows from the λ, α, ρ of the SGD run that it should
@@ -102,7 +105,9 @@ class Config:
             with a normal x for each, drawn by the seed.
         init_norms: "drawn"; "equilibrium": convolutions start at the length |w|⁴ = λc²/(2α(1−ρ)) that goes with the
             size c of their gradients in the first 20 batches.
-        norms: "free"; "fixed": after each step of SGD a convolution is put back to its initial length.
+        norms: "free"; "fixed": after each step a convolution is put back to its initial length (not with nesterov and
+            LARS); "hyperball": the step has a set length as well, λ|w| (Wen et al. 2026, arXiv 2606.16899; with sgdw,
+            adam, adamw, lion and muon, at weight_decay=0).
         warmup_shape: "linear"; "root": λ rises as the square root of time.
         rest_decays: which of the rest decay: "gains" and "offsets" of batch norm, "linear" (all else), joined by "+".
         rate_rule: by what SGD multiplies the gradient of a convolution, κ being what would bring its rate λ|g|/|w| to
@@ -113,6 +118,14 @@ class Config:
         label_bursts: share of the batches whose labels are drawn anew, from those of the training images.
         layer_settings: λ, α or ρ of single convolutions, as "prep.lr=0.05, layer1.momentum=0.97"; λ is the highest.
             With LARS they are those of the SGD run that it should equal.
+        beta2: β₂ of Adam, AdamW and Lion; None: 0.999, of Lion 0.99.
+        eps: ε of Adam and AdamW.
+        cautious: a weight decays only in steps that make it smaller anyway, u·w ≥ 0 (Chen et al. 2025, arXiv
+            2510.12402); with sgdw, adamw, lion and muon.
+        rest_lr: the highest λ of the rest, before rest_lr_scale. None: lr; but 0.4, that of the baseline, where the
+            optimizer is of the convolutions alone, so that the rest of all such runs is the same.
+        rest_weight_decay: α of the rest, likewise; None: weight_decay, or 0.0005. It follows λ where α does.
+        rest_momentum: ρ of the rest, likewise; None: momentum, or 0.9.
         seed: of initial weights, order of the images and augmentation.
 
     Raises:
@@ -156,12 +169,18 @@ class Config:
     rate_until: float = 1e6
     label_bursts: float = 0.0
     layer_settings: str = ""
+    beta2: float | None = None
+    eps: float = 1e-8
+    cautious: bool = False
+    rest_lr: float | None = None
+    rest_weight_decay: float | None = None
+    rest_momentum: float | None = None
     seed: int = 0
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = plain(getattr(self, field.name))
-            if field.type == "float":
+            if field.type == "float" or (field.type.startswith("float") and value is not None):
                 value = number(field.name, value)
             elif field.type.startswith("int") and value is not None:
                 value = integer(field.name, value)
@@ -198,9 +217,10 @@ class Config:
         for name in ("lr", "weight_decay", "rest_lr_scale", "rest_weight_decay_scale"):
             check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
         for name in ("lr", "weight_decay"):
-            scale = getattr(self, f"rest_{name}_scale")
-            product = scale * getattr(self, name)
-            check(f"rest_{name}_scale", scale, product <= _LARGEST, f"at most 1e30 when multiplied by {name}")
+            own, scale = getattr(self, f"rest_{name}"), getattr(self, f"rest_{name}_scale")
+            check(f"rest_{name}", own, own is None or 0 <= own <= _LARGEST, "None, or not negative, at most 1e30")
+            by = name if own is None else f"rest_{name}"
+            check(f"rest_{name}_scale", scale, self.of_rest(name) <= _LARGEST, f"at most 1e30 when multiplied by {by}")
         check("schedule", self.schedule, among(self.schedule, _SCHEDULES), one_of(_SCHEDULES))
         if self.schedule != "constant" and self.warmup > self.epochs != _EPOCHS:
             check("epochs", self.epochs, False, f"at least warmup, which is {self.warmup:g}; give both")
@@ -230,6 +250,18 @@ class Config:
             self.momentum,
             self.optimizer != "nesterov" or self.momentum > 0,
             'above 0 with optimizer="nesterov"',
+        )
+        check(
+            "rest_momentum",
+            self.rest_momentum,
+            self.optimizer != "nesterov" or self.rest_momentum != 0,
+            'None, or above 0 with optimizer="nesterov"',
+        )
+        check(
+            "rest_momentum",
+            self.rest_momentum,
+            self.rest_momentum is None or 0 <= self.rest_momentum < 1,
+            "None, or in [0, 1)",
         )
         for name in ("lr", "weight_decay"):
             check(
@@ -295,6 +327,18 @@ class Config:
     def of_layer(self, layer: str, name: str) -> float:
         """Return lr, weight_decay or momentum of a convolution: its own, or that of the run."""
         return arms.settings(self.layer_settings).get((layer, name), getattr(self, name))
+
+    def of_rest(self, name: str) -> float:
+        """Return the highest lr, weight_decay or momentum of the SGD that moves the rest, with its factor."""
+        own = getattr(self, f"rest_{name}")
+        if own is None:
+            own = getattr(type(self) if self.optimizer in arms.SEPARATE else self, name)
+        return own * getattr(self, f"rest_{name}_scale", 1.0)
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """β₁ and β₂ of Adam, AdamW and Lion."""
+        return self.momentum, arms.BETA2[self.optimizer] if self.beta2 is None else self.beta2
 
     @property
     def changes(self) -> dict:

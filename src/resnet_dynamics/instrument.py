@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from . import optim
+from .directions import SGDW, Adam, Lion, Muon
 from .recorder import Recorder
 
 __all__ = ["Block", "Instrument", "kind_of", "settings_of"]
@@ -94,12 +95,15 @@ class Block:
 
 
 def kind_of(optimizer, group) -> str:
-    """The name of an optimizer in a recording: "sgd" or "nesterov" where the equations are known."""
+    """The name of an optimizer in a recording: that of a `Config` where its v and its equations are known."""
     if type(optimizer) in (torch.optim.SGD, optim.SGD):
         other = [name for name in ("dampening", "maximize") if group.get(name)]
         plain = "nesterov" if group.get("nesterov") and group["momentum"] else "sgd"
         return f"SGD with {' and '.join(other)}" if other else plain
-    return type(optimizer).__name__
+    name = type(optimizer).__name__
+    if type(optimizer) not in (SGDW, Adam, Lion, Muon) or optimizer.norms != "free" or optimizer.cautious:
+        return name
+    return "adamw" if name == "Adam" and optimizer.decoupled else name.lower()
 
 
 def settings_of(group) -> tuple:

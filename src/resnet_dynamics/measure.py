@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from . import schedules, theory
-from .arms import alike, of_sgd
+from . import schedules, theory, updates
+from .arms import LARS, SEPARATE, alike, of_sgd, positive
 from .recording import setting
 from .series import (
     SMOOTH,
@@ -24,6 +24,7 @@ from .series import (
     alive,
     dead,
     earlier,
+    enough,
     fate,
     first,
     later,
@@ -58,23 +59,6 @@ def _sgd(ds: xr.Dataset, what: str):
     return of_sgd(alike(setting(ds), what), what), ds.lr.astype(float)
 
 
-def _positive(c, what: str, *names: str) -> None:
-    """Refuse a run of which a quantity is relative to something that is 0."""
-    for name in names:
-        if getattr(c, name) == 0:
-            said = {"weight_decay": f"{what} is relative to the decay", "lr": "nothing moves"}[name]
-            raise ValueError(f"{what} of a run with {name}=0.0: must be > 0, {said}")
-
-
-def _whole(ds: xr.Dataset, what: str, least: int = 1) -> xr.Dataset:
-    """Return the steps before a run diverged, if there are enough."""
-    ds, end = alive(ds), int(ds.attrs.get("diverged_at", -1))
-    if (steps := ds.sizes["step"]) < least:
-        reason = f" that diverged at step {end}" if end >= 0 else ""
-        raise ValueError(f"{what} of a run{reason} with {steps} steps before: must be at least {least}")
-    return ds
-
-
 def _overlap(c) -> float:
     """What multiplies 2 d·v: ρ for heavy ball, ρ² for Nesterov."""
     return c.momentum**2 if c.optimizer == "nesterov" else c.momentum
@@ -88,7 +72,7 @@ def weight_decay(ds: xr.Dataset) -> float | ByStep | ByStepLayer:
     if c.weight_decay_schedule == "constant" and not moves:
         return c.weight_decay
     series = ds.weight_decay.astype(float) if moves else schedules.decays(c, ds.lr.astype(float))
-    return named(series, "weight_decay", "α", "weight decay", "nat/u²")
+    return named(series, "weight_decay", "α", "weight decay", "1/u" if ds.lr.attrs.get("units") == "u" else "nat/u²")
 
 
 # The two motions of the norm: figures 1 to 4
@@ -157,33 +141,46 @@ def radial(ds: xr.Dataset) -> ByStepLayer:
 def rate(ds: xr.Dataset) -> ByStepLayer:
     """Return λ|g|/|w|, the rate at which SGD moves in the units of LARS [step, layer]. Left side of (6), (9).
 
-    Of a LARS recording: its λ_LARS. Where layers have settings of their own, λ is that of each.
+    Of a LARS recording: its λ_LARS. Of sgdw, adam, adamw, lion and muon λ|v|/|w|, v being what λ multiplies. Where
+    layers have settings of their own, λ is that of each.
     """
     if _is_lars(ds):
         value = ds.lars_lr.astype(float) * own_rates(ds) * xr.ones_like(ds.w2, float)
         return named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
-    of_sgd(setting(ds), "rate")
-    value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(ds.g2.astype(float) / ds.w2)
-    return named(value, "rate", "λ|g|/|w|", "gradient step per weight", "rad/step")
+    symbol, name, moved_by = "λ|g|/|w|", "gradient step per weight", ds.g2
+    if of_sgd(setting(ds), "rate", *SEPARATE).optimizer in SEPARATE:
+        symbol, name, moved_by = "λ|v|/|w|", "step per weight", ds.v2
+    value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(moved_by.astype(float) / ds.w2)
+    return named(value, "rate", symbol, name, "rad/step")
 
 
 @of_recording
 def line(ds: xr.Dataset) -> ByStep | ByStepLayer:
-    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step], or each layer's. Right side of (6), (9)."""
-    c = of_sgd(alike(setting(ds), "line"), "line", lars=True)
-    value = theory.lars_rate(ds.lr.astype(float), weight_decay(ds), c.momentum)
-    return named(value, "line", "√(2λα(1−ρ))" if c.momentum else "√(2λα)", "equilibrium", "rad/step")
+    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step], or each layer's. Right side of (6) and (9).
+
+    Of sgdw and adamw √(2λα/S), see `updates`.
+    """
+    c = of_sgd(alike(setting(ds), "line"), "line", *LARS, *SEPARATE)
+    lr, alpha, symbol = ds.lr.astype(float), weight_decay(ds), "√(2λα(1−ρ))" if c.momentum else "√(2λα)"
+    if c.optimizer in SEPARATE:
+        return named(updates.line(c, lr, alpha), "line", "√(2λα/S)", "equilibrium", "rad/step")
+    return named(theory.lars_rate(lr, alpha, c.momentum), "line", symbol, "equilibrium", "rad/step")
 
 
 @of_recording
 def balance(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
 
-    With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums.
+    With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums. Of
+    sgdw and adamw λ²|v|²/(line²|w|²).
     """
-    c, lr = _sgd(ds, "balance")
-    _positive(c, "balance", "weight_decay", "lr")
-    top, bottom = (lr**2 * ds.g2), (2 * weight_decay(ds) * (1 - c.momentum) * lr * ds.w2)
+    c = alike(setting(ds), "balance")
+    positive(c, "balance", "weight_decay", "lr")
+    if c.optimizer in SEPARATE:
+        top, bottom = ds.lr.astype(float)**2 * ds.v2, line(ds)**2 * ds.w2
+    else:
+        c, lr = _sgd(ds, "balance")
+        top, bottom = (lr**2 * ds.g2), (2 * weight_decay(ds) * (1 - c.momentum) * lr * ds.w2)
     top, bottom = (smooth(moved(part.transpose(*ds.w2.dims), ds), steps) for part in (top, bottom))
     return named(top / bottom, "balance", "z", "(dots over line)²", "1")
 
@@ -202,7 +199,7 @@ def cosine(ds: xr.Dataset) -> ByStepLayer:
 
 @of_recording
 def correlation(ds: xr.Dataset) -> ByStepLayer:
-    """Return χ = g·v/(|g||v|), v the momentum before the step [step, layer]; not a number at the first step."""
+    """Return χ = g·v/(|g||v|), v the momentum (or direction) before the step [step, layer]; NaN at the first step."""
     value = ds.gv.astype(float) / np.sqrt(ds.g2.astype(float) * earlier(ds.v2))
     return named(value, "correlation", "χ", "cosine of gradient and momentum", "1")
 
@@ -229,8 +226,8 @@ def drift(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     Plain SGD: the mean of z is 1 + δ − λα/2, if w·g = 0. An identity, derived.
     """
     c, lr = _sgd(ds, "drift")
-    _positive(c, "drift", "weight_decay", "lr")
-    ds = _whole(ds, "drift", 2)
+    positive(c, "drift", "weight_decay", "lr")
+    ds = enough(ds, "drift", 2)
     lr = ds.lr.astype(float)
     change = later(ds.w2.astype(float)) - ds.w2
     value = window(moved((1 - c.momentum) * change / (2 * lr * weight_decay(ds) * ds.w2), ds), share)
@@ -246,8 +243,9 @@ def kappa(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
 
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
     """
-    _positive(setting(ds), "kappa", "lr")
-    part = window(_whole(ds, "kappa"), share)
+    c = setting(ds)
+    positive(c if c.optimizer == "sgdw" else of_sgd(c, "kappa", *LARS), "kappa", "lr")
+    part = window(enough(ds, "kappa"), share)
     weight = part.lr / part.w2.astype(float)
     value = moved(weight * part.dv, part).sum("step") / moved(weight * part.d2, part).sum("step")
     return named(value, "kappa", "κ", "correlation of d with the momentum", "1")
@@ -267,9 +265,9 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    ds, c = without_gaps(_whole(ds, "telescoping", 2), "telescoping"), alike(setting(ds), "telescoping")
-    of_sgd(c, "telescoping", lars=True)
-    _positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
+    c = of_sgd(alike(setting(ds), "telescoping"), "telescoping", *LARS)
+    ds = without_gaps(enough(ds, "telescoping", 2), "telescoping")
+    positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
     change = ds.w2.isel(step=-1, drop=True) - first(ds.w2)
     lr, a, rho = rest.lr, weight_decay(rest), c.momentum
@@ -313,8 +311,8 @@ def acceptance(ds: xr.Dataset, share: Share = WINDOW) -> xr.Dataset:
     (of eight). `passed` counts those that are.
     """
     c, _ = _sgd(ds, "acceptance")
-    _positive(c, "acceptance", "weight_decay", "lr")
-    ds = _whole(ds, "acceptance", 2)
+    positive(c, "acceptance", "weight_decay", "lr")
+    ds = enough(ds, "acceptance", 2)
     rho, delta, lr = c.momentum, drift(ds, share), ds.lr.astype(float)
     raw = np.sqrt(window(balance(ds), share).mean("step"))
     out = {"raw": named(raw, "raw", "√⟨z⟩", "dots over line", "1"), "drift": delta}
@@ -374,8 +372,8 @@ def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Da
     if not isinstance(c, str) or c not in ("constant", "measured", "correlated"):
         raise ValueError(f"c={c!r}: must be 'constant', 'measured' or 'correlated'")
     setting, _ = _sgd(ds, "predicted")
-    _positive(setting, "predicted", "weight_decay", "lr")
-    ds = without_gaps(_whole(ds, "predicted"), "predicted")
+    positive(setting, "predicted", "weight_decay", "lr")
+    ds = without_gaps(enough(ds, "predicted"), "predicted")
     if c == "constant":
         size = rms(gradient_size(ds)).expand_dims(step=ds.step)
     else:
@@ -397,4 +395,4 @@ def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Da
 @of_recording
 def overall(ds: xr.Dataset, share: Share = WINDOW) -> float:
     """Return one number for a run: dots over line, rms over the layers and the steps of a window."""
-    return float(np.sqrt(window(balance(_whole(ds, "dots over line")), share).mean()))
+    return float(np.sqrt(window(balance(enough(ds, "dots over line")), share).mean()))

@@ -11,7 +11,7 @@ import numbers
 import torch
 from torch.optim.sgd import sgd
 
-__all__ = ["LARS", "SGD", "Scaler", "SmoothLARS", "Steered", "rescaled"]
+__all__ = ["LARS", "SGD", "Scaler", "SmoothLARS", "Steered", "decayed", "loss_of", "rescaled", "with_gradients"]
 
 LOW, HIGH = 1e-15, 1e15  # between them squares of norms are neither too large nor too small for float32
 
@@ -43,10 +43,10 @@ class SGD(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure=None):
         """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
-        loss = _loss_of(closure)
+        loss = loss_of(closure)
         for group in self.param_groups:
             _refuse(group, "dampening", "maximize")
-            _move(self, group, *_with_gradients(group), group["weight_decay"])
+            _move(self, group, *with_gradients(group), group["weight_decay"])
         return loss
 
 
@@ -65,7 +65,7 @@ def _move(optimizer, group, w, g, alpha=0.0):
     v = [_momentum(optimizer, p) for p in w] if rho else []
     fused = w[0].device.type != "cpu" or optimizer.found_inf is not None
     if torch.is_tensor(alpha) or (alpha and not fused):
-        g, alpha = _decayed(g, w, alpha), 0.0
+        g, alpha = decayed(g, w, alpha), 0.0
     if fused:  # one launch; v begins as zeros, since torch's would begin as anything where its first step is left out
         sgd(w, g, v, weight_decay=alpha, momentum=rho, lr=lr, dampening=0.0, nesterov=nesterov, maximize=False,
             foreach=False, fused=True, found_inf=optimizer.found_inf)  # fmt: skip
@@ -80,7 +80,7 @@ def _move(optimizer, group, w, g, alpha=0.0):
         torch._foreach_add_(w, direction, alpha=-lr)
 
 
-def _decayed(grads, weights, weight_decay):
+def decayed(grads, weights, weight_decay):
     """Return g + αw of each tensor, rounded once, as torch.optim.SGD adds them; α is a number or a tensor of one."""
     if torch.is_tensor(weight_decay):
         return torch._foreach_addcmul(grads, weights, [weight_decay] * len(weights))
@@ -94,12 +94,14 @@ def _momentum(optimizer, weight):
     return state["momentum_buffer"]
 
 
-def _with_gradients(group):
+def with_gradients(group):
+    """Return the weights of a group that have a gradient, and the gradients."""
     weights = [p for p in group["params"] if p.grad is not None]
     return weights, [p.grad for p in weights]
 
 
-def _loss_of(closure):
+def loss_of(closure):
+    """Return the loss of a closure, which computes the gradients anew; None where there is none."""
     if closure is None:
         return None
     with torch.enable_grad():
@@ -152,9 +154,9 @@ class LARS(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
-        loss = _loss_of(closure)
+        loss = loss_of(closure)
         for group in self.param_groups:
-            w, g = _with_gradients(group)
+            w, g = with_gradients(group)
             d = self.direction(group, w, g)
             _move(self, group, w, d)
             if not group["momentum"]:
@@ -191,16 +193,16 @@ class Steered(SGD):
     @torch.no_grad()
     def step(self, closure=None):
         """Take a step; with a closure, which computes the gradients anew, return the loss that it returns."""
-        loss = _loss_of(closure)
+        loss = loss_of(closure)
         for group in self.param_groups:
             _refuse(group, "dampening", "maximize", "nesterov")
-            w, g = _with_gradients(group)
+            w, g = with_gradients(group)
             if not w:
                 continue
             if self.fixed:
                 now = torch._foreach_norm(w)
                 lengths = [self.state[p].setdefault("length", norm) for p, norm in zip(w, now)]
-            d = _decayed(self._scaled(group, w, g), w, group["weight_decay"])
+            d = decayed(self._scaled(group, w, g), w, group["weight_decay"])
             _move(self, group, w, d)
             if not group["momentum"]:
                 for p, v in zip(w, d):
@@ -333,7 +335,7 @@ class Scaler:
     the optimizers' `found_inf`.
 
     Args:
-        optimizers: SGD and LARS of this module.
+        optimizers: those of this module and of `directions`.
         enabled: otherwise it does nothing, and `skipped` is None.
         scale: S at first.
     """

@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 
 from . import library, measure, recording
-from .arms import apart
+from .arms import SEPARATE, apart
 from .config import CONVS, Config
 from .series import checked
 
@@ -67,8 +67,8 @@ def windowed(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Datas
 
     edges [W + 1] are those of the windows, None takes `windows` of all steps; they are kept as an attribute, and the
     coordinate `window` is the first step. For LARS growth is λ_eff²(|d|² + 2ρ d·v), λ_eff = λ_LARS/(1 − ρ), as of
-    momentum, with its own rate and its own d. Where layers have settings of their own, or norms are fixed, growth and
-    drive are missing.
+    momentum, with its own rate and its own d. Where layers have settings of their own, norms are fixed, or an optimizer
+    is of the convolutions alone (AdamW and so on), growth and drive are missing.
     """
     steps = checked(ds).sizes["step"]
     edges = np.asarray(windows(steps) if edges is None else edges)
@@ -80,7 +80,7 @@ def windowed(ds: xr.Dataset, edges: Edges | list[int] | None = None) -> xr.Datas
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges has norms beyond float32
         full = {"w2": ds.w2.isel(step=edges[:-1]).values.astype(float)}
         size, kept = ds.g2.astype(float) * ds.w2, ds.loss.where(np.isfinite(ds.loss))
-        if apart(setting):
+        if apart(setting) or setting.optimizer in SEPARATE:
             pushed = grown = size * np.nan
         elif "lars_lr" in ds:
             grown = (ds.lars_lr.astype(float) / (1 - rho)) ** 2 * (ds.d2 + 2 * rho * ds.dv)
@@ -158,7 +158,14 @@ def configs() -> dict[str, Config]:
 
 
 def kind(config: Config) -> str:
-    """Return the optimizer of a run in the explorer's words: "sgd" and "heavy-ball" are torch's SGD, ρ = 0 or not."""
+    """Return the optimizer of a run in the explorer's words: "sgd" and "heavy-ball" are torch's SGD, ρ = 0 or not.
+
+    Raises:
+        ValueError: the explorer does not have it.
+    """
+    if config.optimizer in SEPARATE:
+        raise ValueError(f"optimizer={config.optimizer!r}: must be one that the explorer has, SGD with or without "
+                         "momentum, Nesterov's or LARS")  # fmt: skip
     return config.optimizer if config.optimizer != "sgd" else "heavy-ball" if config.momentum else "sgd"
 
 
@@ -195,7 +202,8 @@ def pack() -> dict:
     A set is {what, edges, epochs, runs: [{optimizer, lr, weight_decay, momentum, diverged_at, name}], codes}; codes is
     the base64 of uint16, little endian, run after run in the order of `SERIES`: w2, c2, drive, growth [L, W] each,
     loss, accuracy [W], test_loss, test_accuracy [E]. The grid is what the manifest's sweeps with "series": true have
-    recorded; as long as there is no such table it has no runs. A run that failed is left out.
+    recorded; as long as there is no such table it has no runs. A run that failed, or has an optimizer that the explorer
+    has not, is left out.
     """
     plans = {name: _plan(name, config) for name, config in configs().items()}
     sets = [_set(plans["short"], _tables()), _set(plans["book"], _recordings())]
@@ -222,6 +230,8 @@ def _set(plan, found) -> dict:
         settings = itertools.product(*(ds[axis].values.tolist() for axis in axes))
         for values, end, row in itertools.compress(zip(settings, ends, rows), there):
             c = recording.config(ds).replace(**dict(zip(axes, values)))
+            if c.optimizer in SEPARATE:
+                continue
             runs.append({"optimizer": kind(c), "lr": c.lr, "weight_decay": c.weight_decay, "momentum": c.momentum,
                          "diverged_at": int(end), "name": name})  # fmt: skip
             codes.append(row.tobytes())
@@ -243,7 +253,7 @@ def _recordings():
     book = Config.book()
     same = {name: getattr(book, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
     for name, config in library.bundled().items():
-        if config.replace(**same) == book:
+        if config.optimizer not in SEPARATE and config.replace(**same) == book:
             found = _trusted(recording.load, library.recording_file(config), config)
             yield from ((name, windowed(ds)) for ds in found)
 

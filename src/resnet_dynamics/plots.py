@@ -19,8 +19,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
-from . import compare, measure, recording, theory
+from . import compare, measure, recording, theory, updates
 from . import style as house
+from .arms import LARS, SEPARATE, apart, of_sgd
 from .landscapes import landscape, tuning
 from .seeds import band, fates, is_list, nothing, several
 from .style import DASHES, FAINT, GROWTH, INK, LINE, SHRINK, SIZE, TEXT, figure, layer_styles, style
@@ -165,8 +166,9 @@ def _is_lars(ds):
 def ratio(recordings, ax=None, *, layers=None, dots=1200):
     """Draw λ|g|/|w| of all layers as dots and √(2λα(1−ρ)) as a line. Figure 5; with momentum figure 7.
 
-    Of a LARS recording the rate is set, not measured: its λ_LARS is drawn as a dashed line, so that
-    ratio([sgd, lars]) compares the two. Only so many dots are drawn, taken evenly; what is computed is not thinned.
+    Of SGDW and AdamW it is λ|v|/|w|, v being what λ multiplies, and √(2λα/S), see `measure.line`. Of a LARS recording
+    the rate is set, not measured: its λ_LARS is drawn as a dashed line, so that ratio([sgd, lars]) compares the two.
+    Only so many dots are drawn, taken evenly; what is computed is not thinned.
     """
     if not isinstance(dots, numbers.Integral) or dots < 1:
         raise ValueError(f"dots={dots!r}: must be a whole number, at least 1")
@@ -176,14 +178,14 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
         raise nothing(every_run)
     ax = house.dress(ax)
     measured = [ds for ds in runs if not _is_lars(ds)]
-    drawn = set()
+    drawn, symbol = set(), " and ".join(dict.fromkeys(measure.rate(ds).attrs["symbol"] for ds in measured)) or "λ_LARS"
     for i, ds in enumerate(measured):
         looks, rates = _looks(ds), measure.rate(ds)
         every = -(-ds.sizes["step"] * ds.sizes["layer"] * len(measured) // dots)
         for j, (layer, look) in enumerate(looks.items()):
             part = rates.sel(layer=layer).isel(step=slice((7 * j + 3 * i) % every, None, every))
             ax.plot(part.step, part, ".", color=look["color"], markersize=4.6, alpha=0.6, markeredgewidth=0,
-                    label="λ|g|/|w|, dark to light with depth" if (i, j) == (0, 0) else None)  # fmt: skip
+                    label=f"{symbol}, dark to light with depth" if (i, j) == (0, 0) else None)  # fmt: skip
     for ds in runs:
         line = measure.line(ds)
         if _is_lars(ds):
@@ -196,7 +198,6 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
                 ax.plot(ds.step, one, label=None if i else name, zorder=3, **look)
                 drawn.add(key)
     house.legend(ax, above=True, ncols=1 if len(drawn) > 1 else 2, markerscale=3)
-    symbol = "λ|g|/|w|" if measured else "λ_LARS"
     house.ylabel(ax, house.label(symbol, measure.rate(runs[0]).attrs["units"]))
     _steps(ax, runs, every_run)
     top = max([float(measure.line(ds).max()) for ds in runs]
@@ -267,22 +268,33 @@ def cosine(recordings, ax=None, *, layers=None):
 
 
 def rotation(recordings, ax=None, *, layers=None):
-    """Draw the angle by which each layer turns in a step, rms over 50 steps, and its equilibrium √(2λα/(1+ρ))."""
+    """Draw the angle by which each layer turns in a step, rms over 50 steps, and its equilibrium √(2λα/(1+ρ)).
+
+    Of SGDW and AdamW that is √(2λα/S), their `measure.line`; where there is no equation there is no line.
+    """
     seeds, ax = _pick(band(recordings), layers), house.dress(ax)
     seeds_but_last = [ds.isel(step=slice(0, -1)) for ds in seeds]  # the angle of the last step is not recorded
     angles = dict(zip(map(id, seeds_but_last), (measure.rotation(ds) for ds in seeds)))
     _per_layer(ax, seeds_but_last, lambda ds: np.sqrt(measure.smooth(angles[id(ds)] ** 2, measure.SMOOTH)))
-    c = recording.setting(seeds[0])
-    if c.optimizer in ("sgd", "nesterov"):
-        lr, alpha = seeds[0].lr.astype(float), measure.weight_decay(seeds[0])
-        line = theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer)
+    line, said = _turn(seeds[0])
+    if said:
         ax.plot(seeds[0].step, line, color="black", linewidth=2, zorder=3)
-        said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
         ax.text(0.98, 0.92, f"black: {said}", transform=ax.transAxes, size=TEXT, color=INK, ha="right", va="top")
     house.ylabel(ax, "rotation (rad/step)")
     _steps(ax, seeds)
     ax.set_ylim(bottom=0)
     return ax
+
+
+def _turn(ds):
+    """The rotation in equilibrium, and its formula; "" where there is none."""
+    c, lr, alpha = recording.setting(ds), ds.lr.astype(float), measure.weight_decay(ds)
+    if c.optimizer not in ("sgd", "nesterov", *updates.KNOWN) or (c.optimizer in SEPARATE and apart(c)):
+        return None, ""
+    if c.optimizer in SEPARATE:
+        return measure.line(ds), "√(2λα/S)"
+    said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
+    return theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer), said
 
 
 def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
@@ -294,7 +306,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
     if not isinstance(starts, list) or not starts or not all(house.is_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = band(recordings), house.dress(ax)
-    c, lr = recording.setting(seeds[0]), seeds[0].lr.astype(float).values
+    c, lr = of_sgd(recording.setting(seeds[0]), "memory", *LARS), seeds[0].lr.astype(float).values
     measured = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
     alpha = np.asarray(measure.weight_decay(seeds[0]))

@@ -30,8 +30,10 @@ class Recorder:
     The rows are copies, in float32, so the training sees no difference: the weights are bitwise those of a run without
     the recorder. The update is measured, new weights minus old, not derived from the optimizer's state.
 
-    For ρ = 0, where torch.optim.SGD keeps no momentum buffer, v_t is d_t = g + αw. A momentum that is there when the
-    recorder is made, as after some steps without it, is v_{t-1} of its first step.
+    v_t is the momentum of SGD and LARS. For ρ = 0, where torch.optim.SGD keeps no momentum buffer, it is d_t = g + αw.
+    Of the optimizers of `directions` it is their direction, what λ multiplies, as it is of heavy ball and LARS: Adam's
+    m/√s, Lion's sign, Muon's matrix, without what decays beside it; w·v, d·v and so on are of that vector. A v that is
+    there when the recorder is made, as after some steps without it, is v_{t-1} of its first step.
 
     g is what the optimizer is given: the sum of gradients that have been accumulated, clipped if they have been, and it
     must have been divided by the scale of the loss, if there is one.
@@ -42,13 +44,13 @@ class Recorder:
 
     Args:
         weights: name → parameter of the layers to watch, each of which one of the optimizers moves.
-        optimizers: torch.optim.SGD or ours, or others whose state holds "momentum_buffer".
+        optimizers: torch.optim.SGD or ours, or others whose state holds "direction" or "momentum_buffer".
         steps: T.
         filters: keep the products of every output filter too.
 
     Raises:
         ValueError: names the layers that no optimizer moves or, at a step, those without a gradient; or an optimizer
-            whose v is not known, such as AdamW.
+            whose v is not known, such as torch.optim.AdamW.
 
     Attributes:
         products: [T, L, 15], in the order of `recording.PRODUCTS`. |error| of a·b: below 1e-6 |a||b|.
@@ -129,8 +131,9 @@ class Recorder:
                     torch.add(g, w, alpha=alpha, out=v)
 
     def _buffers(self):
-        """The momentum of each layer as its optimizer keeps it, or None."""
-        return [o.state.get(w, {}).get("momentum_buffer") for (o, _), w in zip(self._owners, self._layers)]
+        """v of each layer as its optimizer keeps it, or None: what λ multiplies, if that is not the momentum."""
+        states = [o.state.get(w, {}) for (o, _), w in zip(self._owners, self._layers)]
+        return [state.get("direction", state.get("momentum_buffer")) for state in states]
 
     def _keep(self, buffers):
         kept = [(v, buffer) for v, buffer in zip(self._rows.of["v"], buffers) if buffer is not None]
@@ -149,7 +152,7 @@ def _alpha(optimizer, n):
     group = optimizer.param_groups[n]
     if not isinstance(optimizer, torch.optim.SGD) or group["maximize"]:
         name = type(optimizer).__name__
-        raise ValueError(f"{name}: must keep a momentum_buffer, or be torch.optim.SGD without maximize")
+        raise ValueError(f"{name}: must keep a direction or a momentum_buffer, or be torch.optim.SGD without maximize")
     return group["weight_decay"]
 
 

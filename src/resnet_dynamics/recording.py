@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from . import cache
+from .arms import SEPARATE
 from .cache import cache_dir as cache_dir  # its place before `cache` was one; readers' code has it
 from .config import Config
 
@@ -51,6 +52,16 @@ QUANTITIES = {
     "test_loss": ("test loss", "test loss after the epoch", "nat"),
     "test_accuracy": ("test accuracy", "test accuracy after the epoch", "1"),
 }
+# What is otherwise in recordings of `arms.SEPARATE`, where v is what λ multiplies: what it is, and the units if it has
+# none (of adam, adamw, lion and muon), or those of w (where its length is set).
+_DIRECTED = {
+    "d2": ("squared norm of d = v_t − ρv_{t−1}, what is new in v", "1", "u²"),
+    "v2": ("squared norm of v, what λ multiplies", "1", "u²"),
+    "wv": ("weight times v of the step before", "u", "u²"),
+    "dv": ("d times v of the step before", "1", "u²"),
+    "gv": ("gradient times v of the step before", "nat/u", "nat"),
+    "lr": ("learning rate", "u", "1"),
+}
 _LAYERED = ("w2", "g2", "d2", "v2", "u2", "wg", "wv", "dv", "gv")
 
 
@@ -74,7 +85,8 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
         filter_products: layer → [T, F, 15], or what gives that for a slice of steps; or None. A slice is taken at a
             time, so that the memory it takes is that of the result and little more.
 
-    d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g.
+    d is what the optimizer adds to its momentum: d = v_t − ρ v_{t−1}, for SGD g + αw, for LARS (|w|/|g|) g, for SGDW g.
+    Of Adam, AdamW, Lion and Muon it is the same difference of directions.
     """
     skipped = np.asarray(series.get("skipped", np.zeros(len(products)))) > 0
     rho = np.array([config.of_layer(layer, "momentum") for layer in layers])
@@ -89,7 +101,18 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
         per_filter = _of_filters([filter_products[layer] for layer in layers], rho, skipped)
         data |= {f"filter_{name}": (("step", "layer", "filter"), a) for name, a in per_filter.items()}
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
-    return label(xr.Dataset(data, coords, attrs))
+    return _directed(label(xr.Dataset(data, coords, attrs)), config.optimizer, config.norms)
+
+
+def _directed(ds, optimizer, norms="free"):
+    """Label what is otherwise where v is what λ multiplies."""
+    if optimizer not in SEPARATE:
+        return ds
+    for name, (long_name, none, length) in _DIRECTED.items():
+        units = {"hyperball": length}.get(norms, none if optimizer != "sgdw" else QUANTITIES[name][2])
+        for its in {name, f"filter_{name}"} & {*ds.data_vars}:
+            ds[its].attrs |= {"long_name": long_name, "units": units}
+    return ds
 
 
 def from_steps(layers, products, series, optimizer, *, step=None, part=None, tests=None, attrs=None) -> xr.Dataset:
@@ -118,7 +141,9 @@ def from_steps(layers, products, series, optimizer, *, step=None, part=None, tes
     coords |= {"part": ("step", np.zeros(steps, int) if part is None else np.asarray(part)),
                "optimizer": (dims[: max(words.ndim, 1)], words if words.ndim else np.full(steps, words))}  # fmt: skip
     coords |= {"test": np.asarray(tests["test"])} if tests else {}
-    return label(xr.Dataset(data, coords, {"steps": int(coords["step"][-1]) + 1 if steps else 0, **(attrs or {})}))
+    attrs = {"steps": int(coords["step"][-1]) + 1 if steps else 0, **(attrs or {})}
+    one, *others = {*words.ravel().tolist()} or {""}
+    return _directed(label(xr.Dataset(data, coords, attrs)), "" if others else one)
 
 
 def _of_filters(products, momentum, skipped, at_once=64):

@@ -94,9 +94,13 @@ def _linear_rise(config):
     return PiecewiseLinear(tuple(knots), tuple(knots.values()))
 
 
-def decays(config, lr):
-    """Return α of steps with the learning rates `lr`: a number, or as many as there are rates where α follows λ."""
-    return config.weight_decay if config.weight_decay_schedule == "constant" else config.weight_decay * lr / config.lr
+def decays(config, lr, highest=None):
+    """Return α of steps with the learning rates `lr`: a number, or as many as there are rates where α follows λ.
+
+    highest: the α of single parameters; None takes that of the run.
+    """
+    highest = config.weight_decay if highest is None else highest
+    return highest if config.weight_decay_schedule == "constant" else highest * lr / config.lr
 
 
 def epochs_at(config, share: float) -> list[float]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ._shapes import ByLayer, ByStep, ByStepLayer, Measured, Part, Share
 
 __all__ = [
-    "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "fate", "first", "later", "length", "moved",
-    "named", "of_recording", "own_rates", "rms", "smooth", "taken", "window", "without_gaps",
+    "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "enough", "fate", "first", "later", "length",
+    "moved", "named", "of_recording", "own_rates", "rms", "smooth", "taken", "window", "without_gaps",
 ]  # fmt: skip
 
 SMOOTH = 50
@@ -85,6 +85,15 @@ def alive(ds: xr.Dataset) -> xr.Dataset:
     """Return the steps before a run diverged: all of them, mostly."""
     end = int(ds.attrs.get("diverged_at", -1))
     return ds if end < 0 else ds.isel(step=(ds.step < end).values)
+
+
+def enough(ds: xr.Dataset, what: str, least: int = 1) -> xr.Dataset:
+    """Return the steps before a run diverged, if there are enough."""
+    ds, end = alive(ds), int(ds.attrs.get("diverged_at", -1))
+    if (steps := ds.sizes["step"]) < least:
+        reason = f" that diverged at step {end}" if end >= 0 else ""
+        raise ValueError(f"{what} of a run{reason} with {steps} steps before: must be at least {least}")
+    return ds
 
 
 @of_recording

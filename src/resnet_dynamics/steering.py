@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from . import measure, theory
-from .arms import OWN, REST, own_rate
+from .arms import OWN, REST, SEPARATE, own_rate
 from .config import Config
+from .directions import SGDW, Adam, Lion, Muon
 from .models import conv_layers, symmetries
 from .optim import LARS, SGD, SmoothLARS, Steered
 from .recording import config as config_of
@@ -19,13 +20,15 @@ REPLAYED = 50  # steps of the running mean that is replayed
 
 
 def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
-    """Return the optimizers of a run: one for normalized convolutions, one for the rest; of plain SGD one for all.
+    """Return the optimizers of a run: one for normalized convolutions, SGD for the rest; of plain SGD one for all.
 
     A group of convolutions says which `layers` it has. Those with a λ, α, ρ or rate of their own are each a group.
     """
     invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
-    common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ
+    common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ, and each group has its own ρ
     convs, rest = _convs(config, model, invariant), _rest(config, model, invariant)
+    if config.optimizer in SEPARATE:
+        return [_directed(config, convs, common), SGD(rest, **common)]
     if config.optimizer.startswith("lars"):
         for group in convs:
             del group["weight_decay"]  # which LARS does not have; what it would be is in the rate
@@ -35,6 +38,19 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
     if config.rate_rule != "none" or config.norms == "fixed":
         return [Steered(convs, fixed=config.norms == "fixed", **common), SGD(rest, **common)]
     return [SGD([*convs, *rest], nesterov=config.optimizer == "nesterov", **common)]
+
+
+def _directed(config, convs, common):
+    """The optimizer of the convolutions alone."""
+    given = dict(norms=config.norms, **common)
+    if config.optimizer == "adam":
+        return Adam(convs, decoupled=False, beta2=config.betas[1], eps=config.eps, **given)
+    given |= dict(cautious=config.cautious)
+    if config.optimizer == "adamw":
+        return Adam(convs, beta2=config.betas[1], eps=config.eps, **given)
+    if config.optimizer == "lion":
+        return Lion(convs, beta2=config.betas[1], **given)
+    return {"sgdw": SGDW, "muon": Muon}[config.optimizer](convs, **given)
 
 
 def _convs(config, model, invariant):
@@ -49,12 +65,9 @@ def _convs(config, model, invariant):
 
 
 def _conv_group(config, layers, weights, lr, weight_decay, momentum):
-    scales = {}
-    for name, value in (("lr", lr), ("weight_decay", weight_decay)):
-        if value != getattr(config, name):
-            scales[f"{name}_scale"] = value / getattr(config, name)
+    scale = {} if lr == config.lr else {"lr_scale": lr / config.lr}
     return {"params": [weights[layer] for layer in layers], "layers": layers, "weight_decay": weight_decay,
-            "momentum": momentum, **scales}  # fmt: skip
+            "momentum": momentum, **scale}  # fmt: skip
 
 
 def _rest(config, model, invariant):
@@ -66,10 +79,10 @@ def _rest(config, model, invariant):
             norm = hasattr(module, "running_mean")
             kind = REST[("weight", "bias").index(name.rpartition(".")[2])] if norm else "linear"
             (decaying if kind in config.rest_decays.split("+") else others).append(p)
-    scales = (config.rest_weight_decay_scale, 0.0)
-    return [{"params": params, "weight_decay": config.weight_decay * scale, "momentum": config.momentum,
-             "lr_scale": config.rest_lr_scale, "weight_decay_scale": scale}
-            for params, scale in zip((decaying, others), scales) if params]  # fmt: skip
+    own = config.rest_lr is not None or config.optimizer in SEPARATE
+    lr_scale = config.of_rest("lr") / config.lr if own else config.rest_lr_scale  # where lr may be 0
+    return [{"params": params, "weight_decay": decay, "momentum": config.of_rest("momentum"), "lr_scale": lr_scale}
+            for params, decay in ((decaying, config.of_rest("weight_decay")), (others, 0.0)) if params]  # fmt: skip
 
 
 def learning_rates(config: Config, steps_per_epoch: int, source=None):
@@ -115,15 +128,15 @@ class Rates:
 
     def __init__(self, config: Config, optimizers, steps_per_epoch: int, device, layers=(), source=None):
         self.lr, self.lars_lr = learning_rates(config, steps_per_epoch, source)
-        alpha, columns = decays(config, self.lr), []
+        columns = []
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 lr = self.lr * group.get("lr_scale", 1)
                 if isinstance(optimizer, LARS):
                     lr = self._of_lars(config, group, layers)
-                decay = alpha * group.get("weight_decay_scale", 1)
+                decay = decays(config, self.lr, group.get("weight_decay"))
                 columns.append((group, "lr", lr))
-                if "weight_decay" in group and np.ndim(alpha):
+                if "weight_decay" in group and np.ndim(decay):
                     columns.append((group, "weight_decay", decay))
                 if isinstance(optimizer, Steered) and config.rate_rule != "none":
                     bounds = _bounds(config, lr, decay, group["momentum"], steps_per_epoch)

@@ -41,7 +41,7 @@ def train(config: Config, *, device=None, filters=False, progress=True, each=Non
         for each step t of T:
             λ ← schedule at (t + ½)/S epochs
             loss ← mean cross-entropy of the batch;  g ← ∇loss
-            d ← g + αw;  v ← ρv + d;  w ← w − λv         (torch.optim.SGD; Nesterov and LARS as they say)
+            d ← g + αw;  v ← ρv + d;  w ← w − λv         (torch.optim.SGD; others as they say)
             record the inner products of w, g, v_prev, v and Δw in every layer
         after each epoch: loss and accuracy on the test set
 

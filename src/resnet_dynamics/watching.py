@@ -128,9 +128,10 @@ class Watch:
         """Return the steps so far as a recording [step, layer] without a configuration, see `recording.from_steps`.
 
         The optimizer is "sgd" or "nesterov" if it is torch.optim.SGD without dampening and maximize, or that of this
-        package; else the name of its class, and what is an equation of SGD is refused. v is its momentum_buffer or, for
-        SGD without momentum, g + αw; of one that keeps none, such as AdamW, v is not known, and what has it is NaN. λ,
-        α, ρ and the optimizer are series [step]; [step, layer] if layers differ in them.
+        package; "sgdw", "adam", "adamw", "lion" or "muon" if it is one of `directions`; else the name of its class, and
+        what is an equation of SGD is refused. v is what `recorder.Recorder` has. Of an optimizer that keeps none, as
+        torch.optim.AdamW, it is not known, and what has it is NaN. λ, α, ρ and the optimizer are series [step]; [step,
+        layer] if layers differ in them.
 
         Where somebody has changed |w| between two steps, a new part begins. Where a layer had no gradient, or a scaler
         left the step out, `skipped` is 1. diverged_at is the first step whose weights are not finite. To keep it:
