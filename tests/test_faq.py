@@ -33,12 +33,12 @@ def test_the_examples_run(capsys):
     assert made["of_mean"].equal(made["of_sum"])
     assert {group["weight_decay"] for group in made["sgd"].param_groups} == {0.0, 5e-4}
     assert len(made["sgd"].param_groups[0]["params"]) == 8
-    late = np.sqrt(rd.measure.balance(made["mine"])[-100:].mean())
-    assert 0.9 < late < 1.1
+    assert 0.9 < np.sqrt(made["late"].mean()) < 1.1 and made["late"].sizes["step"] == 100
     assert abs(float(rd.measure.rms(rd.measure.cosine(made["mine"])).squeeze())) < 1e-3
+    assert {one.name for one in made["tested"] if one.invariant} == {"0"}
     assert made["mine"].loss[-50:].mean() < made["mine"].loss[:5].mean()
     said = capsys.readouterr().out
-    assert "Inside" in said and "CIFAR-10 (JPEG)" in said
+    assert "Inside" in said and "CIFAR-10 (JPEG)" in said and "scale invariant: 0\n" in said
 
 
 @pytest.mark.parametrize("reduction, lr, weight_decay", [("sum", 0.4, 5e-4), ("mean", 0.4 / 512, 5e-4 * 512)])

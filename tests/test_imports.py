@@ -55,6 +55,9 @@ ALLOWED = {
     "optim": {"torch"},
     "directions": {"torch", "optim"},
     "recorder": {"torch", "recording"},
+    "instrument": {"numpy", "torch", "directions", "optim", "recorder"},
+    "invariance": {"torch", "models"},
+    "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
                  "schedules", "theory"},
@@ -88,8 +91,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "directions", "loops", "machine", "models", "optim", "recorder", "starts",
-         "steering", "train"]
+TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder",
+         "starts", "steering", "train", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

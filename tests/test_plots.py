@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import resnet_dynamics as rd
-from resnet_dynamics import compare, library, measure, peaks, plots, recording, schedules, theory
+from resnet_dynamics import compare, library, measure, peaks, plots, recording, schedules, style, theory
 from resnet_dynamics.config import CONVS
 
 TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
@@ -325,6 +325,18 @@ def test_layers_can_be_told_apart_in_grey():
     grey = [np.dot(look["color"][:3], (0.2126, 0.7152, 0.0722)) for look in styles.values()]
     assert all(np.diff(grey) >= 0) and max(grey) < 0.75
     assert min(np.diff(sorted(set(np.round(grey, 6))))) > 0.1
+
+
+def test_layers_of_a_deep_network_can_be_told_apart():
+    """By a color for each block, as one for all would have its styles more than once; and some have their names."""
+    parts = ("self_attention.in_proj_weight", "self_attention.out_proj", "mlp.0", "mlp.3")
+    names = [f"encoder.layers.encoder_layer_{i}.{part}" for i in range(12) for part in parts]
+    styles, labels = plots.layer_styles(names), style.layer_names(names)
+    assert len({(look["color"], str(look["linestyle"])) for look in styles.values()}) == len(names)
+    assert len({look["color"] for look in styles.values()}) == 12
+    assert len(labels) == len({*labels.values()}) == 8 and [*labels][0] == names[0] and [*labels][-1] == names[-1]
+    assert labels[names[0]] == "e.l.e0.s.in_proj_weight" and max(map(len, labels.values())) <= style.LONG
+    assert [*style.layer_names(CONVS).values()] == [*CONVS]
 
 
 def test_a_layer_looks_the_same_alone(seeds):

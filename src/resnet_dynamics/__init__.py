@@ -12,16 +12,20 @@ from .tables import table
 __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare", "data",
-    "datasets", "library", "machine", "measure", "models", "optim", "page_data", "peaks", "plots", "recorder",
-    "recording", "run", "schedules", "sweep", "table", "theory", "train",
+    "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim", "page_data", "peaks",
+    "plots", "recorder", "recording", "run", "schedules", "sweep", "table", "theory", "train", "watch",
 ]  # fmt: skip
+
+
+_LATE = {"Controls": "controls", "Crossing": "crossing", "Explorer": "explorer", "Live": "live",
+         "invariant_parameters": "invariance", "watch": "watching"}  # fmt: skip
 
 
 def __getattr__(name):
     # What needs torch is imported when it is first used: torch takes seconds, a recorded run does not need it. The
     # widgets are, too, as few need them.
-    if name in ("Controls", "Crossing", "Explorer", "Live"):
-        return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)
+    if name in _LATE:
+        return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .fields import FOREIGN, among, check, model_convs, number, one_of
 
 __all__ = [
-    "BETA2", "DECOUPLED", "OWN", "REST", "SEPARATE", "alike", "apart", "checked", "of_sgd", "own_rate",
+    "BETA2", "DECOUPLED", "LARS", "OWN", "REST", "SEPARATE", "alike", "apart", "checked", "of_sgd", "own_rate",
     "positive", "settings",
 ]  # fmt: skip
 
@@ -19,6 +19,8 @@ _CHOICES = {
     "warmup_shape": ("linear", "root"),
     "rate_rule": ("none", "clip", "boost", "line"),
 }
+LARS = ("lars", "lars-filter")
+
 SEPARATE = ("sgdw", "adam", "adamw", "lion", "muon")
 """Optimizers of normalized convolutions alone: their λ, α, ρ say nothing of the rest, their v is what λ multiplies."""
 
@@ -102,11 +104,11 @@ def alike(config, what: str):
     return config
 
 
-def of_sgd(config, what: str):
-    """Return the configuration of a run that moves as SGD does, Nesterov's or LARS; refuse any other."""
-    if config.optimizer in SEPARATE:
-        raise ValueError(f"{what} of a run with optimizer={config.optimizer!r}: must be a run of SGD, whose equations "
-                         "these are")  # fmt: skip
+def of_sgd(config, what: str, *more: str):
+    """Return the configuration of a run that moves as SGD does, or Nesterov's, or one of `more`; refuse any other."""
+    if config.optimizer not in ("sgd", "nesterov", *more):
+        why = "LARS has no decay" if config.optimizer.startswith("lars") else "whose equations these are"
+        raise ValueError(f"{what} of a run with optimizer={config.optimizer!r}: must be a run of SGD, {why}")
     return config
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from . import schedules, theory, updates
-from .arms import SEPARATE, alike, of_sgd, positive
+from .arms import LARS, SEPARATE, alike, of_sgd, positive
 from .recording import setting
 from .series import (
     SMOOTH,
@@ -35,6 +35,7 @@ from .series import (
     own_rates,
     rms,
     smooth,
+    taken,
     window,
     without_gaps,
 )  # fmt: skip
@@ -55,10 +56,7 @@ def _is_lars(ds: xr.Dataset) -> bool:
 
 def _sgd(ds: xr.Dataset, what: str):
     """Return the setting and λ of a run of SGD; of LARS there is no such quantity."""
-    c = of_sgd(alike(setting(ds), what), what)
-    if _is_lars(ds):
-        raise ValueError(f"{what} of a run with optimizer={c.optimizer!r}: must be a run of SGD, LARS has no decay")
-    return c, ds.lr.astype(float)
+    return of_sgd(alike(setting(ds), what), what), ds.lr.astype(float)
 
 
 def _overlap(c) -> float:
@@ -67,8 +65,8 @@ def _overlap(c) -> float:
 
 
 @of_recording
-def weight_decay(ds: xr.Dataset) -> float | ByStep:
-    """Return α, a number; of a run in which it moves, of every step [step]."""
+def weight_decay(ds: xr.Dataset) -> float | ByStep | ByStepLayer:
+    """Return α, a number; of a run in which it moves, of every step [step]; [step, layer] where layers have others."""
     c = setting(ds)
     moves = "weight_decay" in ds and float(ds.weight_decay.max()) != c.weight_decay
     if c.weight_decay_schedule == "constant" and not moves:
@@ -150,19 +148,19 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
         value = ds.lars_lr.astype(float) * own_rates(ds) * xr.ones_like(ds.w2, float)
         return named(value, "rate", "λ_LARS", "learning rate of LARS", "rad/step")
     symbol, name, moved_by = "λ|g|/|w|", "gradient step per weight", ds.g2
-    if setting(ds).optimizer in SEPARATE:
+    if of_sgd(setting(ds), "rate", *SEPARATE).optimizer in SEPARATE:
         symbol, name, moved_by = "λ|v|/|w|", "step per weight", ds.v2
     value = ds.lr.astype(float) * own_rates(ds) * np.sqrt(moved_by.astype(float) / ds.w2)
     return named(value, "rate", symbol, name, "rad/step")
 
 
 @of_recording
-def line(ds: xr.Dataset) -> ByStep:
-    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step]. Right side of (6) and (9).
+def line(ds: xr.Dataset) -> ByStep | ByStepLayer:
+    """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step], or each layer's. Right side of (6) and (9).
 
     Of sgdw and adamw √(2λα/S), see `updates`.
     """
-    c = alike(setting(ds), "line")
+    c = of_sgd(alike(setting(ds), "line"), "line", *LARS, *SEPARATE)
     lr, alpha, symbol = ds.lr.astype(float), weight_decay(ds), "√(2λα(1−ρ))" if c.momentum else "√(2λα)"
     if c.optimizer in SEPARATE:
         return named(updates.line(c, lr, alpha), "line", "√(2λα/S)", "equilibrium", "rad/step")
@@ -246,7 +244,7 @@ def kappa(ds: xr.Dataset, share: Share = WINDOW) -> ByLayer:
     Both means are of steps relative to the weights, weight λ/|w|², as in the rms of dots over line.
     """
     c = setting(ds)
-    positive(c if c.optimizer == "sgdw" else of_sgd(c, "kappa"), "kappa", "lr")
+    positive(c if c.optimizer == "sgdw" else of_sgd(c, "kappa", *LARS), "kappa", "lr")
     part = window(enough(ds, "kappa"), share)
     weight = part.lr / part.w2.astype(float)
     value = moved(weight * part.dv, part).sum("step") / moved(weight * part.d2, part).sum("step")
@@ -267,7 +265,7 @@ def telescoping(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Dataset [layer]: change, growth, shrink, radial in u²; closure and radial_share (radial relative to the same).
     """
-    c = of_sgd(alike(setting(ds), "telescoping"), "telescoping")
+    c = of_sgd(alike(setting(ds), "telescoping"), "telescoping", *LARS)
     ds = without_gaps(enough(ds, "telescoping", 2), "telescoping")
     positive(c, "telescoping", "lr", *["weight_decay"] * _is_lars(ds))
     ds, rest = ds.astype(float), ds.isel(step=slice(0, -1)).astype(float)
@@ -382,7 +380,7 @@ def predicted(ds: xr.Dataset, c="measured", steps: int | None = SMOOTH) -> xr.Da
         size = gradient_size(ds, steps)
     size = size.transpose("step", "layer")
     push = np.sqrt(smooth(drive(ds), steps).transpose("step", "layer").clip(0)) if c == "correlated" else size
-    went = moved(xr.ones_like(ds.lr, float), ds, 0.0).values  # 0 at a step that was left out: w is that of the next one
+    went = taken(ds, "predicted").values  # 0 at a step that was left out: w is that of the next one
     steps_taken = np.append(np.flatnonzero(went), -1)
     alpha = np.asarray(weight_decay(ds))
     w2 = theory.norm_recurrence(first(ds.w2).values, push.values[steps_taken], ds.lr.values.astype(float)[steps_taken],

@@ -194,6 +194,7 @@ class Symmetry:
             batch norm. Then Σ w·g = 0 over the group.
         per_filter: every output filter is such a group by itself.
         why: the reason, in a sentence.
+        change: of a loss that was tested, `invariance`: how much of itself it changes when all are doubled; else None.
     """
 
     name: str
@@ -201,6 +202,7 @@ class Symmetry:
     invariant: bool
     per_filter: bool
     why: str
+    change: float | None = None
 
 
 def symmetries(model: nn.Module) -> list[Symmetry]:

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from . import compare, measure, recording, theory, updates
 from . import style as house
-from .arms import SEPARATE, apart, of_sgd
+from .arms import LARS, SEPARATE, apart, of_sgd
 from .landscapes import landscape, tuning
 from .seeds import band, fates, is_list, nothing, several
 from .style import DASHES, FAINT, GROWTH, INK, LINE, SHRINK, SIZE, TEXT, figure, layer_styles, style
@@ -52,16 +52,16 @@ def _draw(ax, x, values, **line):
 
 def _per_layer(ax, seeds, quantity, linewidth=1.6, legend=True, **line):
     """Draw quantity(ds) [step, layer] of every layer."""
-    series = [quantity(ds) for ds in seeds]
+    series, names = [quantity(ds) for ds in seeds], house.layer_names(seeds[0].layer.values)
     for layer, look in _looks(seeds[0]).items():
-        _draw(ax, seeds[0].step, [s.sel(layer=layer).values for s in series], label=layer, linewidth=linewidth,
-              **{**look, **line})  # fmt: skip
+        _draw(ax, seeds[0].step, [s.sel(layer=layer).values for s in series], label=names.get(layer),
+              linewidth=linewidth, **{**look, **line})  # fmt: skip
     if legend:
-        house.legend(ax, above=True, ncols=_columns(seeds[0].sizes["layer"]))
+        house.legend(ax, above=True, ncols=_columns(names))
 
 
-def _columns(entries):
-    return min(4, -(-entries // 2))
+def _columns(names):
+    return min(4 if max(map(len, names)) <= house.SHORT else 2, -(-len(names) // 2))
 
 
 # Figures 1 to 4: norms in motion
@@ -130,7 +130,7 @@ def balance(recordings, ax=None, *, layers=None):
     layers: a name or a list of names; None means all. Of several seeds the first is drawn: the noise is the point.
     """
     ds, ax = _pick(band(recordings)[:1], layers)[0], house.dress(ax)
-    looks = _looks(ds)
+    looks, names = _looks(ds), house.layer_names(ds.layer.values)
     add, take = _percent(ds, measure.growth), _percent(ds, measure.shrink)
     one = len(looks) == 1
     for layer, look in looks.items():
@@ -138,9 +138,9 @@ def balance(recordings, ax=None, *, layers=None):
         ax.plot(ds.step, add.sel(layer=layer), color=color, linewidth=0.5, alpha=0.6 if one else 0.35,
                 label="growth (noisy)" if one else None)  # fmt: skip
     for layer, look in looks.items():
-        ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3,
-                **({"color": SHRINK, "label": "shrink (smooth)"} if one else {**look, "label": layer}))  # fmt: skip
-    house.legend(ax, above=True, ncols=2 if one else _columns(len(looks)))
+        look = {"color": SHRINK, "label": "shrink (smooth)"} if one else {**look, "label": names.get(layer)}
+        ax.plot(ds.step, take.sel(layer=layer), linewidth=1.8, zorder=3, **look)
+    house.legend(ax, above=True, ncols=2 if one else _columns(names))
     house.ylabel(ax, house.label("growth and shrink", "% of |w₀|²"))
     _steps(ax, [ds])
     ax.set_ylim(0, _room(add))
@@ -193,10 +193,10 @@ def ratio(recordings, ax=None, *, layers=None, dots=1200):
             name, look = "λ_LARS of the LARS run", dict(color="#b3520f", linestyle=(0, (4, 2)), linewidth=2.2)
         else:
             rate, name, look = line, line.attrs["symbol"], dict(color="black", linewidth=2)
-        key = name, rate.values.tobytes()
-        if key not in drawn:
-            ax.plot(ds.step, rate, label=name, zorder=3, **look)
-            drawn.add(key)
+        for i, one in enumerate(rate.values.reshape(len(rate), -1).T):  # one, or that of each layer
+            if (key := (name, one.tobytes())) not in drawn:
+                ax.plot(ds.step, one, label=None if i else name, zorder=3, **look)
+                drawn.add(key)
     house.legend(ax, above=True, ncols=1 if len(drawn) > 1 else 2, markerscale=3)
     house.ylabel(ax, house.label(symbol, measure.rate(runs[0]).attrs["units"]))
     _steps(ax, runs, every_run)
@@ -289,7 +289,7 @@ def rotation(recordings, ax=None, *, layers=None):
 def _turn(ds):
     """The rotation in equilibrium, and its formula; "" where there is none."""
     c, lr, alpha = recording.setting(ds), ds.lr.astype(float), measure.weight_decay(ds)
-    if _is_lars(ds) or (c.optimizer in SEPARATE and (apart(c) or c.optimizer not in updates.KNOWN)):
+    if c.optimizer not in ("sgd", "nesterov", *updates.KNOWN) or (c.optimizer in SEPARATE and apart(c)):
         return None, ""
     if c.optimizer in SEPARATE:
         return measure.line(ds), "√(2λα/S)"
@@ -306,7 +306,7 @@ def memory(recordings, ax=None, *, starts=(0.1, 1, 3)):
     if not isinstance(starts, list) or not starts or not all(house.is_number(start) and start > 0 for start in starts):
         raise ValueError(f"starts={starts!r}: must be a list of numbers > 0")
     seeds, ax = band(recordings), house.dress(ax)
-    c, lr = of_sgd(recording.setting(seeds[0]), "memory"), seeds[0].lr.astype(float).values
+    c, lr = of_sgd(recording.setting(seeds[0]), "memory", *LARS), seeds[0].lr.astype(float).values
     measured = [_over_layers(measure.balance(ds, measure.SMOOTH)) for ds in seeds]
     _draw(ax, seeds[0].step, measured, color="#b9d3ea", linewidth=3.2, label="measured")
     alpha = np.asarray(measure.weight_decay(seeds[0]))

@@ -101,15 +101,15 @@ def from_products(config: Config, layers, products, series, provenance, filter_p
         per_filter = _of_filters([filter_products[layer] for layer in layers], rho, skipped)
         data |= {f"filter_{name}": (("step", "layer", "filter"), a) for name, a in per_filter.items()}
     attrs = {"config": json.dumps(config.as_dict()), "digest": config.digest, "format_version": FORMAT, **provenance}
-    return _directed(label(xr.Dataset(data, coords, attrs)), config)
+    return _directed(label(xr.Dataset(data, coords, attrs)), config.optimizer, config.norms)
 
 
-def _directed(ds, config):
+def _directed(ds, optimizer, norms="free"):
     """Label what is otherwise where v is what λ multiplies."""
-    if config.optimizer not in SEPARATE:
+    if optimizer not in SEPARATE:
         return ds
     for name, (long_name, none, length) in _DIRECTED.items():
-        units = {"hyperball": length}.get(config.norms, none if config.optimizer != "sgdw" else QUANTITIES[name][2])
+        units = {"hyperball": length}.get(norms, none if optimizer != "sgdw" else QUANTITIES[name][2])
         for its in {name, f"filter_{name}"} & {*ds.data_vars}:
             ds[its].attrs |= {"long_name": long_name, "units": units}
     return ds
@@ -121,23 +121,29 @@ def from_steps(layers, products, series, optimizer, *, step=None, part=None, tes
     Args:
         layers: L names.
         products: float [T, L, 15], as of `from_products`.
-        series: name → [T]: lr, weight_decay and momentum, as they were in each step, loss, and what else there is.
-        optimizer: "sgd" (with ρ or without), "nesterov" or "lars", a word, or one of each step [T].
+        series: name → [T]: lr, weight_decay and momentum, as they were in each step, loss, and what else there is. Of
+            each layer [T, L], where they differ.
+        optimizer: "sgd" (with ρ or without), "nesterov" or "lars", or the name of another, whose equations are not
+            known; a word, or one of each step [T] or of each step and layer [T, L].
         step: numbers of the steps [T], whole and rising; None counts them from 0.
         part: [T], another number from the step on before which somebody has changed the weights; None: nobody has.
         tests: {"test": steps before which there was a test [E], "test_loss": [E], "test_accuracy": [E]}, or None.
         attrs: name → plain value: seed, batch_size, what.
     """
     steps = len(products)
-    momentum = np.asarray(series["momentum"], np.float64)
-    data = {name: (("step", "layer"), a) for name, a in _quantities(products, momentum[:, None], slice(0, 0)).items()}
-    data |= {name: (("step",), np.asarray(a)) for name, a in series.items()}
+    dims, momentum = ("step", "layer"), np.asarray(series["momentum"], np.float64)
+    each = momentum if momentum.ndim == 2 else momentum[:, None]
+    data = {name: (dims, a) for name, a in _quantities(products, each, slice(0, 0)).items()}
+    data |= {name: (dims[: np.ndim(a)], np.asarray(a)) for name, a in series.items()}
     data |= {name: (("test",), np.asarray(a)) for name, a in (tests or {}).items() if name != "test"}
     coords = {"step": np.arange(steps) if step is None else np.asarray(step), "layer": list(layers)}
+    words = np.asarray(optimizer, str)
     coords |= {"part": ("step", np.zeros(steps, int) if part is None else np.asarray(part)),
-               "optimizer": ("step", np.broadcast_to(np.asarray(optimizer, str), steps))}  # fmt: skip
+               "optimizer": (dims[: max(words.ndim, 1)], words if words.ndim else np.full(steps, words))}  # fmt: skip
     coords |= {"test": np.asarray(tests["test"])} if tests else {}
-    return label(xr.Dataset(data, coords, {"steps": int(coords["step"][-1]) + 1 if steps else 0, **(attrs or {})}))
+    attrs = {"steps": int(coords["step"][-1]) + 1 if steps else 0, **(attrs or {})}
+    one, *others = {*words.ravel().tolist()} or {""}
+    return _directed(label(xr.Dataset(data, coords, attrs)), "" if others else one)
 
 
 def _of_filters(products, momentum, skipped, at_once=64):
@@ -216,22 +222,36 @@ def setting(ds: xr.Dataset) -> Config | Setting:
     """Return the configuration of a recording, or, of one without, what its steps had in common.
 
     Raises:
-        ValueError: the optimizer or ρ is not the same in all steps, so that no equation is that of all.
+        ValueError: the optimizer or ρ is not the same in all steps and layers, so that no equation is that of all.
     """
     if "config" in ds.attrs:
         return config(ds)
-    for name, symbol in (("optimizer", "the optimizer"), ("momentum", "ρ")):
-        values = ds[name].values
-        if (moved := np.flatnonzero(values[1:] != values[:-1])).size:
-            t = int(ds.step[moved[-1] + 1])
-            before, after = (value if name == "optimizer" else f"{value:g}" for value in values[moved[-1] :][:2])
-            raise ValueError(f"{symbol} changed from {before} to {after} at step {t}: must be the same in all steps; "
-                             f"take a part, such as ds.sel(step=slice({t}, None))")  # fmt: skip
-    some = bool(ds.sizes["step"])
-    lr, decay = (ds[name].values.astype(float) if some else np.zeros(1) for name in ("lr", "weight_decay"))
-    return Setting(str(ds.optimizer[0].item()) if some else "sgd", float(lr.max()), float(decay.min()),
-                   float(ds.momentum[0]) if some else 0.0, int(ds.attrs.get("batch_size", 0)),
-                   int(ds.attrs.get("seed", 0)))  # fmt: skip
+    optimizer, momentum = _common(ds, "optimizer", "the optimizer", "sgd"), _common(ds, "momentum", "ρ", 0.0)
+    lr, decay = (ds[name].values.astype(float) if ds[name].size else np.zeros(1) for name in ("lr", "weight_decay"))
+    return Setting(str(optimizer), float(lr.max()), float(decay.min()), float(momentum),
+                   int(ds.attrs.get("batch_size", 0)), int(ds.attrs.get("seed", 0)))  # fmt: skip
+
+
+def _common(ds, name, symbol, none):
+    """The value that all steps and layers of a recording have; of no step, `none`."""
+    values, show = ds[name].values, str if name == "optimizer" else "{:g}".format
+    if not values.size:
+        return none
+    if values.ndim == 2:
+        other = np.flatnonzero((values != values[:, :1]).any(axis=0))
+        if other.size:
+            t = int(np.argmax(values[:, other[0]] != values[:, 0]))
+            one, another = (show(values[t, place]) for place in (0, other[0]))
+            first, second = ds.layer.values[[0, other[0]]]
+            raise ValueError(f"{symbol} is {one} in {first} and {another} in {second}: must be the same in all layers; "
+                             f"take some, such as ds.sel(layer=[{str(first)!r}])")  # fmt: skip
+        values = values[:, 0]
+    if (moved := np.flatnonzero(values[1:] != values[:-1])).size:
+        t = int(ds.step[moved[-1] + 1])
+        before, after = map(show, values[moved[-1] :][:2])
+        raise ValueError(f"{symbol} changed from {before} to {after} at step {t}: must be the same in all steps; "
+                         f"take a part, such as ds.sel(step=slice({t}, None))")  # fmt: skip
+    return values[0]
 
 
 def describe(ds: xr.Dataset) -> str:

@@ -26,11 +26,11 @@ from .arms import own_rate
 from .recording import QUANTITIES, config, setting
 
 if TYPE_CHECKING:
-    from ._shapes import ByLayer, ByStepLayer, Measured, Part, Share
+    from ._shapes import ByLayer, ByStep, ByStepLayer, Measured, Part, Share
 
 __all__ = [
     "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "enough", "fate", "first", "later", "length",
-    "moved", "named", "of_recording", "own_rates", "rms", "smooth", "window", "without_gaps",
+    "moved", "named", "of_recording", "own_rates", "rms", "smooth", "taken", "window", "without_gaps",
 ]  # fmt: skip
 
 SMOOTH = 50
@@ -58,16 +58,26 @@ def of_recording(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def called(*args, **kwargs):
-        ds = checked(next(iter(signature.bind(*args, **kwargs).arguments.values())))
+        bound = signature.bind(*args, **kwargs)
+        name, given = next(iter(bound.arguments.items()))
+        bound.arguments[name] = ds = _known(checked(given))
         try:
-            return function(*args, **kwargs)
+            return function(*bound.args, **bound.kwargs)
         except AttributeError as error:
             if error.name not in QUANTITIES or error.name in ds:
                 raise
             said = f"{function.__name__} of a recording without {error.name}, the {QUANTITIES[error.name][1]}"
-            raise ValueError(f"{said}: must have it, as run(config) returns it") from None
+            why = "these steps do not tell it" if error.name in given else "as run(config) returns it"
+            raise ValueError(f"{said}: must have it, {why}") from None
 
     return called
+
+
+def _known(ds):
+    """The recording without what none of its steps tells, as the momentum of an optimizer that is not known."""
+    if "config" in ds.attrs or not ds.sizes["step"]:
+        return ds
+    return ds.drop_vars([name for name in ("d2", "v2", "wv", "dv", "gv") if name in ds and ds[name].isnull().all()])
 
 
 @of_recording
@@ -163,6 +173,17 @@ def smooth(series: Measured, steps: int | None = SMOOTH) -> Measured:
 def moved(series: Measured, ds: xr.Dataset, still: float = np.nan) -> Measured:
     """Return a series of a recording with `still` at the steps that a loss scaler left out."""
     return series.where(ds.skipped != 1, still) if "skipped" in ds else series
+
+
+def taken(ds: xr.Dataset, what: str) -> ByStep:
+    """Return 1.0 of every step, and 0.0 of those that a loss scaler left out [step]."""
+    went = (ds.skipped != 1).astype(float) if "skipped" in ds else xr.ones_like(ds.step, float)
+    if "layer" in went.dims and went.sizes["layer"] and (went == went.isel(layer=0)).all():
+        return went.isel(layer=0, drop=True)
+    if "layer" in went.dims:
+        raise ValueError(f"{what} of layers of which some had no gradient in some steps: must be layers that all steps "
+                         "move, such as ds.isel(layer=(ds.skipped == 0).all('step'))")  # fmt: skip
+    return went
 
 
 @of_recording

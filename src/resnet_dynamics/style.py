@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 __all__ = [
     "DARK", "DASHES", "FAINT", "GROWTH", "INK", "LIGHT", "LINE", "SHRINK", "SIZE", "TEXT", "dress", "figure",
-    "is_number", "label", "layer_styles", "legend", "note", "style", "ylabel",
+    "is_number", "label", "layer_names", "layer_styles", "legend", "note", "style", "ylabel",
 ]  # fmt: skip
 
 SIZE = (5.0, 3.2)  # inches; a phone shows them at about 3.4
@@ -18,6 +19,7 @@ TEXT = 11  # points
 INK, FAINT = "#1a1a1a", "#d9d9d9"
 SHRINK, GROWTH, LINE = "#7b3fa0", "#00796b", INK  # what decay takes, what gradients add, where they balance
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+SHORT, LONG = 12, 24  # letters of a name in a legend: four stand side by side, and two
 DARK, LIGHT = 0.0, 0.72  # the part of viridis that shows on white
 
 _RC = {
@@ -109,17 +111,46 @@ def legend(ax, above=False, **kwargs):
 
 
 def layer_styles(layers) -> dict:
-    """Return layer → {"color", "linestyle"}: luminance by depth of the stage, line style by the place in it."""
-    stages = list(dict.fromkeys(str(layer).split(".")[0] for layer in layers))
+    """Return layer → {"color", "linestyle"}: luminance by depth of the stage, line style by the place in it.
+
+    A stage is what comes before the first dot; before a later one, where it would have more layers than line styles.
+    """
+    stage_of = {str(layer): _stage(str(layer), [*map(str, layers)]) for layer in layers}
+    stages = list(dict.fromkeys(stage_of.values()))
     shades = plt.get_cmap("viridis")(np.linspace(DARK, LIGHT, len(stages)))
     seen = dict.fromkeys(stages, 0)
     styles = {}
     for layer in layers:
-        stage = str(layer).split(".")[0]
+        stage = stage_of[str(layer)]
         styles[str(layer)] = {"color": tuple(shades[stages.index(stage)]),
                               "linestyle": DASHES[seen[stage] % len(DASHES)]}  # fmt: skip
         seen[stage] += 1
     return styles
+
+
+def _stage(layer, layers):
+    parts = layer.split(".")
+    for n in range(1, len(parts)):
+        if sum(other.split(".")[:n] == parts[:n] for other in layers) <= len(DASHES):
+            return ".".join(parts[:n])
+    return layer
+
+
+def layer_names(layers) -> dict:
+    """Return layer → its name in a legend, of those that have room in it: all of 16 at most, 8 if names are long.
+
+    Of more some are named, from the first to the last at equal distances: colors say the depth of those between. Of a
+    path that is too long its parts are short: "encoder.layers.layer_0.attention.out_proj" is "e.l.l0.a.out_proj".
+    """
+    names = [str(layer) for layer in layers]
+    room = 16 if max(map(len, names), default=0) <= SHORT else 8
+    some = names if len(names) <= room else [names[round(i)] for i in np.linspace(0, len(names) - 1, room)]
+    return {name: name if len(name) <= LONG else _initials(name) for name in some}
+
+
+def _initials(name):
+    *path, last = name.split(".")
+    return ".".join([*(re.sub(r"(?<!^)[^0-9]", "", part) for part in path), last])[-LONG:]
 
 
 def is_number(value):
