@@ -24,9 +24,11 @@ ALLOWED = {
     "tables": {"numpy", "config"},
     # equations
     "schedules": {"numpy", "config"},
-    "recurrence": {"numpy", "arguments"},
-    "decoupled": {"numpy", "arguments"},
+    "correlation": {"numpy", "arguments"},
+    "recurrence": {"numpy", "arguments", "correlation"},
+    "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
+    "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},
