@@ -10,6 +10,7 @@ faster.
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,21 +33,22 @@ def lags(correlation: Lags) -> Line:
 
     A callable is given k [n], whole numbers as float64. Raises ValueError where it is not gone after a million steps.
     """
-    if not callable(correlation):
-        found = np.asarray([*correlation] or [0.0], float)
-    else:
-        n = 32
-        found = np.asarray(correlation(np.arange(1.0, n + 1)), float)
-        while np.shape(found) == (n,) and np.abs(found[n // 2 :]).max() > GONE:
+    shown = " ".join(reprlib.repr(correlation).split())
+    if callable(correlation):
+        n, found = 32, _asked(correlation, 32)
+        while np.abs(found[n // 2 :]).max() > GONE:
             if n == MOST:
-                raise ValueError(f"correlation={correlation!r}: must fall below {GONE:g} within {MOST:,} steps")
-            found, n = np.asarray(correlation(np.arange(1.0, 2 * n + 1)), float), 2 * n
-        if np.shape(found) != (n,):
-            raise ValueError(f"correlation={correlation!r}: must return an array of the shape of k")
+                raise ValueError(f"correlation={shown}: must fall below {GONE:g} within {MOST:,} steps")
+            n, found = 2 * n, _asked(correlation, 2 * n)
+    else:
+        try:
+            found = np.asarray(correlation, float)
+        except (TypeError, ValueError):
+            found = np.array(np.nan)
     if found.ndim != 1 or not (np.abs(found) <= 1).all():
-        raise ValueError(f"correlation of shape {found.shape}: must be C_1, C_2, ..., each in [−1, 1], or a callable "
-                         "that returns them")  # fmt: skip
-    return found
+        raise ValueError(f"correlation={shown}: must be C_1, C_2, ..., each in [−1, 1], or a callable of k that "
+                         "returns them")  # fmt: skip
+    return found if len(found) else np.zeros(1)
 
 
 def mean_correlation(beta1: Number, beta2: Number) -> Callable:
@@ -109,6 +111,14 @@ def newton_schulz(s: Reals, coefficients: tuple = (3.4445, -4.775, 2.0315), step
     for _ in range(steps):
         s = a * s + b * s**3 + c * s**5
     return s
+
+
+def _asked(correlation, n):
+    """C_1 ... C_n of a callable."""
+    found = np.asarray(correlation(np.arange(1.0, n + 1)), float)
+    if found.shape != (n,):
+        raise ValueError(f"correlation={correlation!r}: must return an array of the shape of k")
+    return found
 
 
 def _sides(shape):

@@ -209,7 +209,7 @@ def hyperball(lr: Reals, correlation: Lags = ()) -> Hyperball:
     for _ in range(52):
         a = (low + high) / 2
         below = a**2 * (1 + lr**2 * _overlap(a, polyval(a, found))) < 1
-        low, high = np.where(below, a, low), np.where(below, high, a)
+        low, high = low + below * (a - low), high + (1 - below) * (a - high)
     a = (low + high) / 2
     turn = np.sqrt((lr * a) ** 2 - (1 - a) ** 2) / np.sqrt(a)
     return Hyperball(2 * np.arcsin(turn / 2), a * lr * np.sqrt(1 + 2 * found.sum()), 1 - a)

@@ -103,8 +103,14 @@ def decoupled_recurrence(
     With U² = `square` and C_k of `decoupled`, and a = 1 − λα, what w knows of the k-th update to come is Q_k:
         |w'|² = a²|w|² − 2aλU Q_1 + λ²U²      Q_k' = a Q_{k+1} − λU C_k, from Q = 0
     The updates before the first step are as those after it, and w_0 knows nothing of them: an optimizer whose momentum
-    is 0 then departs from it for the length of that memory. Shapes of `moments`; U² may be a series, as c there.
-    Returns [T] or [T, L]. Cost: T operations on the lags that there are, T at most.
+    is 0 then departs from it for the length of that memory. Gradients are of one length here. Where |g| = c/|w|, |w|
+    must change little while v of AdamW remembers (β₂), or m of Lion and Muon: a v of smaller gradients makes u longer.
+
+    Shapes of `moments`; U² may be a series, as c there. Returns [T] or [T, L]. Cost: T operations on the lags that
+    there are, T at most.
+
+    >>> decoupled_recurrence(1.0, 1.0, [0.5], [0.1, 0.1, 0.1], 0.0).round(6).tolist()
+    [1.0, 1.01, 1.03]
     """
     lr_t, square, w2, alpha, _ = _series(lr_t, square, w2_0, weight_decay, 0.0)
     found = lags(correlation)[: len(lr_t)]
