@@ -133,8 +133,12 @@ def lion(
 ) -> Decoupled:
     """Return the equilibrium of Lion: u = sign(β₁m + (1 − β₁)g), m ← β₂m + (1 − β₂)g, w ← (1 − λα)w − λu.
 
-    Chen et al. 2023 (arXiv 2302.06675). U² = K = `weights`, C_k = (2/π) arcsin r_k with r_k of `mean_correlation`. The
-    arcsine makes u less alike than the means are: S is 1.5 to 13 % smaller than with a line, C_k = (2/π) r_k.
+    Chen et al. 2023 (arXiv 2302.06675). U² = K = `weights`, C_k = (2/π) arcsin r_k with r_k of `mean_correlation`.
+    Signs are less alike than the means they are of, and S is about a third smaller than the means'. exact=False needs x
+    much smaller than 1 − β₂: at x = 1 − β₂ = 0.01 its |w|² is 1.95 times too large.
+
+    >>> [round(float(lion(1000, 0.02, 0.5, exact=e).norm), 2) for e in (False, True)]
+    [30.31, 21.7]
     """
     numbers_only(beta1=beta1, beta2=beta2)
     mean = mean_correlation(beta1, beta2)
@@ -153,8 +157,12 @@ def muon(
     C_k = f(r_k) with f of `polar_overlap` and r_k of `mean_correlation`. s is torch's adjust_lr_fn: "original", or
     None, √max(1, A/B); "match_rms_adamw" 0.2√max(A, B); "spectral_unclamped" √(A/B).
 
-    The polar factor is exact, and torch's is not. response=`newton_schulz` has what its five steps make of each σ: for
-    square matrices U² is a quarter smaller. Large matrices: |w| is within 0.5 % for 32 × 32, and closer beyond.
+    The polar factor is exact here, in torch it is not: response=correlation.newton_schulz has what five steps make of
+    each σ. For square matrices U² is then 17 to 23 % smaller. All of it is the limit of large matrices: |w| is 0.5 %
+    too large for 32 × 32, 0.3 % for 64 × 64, 0.2 % for 64 × 16.
+
+    >>> float(muon((64, 64), 0.02, 1.0, exact=True).norm.round(2))
+    3.43
     """
     numbers_only(momentum=momentum)
     mean = mean_correlation(momentum**2 if nesterov else momentum, momentum)
