@@ -32,8 +32,8 @@ def test_the_law_is_the_sum_of_all_updates(x, lr=0.3, square=7.0):
     assert_allclose(law.norm**2, w2)
     assert_allclose(law.update_rate**2, moved / w2)
     assert_allclose(law.overlap, w2 * (1 - (1 - x) ** 2) / (lr**2 * square))
-    many = lr**2 * square * covariance(found, 4000).sum() / 4000  # the squared sum of many updates, each
-    assert_allclose(law.lifetime_rate**2, many / w2, rtol=1e-3)
+    many = lr**2 * square * covariance(found, 1000).sum() / 1000  # the squared sum of many updates, each
+    assert_allclose(law.lifetime_rate**2, many / w2, rtol=2e-3)
 
 
 def test_every_decoupled_optimizer_turns_alike_in_the_long_run(lr=1e-6, weight_decay=0.1):
@@ -157,36 +157,39 @@ def test_newton_schulz_is_that_of_a_matrix():
 
 
 def rows():
+    """Name, rule, runs and shape, steps, λ, α, the law. The more weights in all, the smaller the noise."""
     torch = pytest.importorskip("torch")
-    lion, muon, schulz = theory.lion, theory.muon, correlation.newton_schulz
-    yield "SGDW", walks.momentum_sgd(0.9), (K,), 1500, 0.5, 0.02, theory.sgdw(1.0, 0.5, 0.02, 0.9, exact=True)
-    yield "AdamW", walks.torch_rule(torch.optim.AdamW), (K,), 1500, 0.01, 2.0, theory.adamw(K, 0.01, 2.0, exact=True)
-    yield "Lion", walks.lion(), (K,), 2500, 0.02, 0.5, lion(K, 0.02, 0.5, exact=True)
-    yield "Lion, .95, .98", walks.lion(0.95, 0.98), (K,), 1500, 0.03, 0.5, lion(K, 0.03, 0.5, 0.95, 0.98, exact=True)
-    yield "Muon", walks.muon(), (32, 32), 800, 0.02, 1.0, muon((32, 32), 0.02, 1.0, exact=True)
-    plain = muon((16, 48), 0.02, 1.0, 0.9, nesterov=False, exact=True)
-    yield "Muon, plain momentum", walks.muon(0.9, nesterov=False), (16, 48), 800, 0.02, 1.0, plain
+    many, schulz = (1, 4 * K), correlation.newton_schulz
+    yield "SGDW", walks.momentum_sgd(0.9), many, 1500, 0.5, 0.02, theory.sgdw(1.0, 0.5, 0.02, 0.9, exact=True)
+    adamw = theory.adamw(4 * K, 0.01, 2.0, exact=True)
+    yield "AdamW", walks.torch_rule(torch.optim.AdamW), many, 3000, 0.01, 2.0, adamw
+    yield "Lion", walks.lion(), many, 2500, 0.02, 0.5, theory.lion(4 * K, 0.02, 0.5, exact=True)
+    other = theory.lion(4 * K, 0.03, 0.5, 0.95, 0.98, exact=True)
+    yield "Lion, .95, .98", walks.lion(0.95, 0.98), many, 1500, 0.03, 0.5, other
+    yield "Muon", walks.muon(), (4, 32, 32), 600, 0.02, 1.0, theory.muon((32, 32), 0.02, 1.0, exact=True)
+    plain = theory.muon((16, 48), 0.02, 1.0, 0.9, nesterov=False, exact=True)
+    yield "Muon, plain momentum", walks.muon(0.9, nesterov=False), (4, 16, 48), 600, 0.02, 1.0, plain
     if hasattr(torch.optim, "Muon"):
-        theirs = muon((48, 24), 0.02, 1.0, response=schulz, exact=True)
-        yield "Muon, torch's", walks.torch_rule(torch.optim.Muon), (48, 24), 600, 0.02, 1.0, theirs
+        theirs = theory.muon((64, 32), 0.02, 1.0, response=schulz, exact=True)
+        yield "Muon, torch's", walks.torch_rule(torch.optim.Muon), (1, 64, 32), 800, 0.02, 1.0, theirs
 
 
 def test_every_optimizer_settles_where_the_law_has_it():
-    for name, rule, shape, steps, lr, weight_decay, law in rows():
-        walk = walks.follow(rule, shape, np.full(steps, lr), weight_decay, start=float(law.norm), runs=4, seed=1)
+    for name, rule, (runs, *shape), steps, lr, weight_decay, law in rows():
+        walk = walks.follow(rule, (*shape,), np.full(steps, lr), weight_decay, start=float(law.norm), runs=runs, seed=1)
         assert_allclose(walk.settled(), law[:2], rtol=0.01, err_msg=name)
 
 
 def test_adam_with_coupled_decay_knows_the_size_of_gradients(lr=0.002, weight_decay=0.35):
     torch = pytest.importorskip("torch")
-    laws = [theory.adam_l2(c, K, lr, weight_decay) for c in (1.0, 8.0)]
+    laws = [theory.adam_l2(c, 2 * K, lr, weight_decay) for c in (1.0, 8.0)]
     for c, law in zip((1.0, 8.0), laws):
         rule = walks.torch_rule(lambda w: torch.optim.Adam(w, eps=1e-30))
-        walk = walks.follow(rule, (K,), np.full(2000, lr), weight_decay, start=float(law.norm), c=c, runs=2)
+        walk = walks.follow(rule, (2 * K,), np.full(1500, lr), weight_decay, start=float(law.norm), c=c)
         assert_allclose(walk.settled(), law[:2], rtol=0.01)
     # What it is: AdamW with α√K|w|/c for α.
     for c, law in zip((1.0, 8.0), laws):
-        like = theory.adamw(K, lr, weight_decay * K**0.5 * law.norm / c)
+        like = theory.adamw(2 * K, lr, weight_decay * (2 * K) ** 0.5 * law.norm / c)
         assert_allclose(law[:3], like[:3])
         assert_allclose(law.time_constant, like.time_constant * 2 / 3)
 

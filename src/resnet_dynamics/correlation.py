@@ -80,8 +80,8 @@ def polar_overlap(r: Reals, shape: tuple[int, int], response: Callable | None = 
 
     P(A) = UVᵀ where A = UΣVᵀ. Of large matrices σ²/m = t = |1 + √y e^{iθ}|², y = n/m, where θ has the density
     (2/π) sin²θ/t (Marchenko and Pastur's). So t times the density is a semicircle, under which the Chebyshev
-    polynomials U_k(cos θ) = sin((k + 1)θ)/sin θ are orthogonal: A·U_k of AᵀA/m is the part of degree 2k + 1. Parts of
-    different degree do not overlap, those of the same do by r to that degree:
+    polynomials U_k(cos θ) = sin((k + 1)θ)/sin θ are orthogonal, and A times U_k of AᵀA/m is the part of degree 2k + 1.
+    Parts of different degrees do not overlap, those of one degree do by r to that degree:
         f(r) = Σ b_k² r²ᵏ⁺¹,  b_k = (2/π) ∫ sin((k + 1)θ) sin θ t^{−½} dθ, from 0 to π
     Square: b_k² = (4/π²)(1/(2k + 1) + 1/(2k + 3))², so that f′(0) = (8/3π)² = .72; y → 0: f = r. In general f′(0) is
     (mean σ)²/m. With `response` h, P(A) is U h(Σ/|A|) Vᵀ, as h = `newton_schulz` has it, and b_k has h(√(t/n)) inside.
