@@ -84,8 +84,9 @@ html:
 	@umask 022 && bin="$$(cd "$$VENV/bin" && pwd)" && cd _build && $(CLEAN) HOME="$$PWD/home" PATH="$$bin:$$PATH" \
 		JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 "$$bin/jupyter-book" build .. --all -W -n --keep-going
 
+# Two processes: one builds the book and reads its pages, the other meanwhile takes the rest, file by file.
 test: setup
-	@$(ONLINE) "$$VENV/bin/python" -P -m pytest
+	@$(ONLINE) "$$VENV/bin/python" -P -m pytest -n 2
 
 # A lint that has not looked at everything does not pass.
 lint: setup

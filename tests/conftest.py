@@ -1,6 +1,7 @@
 """Shared by all tests: an empty cache, no device assumed, one build of the book."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def pytest_configure(config):
     os.environ["RESNET_DYNAMICS_CACHE"] = config.cache_folder.name
     os.environ["MPLBACKEND"] = "agg"
     hints.install()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell: children would not hear it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config):
@@ -32,6 +35,19 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"{len(skipped)} tests of pages were skipped for want of Chromium. On Debian and Ubuntu: apt-get install "
             "chromium chromium-driver; or run .ci/run, which does that first.", yellow=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one of the two processes of `make test` build the book and read its pages; others get the rest, by files."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "book" if "mark.book" in (config.rootpath / file).read_text(encoding="utf-8") else file
+
+    return Files(config, log)
 
 
 def pytest_collection_modifyitems(items):

@@ -14,7 +14,10 @@ from importlib.machinery import PathFinder, SourceFileLoader
 from beartype import BeartypeConf, beartype
 from jaxtyping import TypeCheckError, config, jaxtyped
 
-MODULES = ("arguments", "decoupled", "page_data", "measure", "recorder", "recurrence", "seeds", "series", "theory")
+MODULES = (
+    "arguments", "correlation", "decoupled", "page_data", "measure", "recorder", "recurrence", "seeds", "series",
+    "theory",
+)  # fmt: skip
 PACKAGE = "resnet_dynamics"
 CHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # a whole number is a number
 

@@ -173,9 +173,7 @@ def test_the_smoke_budget_runs_and_ctrl_c_ends_it(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "resnet_dynamics", "train", "--budget", "smoke", "--width", "4", "--device", "cpu"]
     shell = dict(env=environment, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else, in the background of a shell, it is
-    with subprocess.Popen([*command, "--epochs", "999"], **shell) as process:  # ignored here and there
-        signal.signal(signal.SIGINT, before)
+    with subprocess.Popen([*command, "--epochs", "999"], **shell) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)

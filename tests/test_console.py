@@ -27,7 +27,8 @@ def closed(write):
 
 
 @pytest.mark.parametrize("stream", [None, closed(BrokenPipeError()), closed(ValueError("closed file")),
-                                    io.TextIOWrapper(io.BytesIO(), "ascii")], ids=str)  # fmt: skip
+                                    io.TextIOWrapper(io.BytesIO(), "ascii")],
+                         ids=("none", "broken pipe", "closed", "ascii"))  # fmt: skip
 def test_no_stream_ends_a_training(monkeypatch, tmp_path, stream):
     small.use(monkeypatch)
     monkeypatch.setenv("RESNET_DYNAMICS_CACHE", str(tmp_path))

@@ -24,10 +24,12 @@ ALLOWED = {
     "tables": {"numpy", "config"},
     # equations
     "schedules": {"numpy", "config"},
-    "recurrence": {"numpy", "arguments"},
-    "decoupled": {"numpy", "arguments"},
+    "correlation": {"numpy", "arguments"},
+    "recurrence": {"numpy", "arguments", "correlation"},
+    "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
     "updates": {"theory"},
+    "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
     "library": {"config"},

@@ -369,10 +369,13 @@ def test_workers_end_with_their_caller(tmp_path, images, cache, how):
     command = [sys.executable, "-m", "resnet_dynamics", "sweep", *flags, "--seed", "0", "1", "2", "--workers=2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
                           env=os.environ | {"PYTHONPATH": str(gate.ROOT / "src")}) as process:  # fmt: skip
-        pids = working(process, cache)
-        assert len(pids) == 2
-        (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
-        out, err = process.communicate(timeout=60)
+        try:
+            pids = working(process, cache)
+            assert len(pids) == 2
+            (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
+            out, err = process.communicate(timeout=60)
+        finally:  # or it trains for hours
+            process.kill()
     assert gone(pids) and not list(cache.glob("*.nc"))
     if how == signal.SIGINT:
         assert process.returncode == 130 and "Stopped at run 1 of 3." in out and "Traceback" not in err

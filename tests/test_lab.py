@@ -25,6 +25,7 @@ pytest.importorskip("jupyterlab", reason="needs jupyterlab: pip install -r requi
 LONG = """import resnet_dynamics as rd
 plans = rd.page_data.configs() | {"smoke": rd.Config.smoke(epochs=100)}
 rd.page_data.configs = lambda: plans"""
+EXPLORER = 'explorer = rd.Explorer(plan="smoke")\nexplorer'
 RUNS = """print("runs:", [(run.sizes["step"], int(run.w2.notnull().all("layer").sum())) for run in explorer.runs])
 print("state:", explorer.progress["state"])"""
 
@@ -114,16 +115,17 @@ class Notebook:
         next(item for item in self.all(".lm-MenuBar-item") if item.text == name).click()
         self.wait(lambda: self.browser.find_element("css selector", f".lm-Menu-item[data-command='{command}']")).click()
 
-    def run(self):
-        """Run all cells, wait until the kernel has answered the widget, and watch it."""
+    def run(self, button="train"):
+        """Run all cells, wait until the widget is there, the kernel has answered the explorer, and watch it."""
         from selenium.webdriver.support.expected_conditions import staleness_of
 
         self.wait(self.idle, 60)  # a kernel that has just been restarted may not be connected yet
         old = self.all(".wd-explorer")
         self.menu("Run", "runmenu:run-all")
         self.wait(lambda: all(staleness_of(one)(self.browser) for one in old))
-        self.wait(lambda: self.find("button.train").is_displayed(), 30)
-        self.browser.execute_script(WATCH)
+        self.wait(lambda: self.find(f"button.{button}").is_displayed(), 30)
+        if button == "train":
+            self.browser.execute_script(WATCH)
 
     def shown(self):
         """Return what the outputs of the second cell are, one text each."""
@@ -131,8 +133,8 @@ class Notebook:
         return [part.text for part in cell.find_elements("css selector", ".jp-OutputArea-output")]
 
     def prints(self):
-        """Run the last cell; return what it prints."""
-        cell = self.all(".jp-Notebook .jp-CodeCell")[-1]
+        """Run the third cell; return what it prints."""
+        cell = self.all(".jp-Notebook .jp-CodeCell")[2]
         prompt = cell.find_element("css selector", ".jp-InputPrompt")
         before = prompt.text
         prompt.click()
@@ -223,9 +225,8 @@ def notebook(browser, lab):
     browser.get("about:blank")
     requests(browser)
 
-    def opened(first="import resnet_dynamics as rd", then=""):
-        second = f'explorer = rd.Explorer(plan="smoke")\nexplorer{then}'
-        return Notebook(browser, lab, secrets.token_hex(4), first, second, RUNS)
+    def opened(first="import resnet_dynamics as rd", then="", widget=EXPLORER, last=RUNS):
+        return Notebook(browser, lab, secrets.token_hex(4), first, widget + then, last)
 
     yield opened
     lab.shut_down()
@@ -410,3 +411,25 @@ rd.Controls(draw, "Axes without anything on them.", lr=[0.1, 0.2])""")
     one.wait(lambda: status().startswith("stopped"), 30)
     assert cell.find_element("css selector", "img").get_attribute("src") == picture
     assert button("Run").is_enabled() and not cell.find_elements("css selector", "[aria-busy]")
+
+
+HISTORY = """from resnet_dynamics import measure
+ds = live.history
+print(ds.sizes["step"], float(ds.lr[-1]), float(measure.rate(ds).median() / measure.line(ds).median()))"""
+
+
+def test_a_live_network_trains_and_the_next_cell_has_its_history(notebook):
+    one = notebook(widget="live = rd.Live()\nlive", last=HISTORY)
+    one.run("play")
+    live = one.all(".wd-live")[0]
+    step = lambda: int(re.search(r"step ([\d,]+)", live.text)[1].replace(",", ""))  # noqa: E731
+    one.wait(lambda: step() > 250, 60)
+    length, lr, ratio = map(float, one.prints().split())
+    assert length > 100 and lr == 0.5 and 0.7 < ratio < 1.5
+    field = live.find_element("css selector", "[data-typed=lr]")
+    field.clear()
+    field.send_keys("0.25\t")
+    now = step()
+    one.wait(lambda: step() > now + 100, 60)
+    longer, lr, _ = map(float, one.prints().split())
+    assert longer > length and lr == 0.25

@@ -30,7 +30,8 @@ export function compute(state, evidence, recorded) {
 function chosen(state, plan, recorded) {
   const pool = recorded[plan.set ?? 1].length ? recorded[plan.set ?? 1] : recorded[1];
   const found = nearest(pool, state);
-  const lent = found ? state : { ...state, optimizer: "heavy-ball" };
+  const at = { ...state, ...(state.gradient === "constant" && state.heldAt) };
+  const lent = nearest(pool, at) ? at : { ...at, optimizer: "heavy-ball" };
   const last = state.gradient === "mine" ? mine(state) : null;
   const held = state.gradient === "constant" ? state.held : null;
   return {

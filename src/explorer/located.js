@@ -8,7 +8,8 @@ import { OPTIMIZERS, PANELS, RANGES } from "./words.js";
 /** `self` is the explorer; `change(values)` sets what the address says. */
 export function located(host, self, change) {
   const restore = (texts) => {
-    const { values, complaints } = taken(texts, allowed(self.evidence));
+    const { values: all, complaints } = taken(texts, allowed(self.evidence));
+    const values = withHeld(all);
     const predict = values.predict === "true" || (!("predict" in values) && self.state.opening.predict);
     change({ ...values, predict });
     self.ui.sliders.complain(complaints.join(" "));
@@ -31,10 +32,19 @@ export function located(host, self, change) {
   };
 }
 
+/** The values, with those of where c was taken as one, or without them where some are missing. */
+function withHeld(values) {
+  const rest = Object.entries(values).filter(([key]) => !key.startsWith("held_"));
+  const held = Object.entries(values).filter(([key]) => key.startsWith("held_"));
+  const heldAt = Object.fromEntries(held.map(([key, value]) => [key.slice("held_".length), value]));
+  return { ...Object.fromEntries(rest), ...(held.length === 4 && { heldAt }) };
+}
+
 function allowed({ layers, plans }) {
+  const setting = { ...RANGES, optimizer: Object.keys(OPTIMIZERS) };
   return {
-    ...RANGES,
-    optimizer: Object.keys(OPTIMIZERS),
+    ...setting,
+    ...Object.fromEntries(Object.entries(setting).map(([key, range]) => [`held_${key}`, range])),
     plan: Object.keys(plans).filter((key) => plans[key].set !== null || plans[key].here),
     layer: ["all", ...layers],
     gradient: ["recorded", "correlated", "constant"],

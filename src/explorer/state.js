@@ -9,6 +9,7 @@
 //   share      where the cursor is, 0 to 1 of the training
 //   curves     the reader's own runs, the newest last
 //   held       the run whose late c is held, once "held constant" was chosen
+//   heldAt     the setting that it was taken at
 //   guess      of predict first: |w|² as it is guessed, null before; revealed: the answer is seen
 //   guesses    all that were scored
 //   kernel     one has answered
@@ -47,6 +48,7 @@ export function initial(given, guesses = []) {
     paper: false,
     guess: null,
     held: null,
+    heldAt: null,
     before: null,
     moving: false,
     lit: null,
@@ -68,12 +70,16 @@ export function changed(state, changes, fromKernel = false) {
   else if (next.optimizer === "sgd" && next.momentum > 0) next.optimizer = "heavy-ball";
   if (asksAnew(state, changes)) Object.assign(next, { revealed: false, guess: null });
   if (!next.predict) next.revealed = true;
-  if (next.plan !== state.plan || next.gradient !== state.gradient) next.held = null;
+  if (next.plan !== state.plan || next.gradient !== state.gradient || changes.heldAt) {
+    Object.assign(next, { held: null, heldAt: changes.heldAt ?? null });
+  }
   return next;
 }
 
 /** While c is held constant the sliders move and the run that it was taken from does not change. */
-export const holding = (state, run) => (state.gradient === "constant" ? { ...state, held: run } : state);
+export function holding(state, run) {
+  return state.gradient === "constant" ? { ...state, held: run, heldAt: state.heldAt ?? setting(state) } : state;
+}
 
 /** A movement begins: what is shown now stays as a ghost. A movement that goes on has its ghost. */
 export const departing = (state, computed) =>
@@ -111,14 +117,18 @@ export const printing = (state, paper) => ({ ...state, paper });
 
 export const values = (state) => Object.fromEntries(VALUES.map((key) => [key, state[key]]));
 
-/** What a link says. My runs are on no other page. */
+const has = (state, wanted) => SETTING.every((key) => state[key] === wanted[key]);
+const setting = (state) => Object.fromEntries(SETTING.map((key) => [key, state[key]]));
+
+/** What a link says. My runs are on no other page. Where c is held, it says at which setting it was taken. */
 export function linked(state) {
   const one = Object.fromEntries(LINKED.map((key) => [key, state[key]]));
   if (state.gradient === "mine") one.gradient = "recorded";
+  if (state.heldAt && !has(state, state.heldAt)) {
+    for (const key of SETTING) one[`held_${key}`] = state.heldAt[key];
+  }
   return state.predict ? { ...one, predict: "true" } : one;
 }
-
-const has = (state, wanted) => SETTING.every((key) => state[key] === wanted[key]);
 
 /** The preset whose setting this is, and the movement that leads to it, or null. */
 export function story(state) {

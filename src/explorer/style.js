@@ -44,7 +44,7 @@ export const STYLE = `
 .wd-explorer .formula, .wd-explorer .source { font-size: .9rem; }
 .wd-explorer .error { color: var(--alert); font-weight: 600; }
 .wd-explorer .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
-  gap: .4rem 1rem; }
+  gap: .4rem 1rem; align-items: end; }
 .wd-explorer figure.panel { margin: 0; padding: 0; min-width: 0; width: auto; }
 .wd-explorer figure.panel > figcaption { font-size: .9rem; text-align: left; margin: .3rem 0 .1rem; color: inherit; }
 .wd-explorer svg { display: block; max-width: 100%; touch-action: pan-y; overflow: hidden; }

@@ -11,9 +11,10 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare", "data",
-    "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim", "page_data", "peaks",
-    "plots", "recorder", "recording", "run", "schedules", "sweep", "table", "theory", "train", "watch",
+    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare",
+    "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
+    "page_data", "peaks", "plots", "random_updates", "recorder", "recording", "run", "schedules", "sweep", "table",
+    "theory", "train", "watch",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ never imports this file, and needs neither jaxtyping nor beartype. An axis has o
 it; `*L` is any number of axes, `#` what broadcasts as numpy has it.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from jaxtyping import Bool, Complex, Float, Float32, Float64, Int, Int64, Shaped
 
 __all__ = [
     "Array", "ByFilter", "ByLayer", "ByStep", "ByStepLayer", "Codes", "Decoded", "Edges", "Filters", "Flags", "Full",
-    "LayerRows", "LayerWeights", "Layers", "Measured", "Multipliers", "Number", "One", "OneStep", "Part", "PerStep",
-    "PerWindow", "Place", "Reals", "Rows", "Series", "Share", "Sizes", "Squares", "Steps", "Totals", "Weights",
+    "Lags", "LayerRows", "LayerWeights", "Layers", "Line", "Measured", "Multipliers", "Number", "One", "OneStep",
+    "Part", "PerStep", "PerWindow", "Place", "Reals", "Rows", "Series", "Share", "Sizes", "Squares", "Steps",
+    "Totals", "Weights",
 ]  # fmt: skip
 
 
@@ -37,6 +39,8 @@ Steps = Float[Array, "T"]
 Series = Float[Array, "T *#L"]  # [T] or [T, L]
 Layers = Number | Float[Array, "*#L"]  # a number or [L]
 Sizes = Number | Float[Array, "#T *#L"]  # a number, [1, L], [T] or [T, L]
+Line = Float[np.ndarray, "n"]
+Lags = Sequence[float] | Float[Array, "n"] | Callable[..., Any]  # C_1, C_2, ..., or what makes them of k
 Full = Float[np.ndarray, "T *S"]  # with all axes
 OneStep = Float[np.ndarray, "*S"]
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .arguments import checked, known, numbers_only
+from .arguments import checked, known, numbers_only, settling
+from .correlation import lags
 
 if TYPE_CHECKING:
-    from ._shapes import Full, Layers, Number, OneStep, Reals, Series, Sizes
+    from ._shapes import Full, Lags, Layers, Multipliers, Number, OneStep, Reals, Series, Sizes
 
-__all__ = ["Moments", "Undecayed", "master_ode", "moments", "next_moments", "norm_recurrence", "without_decay"]
+__all__ = [
+    "Moments", "Undecayed", "decoupled_ode", "decoupled_recurrence", "master_ode", "moments", "next_moments",
+    "norm_multipliers", "norm_recurrence", "without_decay",
+]  # fmt: skip
 
 
 class Moments(NamedTuple):
@@ -81,26 +85,89 @@ def master_ode(
     with α ∝ λ the target stands still. Start: w2_0 = |w_0|², or z0 (needs λ_0 > 0), or
     neither: equilibrium at the largest λ. Shapes as in `moments`. Returns [T] or [T, L].
     """
-    if w2_0 is not None and z0 is not None:
-        raise ValueError(f"z0={z0}: must be None where w2_0 is given, each is a start")
     start = 1.0 if w2_0 is None else w2_0
     lr_t, c, start, alpha, rho = _series(lr_t, c, start, weight_decay, momentum)
     if not np.all(alpha > 0):
         raise ValueError(f"weight_decay={weight_decay}: must be > 0, z is relative to the decay")
     target = lr_t * c**2 / (2 * alpha * (1 - rho))
     keep = np.exp(-4 * lr_t * alpha / (1 - rho))
-    if w2_0 is not None:
-        y = start**2
-    else:
-        y = target.max(axis=0) if z0 is None else target[0] / z0
-        if np.any(y == 0):
-            where = "at some step" if z0 is None else "at the first step"
-            raise ValueError(f"lr_t * c**2=0: must be > 0 {where}, its equilibrium is the start; or give w2_0")
-    z = np.empty_like(target)
-    for t in range(len(z)):
-        z[t] = target[t] / y
-        y = target[t] + keep[t] * (y - target[t])
-    return z
+    return _target_over(None if w2_0 is None else start**2, z0, target, keep, "c**2")
+
+
+@checked
+def decoupled_recurrence(
+    w2_0: Layers, square: Sizes, correlation: Lags, lr_t: Series, weight_decay: Layers | Series
+) -> Series:
+    """Return the mean |w_t|² of w ← (1 − λα)w − λu through a schedule, in u², for u of a size that is set. Exact.
+
+    With U² = `square` and C_k of `decoupled`, and a = 1 − λα, what w knows of the k-th update to come is Q_k:
+        |w'|² = a²|w|² − 2aλU Q_1 + λ²U²      Q_k' = a Q_{k+1} − λU C_k, from Q = 0
+    The updates before the first step are as those after it, and w_0 knows nothing of them: an optimizer whose momentum
+    is 0 then departs from it for the length of that memory. Gradients are of one length here. Where |g| = c/|w|, |w|
+    must change little while v of AdamW remembers (β₂), or m of Lion and Muon: a v of smaller gradients makes u longer.
+
+    Shapes of `moments`; U² may be a series, as c there. Returns [T] or [T, L]. Cost: T operations on the lags that
+    there are, T at most.
+
+    >>> decoupled_recurrence(1.0, 1.0, [0.5], [0.1, 0.1, 0.1], 0.0).round(6).tolist()
+    [1.0, 1.01, 1.03]
+    """
+    lr_t, square, w2, alpha, _ = _series(lr_t, square, w2_0, weight_decay, 0.0)
+    found = lags(correlation)[: len(lr_t)]
+    found = found.reshape(-1, *(1,) * w2.ndim)
+    ahead = np.zeros((len(found), *w2.shape))
+    rows = []
+    for lr, x, size in zip(lr_t, lr_t * alpha, np.sqrt(square), strict=True):
+        rows.append(w2)
+        w2 = (1 - x) ** 2 * w2 - 2 * (1 - x) * lr * size * ahead[0] + (lr * size) ** 2
+        ahead = (1 - x) * np.concatenate([ahead[1:], 0 * ahead[:1]]) - lr * size * found
+    return np.stack(rows)
+
+
+@checked
+def decoupled_ode(
+    lr_t: Series, weight_decay: Layers | Series, *, square: Sizes = 1.0, w2_0: Layers | None = None,
+    z0: Layers | None = None
+) -> Series:
+    """Return z_t = λU²S/(2α|w|²) of updates whose size is set (AdamW, Lion, Muon): step over √(2λα/S), squared.
+
+        d|w|²/dt = −2λα|w|² + λ²U²S,   d ln z/dt = 2λα(1 − z) + d ln(λU²S/α)/dt
+    As `master_ode`, which is solved in |w|⁴ at twice the rate, as there growth falls when |w| rises. Here it is |w|²
+    that is linear, z is its target over itself, and what is left of |w_0|² is exp(−Σ2λα), the root of `memory`. Where λ
+    falls and α does not, |w| lags further behind than with SGD; with α ∝ λ (AdamC of Defazio 2025, arXiv 2506.02285)
+    the target stands still. Leading order in λα and in the memory of the updates; `decoupled_recurrence` has neither
+    error.
+
+    Args: square is U²S, for the starts below the only thing that counts: with neither w2_0 nor z0 nothing depends on
+    it, but on its changes. Starts, shapes and return as in `master_ode`.
+    """
+    start = 1.0 if w2_0 is None else w2_0
+    lr_t, square, start, alpha, _ = _series(lr_t, square, start, weight_decay, 0.0)
+    if not np.all(alpha > 0):
+        raise ValueError(f"weight_decay={weight_decay}: must be > 0, z is relative to the decay")
+    target = lr_t * square / (2 * alpha)
+    return _target_over(None if w2_0 is None else start, z0, target, np.exp(-2 * lr_t * alpha), "square")
+
+
+@checked
+def norm_multipliers(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd") -> Multipliers:
+    """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
+
+    Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
+    Heavy ball, leading order: ρ² and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
+    """
+    x, rho = np.broadcast_arrays(settling(lr * weight_decay, momentum, optimizer), momentum)
+    # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
+    columns = [next_moments(*unit, 1.0, x, rho, known(optimizer))[:3] for unit in np.eye(4)]
+    step = np.stack([np.stack([part + 0 * x for part in column], -1) for column in columns], -1)
+    step, push = step[..., :3], step[..., 3]
+    # Fixed point: (step − 1)·(1, Y, Z) + G·push = 0. We need its G; as G = c²/X, dG/dX = −G there.
+    away = step - np.eye(3)
+    unknown = np.stack([away[..., 1], away[..., 2], push], -1)
+    g2 = np.linalg.solve(unknown, -away[..., :1])[..., 2, :]
+    step[..., 0] -= g2 * push
+    mu = np.linalg.eigvals(step).astype(complex)
+    return np.take_along_axis(mu, np.argsort(-np.abs(mu), -1), -1)
 
 
 class Undecayed(NamedTuple):
@@ -141,6 +208,22 @@ def without_decay(lr_t: Series, weight_decay: Number, momentum: Number = 0.0) ->
                              f"at most {most:.3g} with this momentum; beyond it |w| rings")  # fmt: skip
         s[t + 2] = s[t + 1] / left
     return Undecayed(s[1:-1] * s[2:] * lr, carried * s[2:] / s[:-2], s[1:-1])
+
+
+def _target_over(y: Layers | None, z0: Layers | None, target: Full, keep: Full, size: str) -> Full:
+    """target_t/y_t, where y' = target + keep·(y − target), from y, or from target/z0, or the largest target."""
+    if y is not None and z0 is not None:
+        raise ValueError(f"z0={z0}: must be None where w2_0 is given, each is a start")
+    if y is None:
+        y = target.max(axis=0) if z0 is None else target[0] / z0
+        if np.any(y == 0):
+            where = "at some step" if z0 is None else "at the first step"
+            raise ValueError(f"lr_t * {size}=0: must be > 0 {where}, its equilibrium is the start; or give w2_0")
+    z = np.empty_like(target)
+    for t in range(len(z)):
+        z[t] = target[t] / y
+        y = target[t] + keep[t] * (y - target[t])
+    return z
 
 
 def next_moments(

@@ -28,18 +28,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arguments import checked, first, known, numbers_only, settling, some_motion
-from .decoupled import AdamW, adamw
-from .recurrence import Moments, Undecayed, master_ode, moments, next_moments, norm_recurrence, without_decay
+from .decoupled import AdamW, Decoupled, Hyperball, adam_l2, adamw, decoupled, hyperball, lion, muon, sgdw
+from .recurrence import (
+    Moments,
+    Undecayed,
+    decoupled_ode,
+    decoupled_recurrence,
+    master_ode,
+    moments,
+    norm_multipliers,
+    norm_recurrence,
+    without_decay,
+)
 
 if TYPE_CHECKING:
-    from ._shapes import Layers, Multipliers, Number, Reals, Series, Steps, Weights
+    from ._shapes import Layers, Number, Reals, Series, Steps, Weights
 
 __all__ = [
-    "AdamW", "Moments", "Undecayed", "adamw", "corrected_rate", "decay", "descend", "drift", "equilibrium_lost",
-    "equilibrium_norm", "equilibrium_ratio", "growth", "kappa_from_chi", "lars_momentum_step", "lars_rate",
-    "lars_step", "lifetime_rate", "master_ode", "memory", "moments", "norm_after_decay", "norm_after_gradient",
-    "norm_multipliers", "norm_recurrence", "ringing", "rotation_angle", "shrink", "time_constant", "trust_ratio",
-    "update_rate", "without_decay",
+    "AdamW", "Decoupled", "Hyperball", "Moments", "Undecayed", "adam_l2", "adamw", "corrected_rate", "decay",
+    "decoupled", "decoupled_ode", "decoupled_recurrence", "descend", "drift", "equilibrium_lost", "equilibrium_norm",
+    "equilibrium_ratio", "growth", "hyperball", "kappa_from_chi", "lars_momentum_step", "lars_rate", "lars_step",
+    "lifetime_rate", "lion", "master_ode", "memory", "moments", "muon", "norm_after_decay", "norm_after_gradient",
+    "norm_multipliers", "norm_recurrence", "ringing", "rotation_angle", "sgdw", "shrink", "time_constant",
+    "trust_ratio", "update_rate", "without_decay",
 ]  # fmt: skip
 
 
@@ -226,27 +237,6 @@ def time_constant(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, opti
             mu = norm_multipliers(lr, weight_decay, momentum, optimizer=optimizer)[..., 0]
             return np.abs(1 / np.log(np.abs(mu)))
         return np.divide(1.0 if known(optimizer) == "sgdw" else 1 - rho, 4 * x)
-
-
-@checked
-def norm_multipliers(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, optimizer="sgd") -> Multipliers:
-    """Return the factors per step of small deviations of (|w|², w·v, |v|²) from equilibrium. Exact.
-
-    Complex [..., 3], largest modulus first; a complex pair rings. Plain SGD: 2(1 − λα)² − 1, 0, 0.
-    Heavy ball, leading order: ρ² and μ² − (1 + ρ − 4λα)μ + ρ = 0, a ball on a spring.
-    """
-    x, rho = np.broadcast_arrays(settling(lr * weight_decay, momentum, optimizer), momentum)
-    # The recurrence is linear in (X, Y, Z, G); its columns, in units with λ = 1:
-    columns = [next_moments(*unit, 1.0, x, rho, known(optimizer))[:3] for unit in np.eye(4)]
-    step = np.stack([np.stack([part + 0 * x for part in column], -1) for column in columns], -1)
-    step, push = step[..., :3], step[..., 3]
-    # Fixed point: (step − 1)·(1, Y, Z) + G·push = 0. We need its G; as G = c²/X, dG/dX = −G there.
-    away = step - np.eye(3)
-    unknown = np.stack([away[..., 1], away[..., 2], push], -1)
-    g2 = np.linalg.solve(unknown, -away[..., :1])[..., 2, :]
-    step[..., 0] -= g2 * push
-    mu = np.linalg.eigvals(step).astype(complex)
-    return np.take_along_axis(mu, np.argsort(-np.abs(mu), -1), -1)
 
 
 @checked

@@ -59,12 +59,25 @@ test("a kick changes a norm and not the function", () => {
       networks: [{ eps: 1e-12 }],
       commands: [[4, { type: "kick", layer, factor: 3 }]],
     });
-    const { logits_change } = report.events.find(({ type }) => type === "kick");
+    const { logits_change, logits_change_no_eps } = report.events.find(({ type }) => type === "kick");
     assert.ok(logits_change < 2e-5, `${layer}: ${logits_change}`);
+    assert.ok(logits_change_no_eps < 2e-5, `${layer}: ${logits_change_no_eps}`);
     const still = trained({ steps: 6, networks: [{ eps: 1e-12 }] }).report;
     const ratio = (l) => series(report.networks[0], 0, l)[4] / series(still.networks[0], 0, l)[4];
     for (const [l, name] of LAYERS.entries()) assert.ok(Math.abs(ratio(l) - (name === layer ? 9 : 1)) < 1e-5);
   }
+});
+
+test("what a kick does change is due to the ε of batch norm, but for rounding; the ε comes back", () => {
+  const commands = [
+    [2, { type: "kick", layer: "all", factor: 1 / 30 }],
+    [3, { type: "kick", layer: "all", factor: 1 }],
+  ];
+  const { events } = trained({ steps: 5, networks: [{ eps: 1e-5 }], commands }).report;
+  const [kick, none] = events.filter(({ type }) => type === "kick");
+  assert.ok(kick.logits_change > 1e-3, `${kick.logits_change}`);
+  assert.ok(kick.logits_change_no_eps < 2e-5, `${kick.logits_change_no_eps}`);
+  assert.deepEqual([none.logits_change, none.logits_change_no_eps], [0, 0]);
 });
 
 test("a kick of a layer without batch norm does change the function", () => {

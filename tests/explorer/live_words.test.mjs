@@ -194,11 +194,11 @@ test("sentences: what theory says of a setting", () => {
   assert.match(say({ lr: 100 }), /λα = 1: one step replaces/);
   assert.match(say(scene("hot")), /λα = 3: decay alone/);
   assert.match(
-    captions.kicked({ layer: "layer2", factor: 1 / 3, logits_change: 2e-7 }),
-    /layer2 were divided by 3\. .*2e-7.*rounding/,
+    captions.kicked({ layer: "layer2", factor: 1 / 3, logits_change: 2e-4, logits_change_no_eps: 3e-7 }),
+    /layer2 were divided by 3\. .*2e-4 of .*; without the ε of batch norm, by 3e-7\./,
   );
   assert.match(
-    captions.kicked({ layer: "all", factor: 3, logits_change: 0.5 }),
+    captions.kicked({ layer: "all", factor: 3, logits_change: 0.5, logits_change_no_eps: 0.5 }),
     /all layers were multiplied by 3\. .* 0\.5 of/,
   );
   assert.match(captions.twins({ same: 40, most: 0, steps: 40 }), /bit for bit, in all 40 steps/);

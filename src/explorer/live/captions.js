@@ -104,12 +104,11 @@ function diverged(run) {
 }
 
 /** What a kick did to what the network computes. */
-export function kicked({ layer, factor: by, logits_change: change }) {
+export function kicked({ layer, factor: by, logits_change: change, logits_change_no_eps: bare }) {
   const times = by < 1 ? `divided by ${written(1 / by)}` : `multiplied by ${written(by)}`;
-  const rounding = change < 1e-3 ? ": by rounding, and by the ε of batch norm" : "";
   return (
     `The weights of ${layer === "all" ? "all layers" : layer} were ${times}. The outputs of the network changed by ` +
-    `${written(change)} of the largest of them${rounding}.`
+    `${written(change)} of the largest of them; without the ε of batch norm, by ${written(bare)}.`
   );
 }
 

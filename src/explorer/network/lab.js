@@ -134,7 +134,9 @@ const COMMANDS = {
   },
   kick(lab, { type, network, layer, factor }) {
     const changes = chosen(lab, network).map((one) => one.kick(layer, factor, lab.batch.images));
-    return { type, network, layer, factor, logits_change: Math.max(...changes) };
+    const most = (name) => Math.max(...changes.map((one) => one[name]));
+    const [logits_change, logits_change_no_eps] = [most("logits_change"), most("logits_change_no_eps")];
+    return { type, network, layer, factor, logits_change, logits_change_no_eps };
   },
   no_norm(lab, { type, network, layer }) {
     for (const one of chosen(lab, network)) one.withoutNorm(layer);

@@ -42,17 +42,24 @@ export class Network {
     return { loss: mean("loss"), accuracy: mean("accuracy") };
   }
 
-  /** Multiply the weights of a convolution, or of all, by a factor. Returns max |Δlogit| / max |logit| of a batch. */
+  /** Multiply the weights of a convolution, or of all, by a factor. Returns max |Δlogit| / max |logit| of a batch; the
+   *  same where the ε of batch norm, which does depend on the length of the weights, is next to nothing. */
   kick(layer, factor, images) {
-    const before = this.model.forward(images).slice();
+    const before = this.outputs(images);
     for (const { w } of this.layersOf(layer)) for (let i = 0; i < w.length; i++) w[i] *= factor;
-    const after = this.model.forward(images);
-    let [change, size] = [0, 0];
-    for (let i = 0; i < before.length; i++) {
-      change = Math.max(change, Math.abs(after[i] - before[i]));
-      size = Math.max(size, Math.abs(before[i]));
-    }
-    return change / size;
+    const after = this.outputs(images);
+    const [logits_change, logits_change_no_eps] = before.map((logits, n) => apart(logits, after[n]));
+    return { logits_change, logits_change_no_eps };
+  }
+
+  /** The logits of a batch; the same with an ε of 1e-30. */
+  outputs(images) {
+    const eps = this.model.layers.map((layer) => layer.eps);
+    const usual = this.model.forward(images).slice();
+    for (const layer of this.model.layers) layer.eps = 1e-30;
+    const without = this.model.forward(images).slice();
+    for (const [n, layer] of this.model.layers.entries()) layer.eps = eps[n];
+    return [usual, without];
   }
 
   /** Take batch norm out of one convolution, and put it back everywhere else. null: it is everywhere. */
@@ -72,4 +79,10 @@ export class Network {
   layersOf(name) {
     return name === "all" ? this.model.layers : [this.model.layers[LAYERS.indexOf(name)]];
   }
+}
+
+/** max |Δ| / max |before| */
+function apart(before, after) {
+  const most = (values) => values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  return most(before.map((value, i) => after[i] - value)) / most(before);
 }
