@@ -19,8 +19,8 @@ class Instrument(Recorder):
 
     def renew(self, steps: int) -> None:
         """Begin new series of so many steps; those that were are left to who has them."""
-        self.products = torch.zeros_like(self.products[:1].expand(steps, -1, -1), memory_format=torch.contiguous_format)
-        self._series = torch.full((3, steps), torch.nan, dtype=torch.float32, device=self.products.device)
+        self.products = self.products.new_zeros(steps, *self.products.shape[1:])
+        self._series = self.products.new_full((3, steps), torch.nan)
         self.loss, self.accuracy, self.skipped = self._series
 
     def owners(self) -> list:
@@ -29,8 +29,10 @@ class Instrument(Recorder):
 
     @torch.no_grad()
     def begin(self, follows: bool):
-        """What before() of a recorder does; of a step that does not follow the recorded one, v_{t−1} by its buffer
-        alone. Returns of each layer whether it has no gradient."""
+        """Do what before() of a recorder does, and return of each layer whether it has no gradient.
+
+        v_{t−1} is what the optimizer keeps; of one that keeps none the last v, if the step `follows` the recorded one.
+        """
         rows, grads = self._rows.of, [weight.grad for weight in self._layers]
         self.missing = [g is None for g in grads]
         if all(self.missing):
