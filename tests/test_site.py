@@ -309,6 +309,7 @@ CONTRAST = """
         const c = color(getComputedStyle(e).backgroundColor);
         if (c.length < 4 || c[3] > 0.5) return c; } return [255, 255, 255]; };
     const seen = [];
+    for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();  // half-way colors
     document.querySelectorAll('article details').forEach(d => d.open = true);
     for (const e of document.querySelectorAll('article p, article li, article td, article th, ' +
             'article h1, article h2, article h3, article a, article summary, article code, ' +
