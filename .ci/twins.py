@@ -176,10 +176,11 @@ def run_tests(chosen, folder):
     """
     import gate
 
+    quiet = "ignore::DeprecationWarning"
     status, output = gate.run(
-        sys.executable, "-P", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider",
-        "-W", "ignore::DeprecationWarning", "-m", "not book and not site and not gpu", f"--deselect={SCIPY}", *chosen,
-        cwd=ROOT, env=gate.environment(folder / "cache", PYTHONWARNINGS="error,ignore::DeprecationWarning"))  # fmt: skip
+        sys.executable, "-P", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-W", quiet,
+        "-m", "not book and not site and not gpu", f"--deselect={SCIPY}", *chosen,
+        cwd=ROOT, env=gate.environment(folder / "cache", PYTHONWARNINGS=f"error,{quiet}"))  # fmt: skip
     print(output[-6000:])
     return status == 0
 
