@@ -11,7 +11,7 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare",
+    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "check", "compare",
     "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
     "page_data", "peaks", "plots", "random_updates", "recorder", "recording", "run", "schedules", "sweep", "table",
     "theory", "train", "watch",
