@@ -1,7 +1,6 @@
 """Checks of answers: what is right passes, each known mistake has a hint of its own, and a stub is told kindly."""
 
 import itertools
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -405,11 +404,3 @@ def test_an_error_is_kept_for_who_looks_for_it():
     with pytest.raises(NotYet) as raised:
         found.require()
     assert raised.value.__cause__ is found.error
-
-
-def test_checks_of_equations_load_no_torch(tmp_path):
-    import subprocess
-
-    code = ("import sys, resnet_dynamics as rd; assert rd.check.time_constant(rd.theory.time_constant); "
-            "assert rd.check.lars(rd.theory.lars_step); sys.exit('torch' in sys.modules)")  # fmt: skip
-    assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path).returncode == 0

@@ -87,6 +87,7 @@ ALLOWED = {
     "optimizer_answers": {"numpy", "torch", "answers", "theory"},
     "network_answers": {"numpy", "xarray", "answers", "arms", "config", "fields", "library", "measure", "models",
                         "recording"},
+    "predictions": {"numpy", "answers", "cache", "console", "plots", "questions", "style", "tables", "theory"},
     "check": {"answers", "exercises", "further_questions", "network_answers", "optimizer_answers", "questions"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
