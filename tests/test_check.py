@@ -23,6 +23,7 @@ TASKS = {
     "recurrence": (check.recurrence, questions.recurrence()),
     "equilibrium_norm": (check.equilibrium_norm, questions.equilibrium_norm(True)),
     "time_constant": (check.time_constant, questions.time_constant(True)),
+    "equilibrium_lost": (check.equilibrium_lost, questions.equilibrium_lost(True)),
     "noise": (check.noise, further_questions.noise()),
     "top": (check.top, further_questions.top()),
     "adamw": (check.adamw, further_questions.adamw()),
@@ -165,6 +166,7 @@ def test_a_function_of_tensors_gets_tensors():
 
 def test_without_momentum_the_function_has_none():
     assert check.equilibrium_norm(theory.equilibrium_norm, momentum=False)
+    assert check.equilibrium_lost(theory.equilibrium_lost, momentum=False)
     assert check.time_constant(lambda lr, weight_decay: 0.25 / (lr * weight_decay), momentum=False)
     assert all(check.rate(lambda lr, a: np.sqrt(2 * lr * a), length=length, momentum=False)
                for length in ("fresh", "update", "whole"))  # fmt: skip

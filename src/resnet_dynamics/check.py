@@ -22,8 +22,8 @@ from . import further_questions, questions
 from .answers import EMPTY, NotYet, Refused, Verdict, judge
 
 __all__ = [
-    "NotYet", "Verdict", "adamw", "equilibrium_norm", "invariant", "lars", "muon", "noise", "norm_step", "number",
-    "rate", "recurrence", "run", "scaling", "symmetry", "time_constant", "top",
+    "NotYet", "Verdict", "adamw", "equilibrium_lost", "equilibrium_norm", "invariant", "lars", "muon", "noise",
+    "norm_step", "number", "rate", "recurrence", "run", "scaling", "symmetry", "time_constant", "top",
 ]  # fmt: skip
 
 
@@ -115,6 +115,15 @@ def time_constant(function: Callable, *, momentum=True) -> Verdict:
     Decay is coupled, and c constant. momentum=False: the function has no momentum.
     """
     return judge(function, questions.time_constant(momentum))
+
+
+def equilibrium_lost(function: Callable, *, momentum=True) -> Verdict:
+    """Check a function of slope, weight_decay, momentum: the steps before its end at which a ramp loses equilibrium.
+
+    λ = s(T − t), slope s per step, with constant α and c: the steps that are left when push and pull are equal. Chapter
+    5b. momentum=False: the function has no momentum.
+    """
+    return judge(function, questions.equilibrium_lost(momentum))
 
 
 def rate(function: Callable, *, length="fresh", momentum=True) -> Verdict:

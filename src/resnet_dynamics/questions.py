@@ -11,7 +11,9 @@ import numpy as np
 from . import theory
 from .answers import Question, Task, drawn
 
-__all__ = ["equilibrium_norm", "norm_step", "rate", "recurrence", "scaling", "symmetry", "time_constant"]
+__all__ = [
+    "equilibrium_lost", "equilibrium_norm", "norm_step", "rate", "recurrence", "scaling", "symmetry", "time_constant",
+]  # fmt: skip
 
 _UNITS = {"c": 0, "lr": 2, "weight_decay": -2, "momentum": 0}  # powers of u
 
@@ -253,6 +255,27 @@ def time_constant(momentum: bool) -> Task:
             lambda *v: 4 * np.log(10) * law(*v),
     }  # fmt: skip
     return _task("τ", law, _with(momentum), wrong, unit=0)
+
+
+def equilibrium_lost(momentum: bool) -> Task:
+    """Steps before its end at which a ramp λ = s(T − t) loses equilibrium."""
+    law, names = theory.equilibrium_lost, ("slope", *_with(momentum)[1:])
+    wrong = {
+        "A root is missing: the push 1/(T − t) and a pull that goes as T − t are equal.": lambda *v: law(*v) ** 2,
+        "This is the pull on |w|²: z follows |w|⁴.": lambda *v: law(*v) * 2**0.5,
+        "This is the pull on |w|: z follows |w|⁴.": lambda *v: law(*v) * 2,
+        "The 4 is inside of the root, or its root outside: not both.": lambda *v: law(*v) / 2,
+        "Upside down: a number of steps is asked for.": lambda *v: 1 / law(*v),
+        "The slope stands on the wrong side: with a steeper ramp λ is higher at the same distance from the end.":
+            lambda s, *v: s * law(s, *v),
+        "α stands on the wrong side: does more decay hold the balance longer?": lambda s, a, *rho: a * law(s, a, *rho),
+        "Momentum is not in it: λ acts many times over.": lambda s, a, rho=0.0: law(s, a),
+        "1 − ρ stands on the wrong side: does a stronger pull hold the balance longer?":
+            lambda s, a, rho=0.0: law(s, a) ** 2 / law(s, a, rho),
+        "1 − ρ belongs inside of the root.": lambda s, a, rho=0.0: law(s, a) * (1 - rho),
+    }  # fmt: skip
+    draw = drawn(*names, slope=(1e-4, 1e-2))
+    return Task(names, draw, (Question("the steps", (law,), wrong, unit=0),), units={**_UNITS, "slope": 2})
 
 
 def rate(length: str, momentum: bool) -> Task:
