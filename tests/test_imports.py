@@ -78,6 +78,17 @@ ALLOWED = {
     "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
               "sweep", "train"},
     "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
+    # what readers write
+    "answers": {"numpy"},
+    "questions": {"numpy", "answers", "theory"},
+    "further_questions": {"numpy", "xarray", "answers", "peaks", "theory"},
+    "exercises": {"numpy", "torch", "xarray", "answers", "compare", "config", "library", "models", "peaks", "questions",
+                  "schedules", "sweep", "theory"},
+    "optimizer_answers": {"numpy", "torch", "answers", "theory"},
+    "network_answers": {"numpy", "xarray", "answers", "arms", "config", "fields", "library", "measure", "models",
+                        "recording"},
+    "predictions": {"numpy", "answers", "cache", "console", "plots", "questions", "style", "tables", "theory"},
+    "check": {"answers", "exercises", "further_questions", "network_answers", "optimizer_answers", "questions"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
