@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare",
     "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
-    "page_data", "peaks", "plots", "random_updates", "recorder", "recording", "run", "schedules", "sweep", "table",
-    "theory", "train", "watch",
+    "page_data", "peaks", "plots", "random_updates", "recorder", "recording", "run", "schedules", "successive",
+    "sweep", "table", "theory", "train", "watch",
 ]  # fmt: skip
 
 
