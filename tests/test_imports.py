@@ -28,7 +28,6 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments", "correlation"},
     "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
-    "updates": {"theory"},
     "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
@@ -36,7 +35,9 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "arms", "cache", "config"},
     "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
+    "updates": {"numpy", "xarray", "arms", "correlation", "fields", "recording", "series", "theory"},
     "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory", "updates"},
+    "successive": {"numpy", "xarray", "arms", "measure", "recording", "series", "updates"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},

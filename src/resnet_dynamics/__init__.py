@@ -14,7 +14,7 @@ __all__ = [
     "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "check", "compare",
     "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
     "page_data", "peaks", "plots", "predict", "predictions", "random_updates", "recorder", "recording", "run",
-    "schedules", "sweep", "table", "theory", "train", "watch",
+    "schedules", "successive", "sweep", "table", "theory", "train", "watch",
 ]  # fmt: skip
 
 
