@@ -59,6 +59,7 @@ ALLOWED = {
     "recorder": {"torch", "recording"},
     "instrument": {"numpy", "torch", "directions", "optim", "recorder"},
     "invariance": {"torch", "models"},
+    "transformer": {"torch", "models"},
     "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
@@ -94,7 +95,7 @@ FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
 TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder",
-         "starts", "steering", "train", "watching"]
+         "starts", "steering", "train", "transformer", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]
