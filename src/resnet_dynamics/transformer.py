@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from .models import Drawing, Symmetry
 if TYPE_CHECKING:
     from ._shapes import Characters, Scores, Stream
 
-__all__ = ["ACTIVATIONS", "NORMS", "Block", "Rescaling", "Transformer", "build"]
+__all__ = ["ACTIVATIONS", "MATRICES", "NORMS", "Block", "Rescaling", "Transformer", "build"]
 
-NORMS = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}
-ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 EPS = 1e-6  # of every norm
+NORMS = {"rms": functools.partial(nn.RMSNorm, eps=EPS), "layer": functools.partial(nn.LayerNorm, eps=EPS, bias=False)}
+"""Norms with gains and without offsets: width → module."""
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
+MATRICES = ("q", "k", "v", "o", "up", "down")
+"""The matrices of a block."""
 START = 0.05  # standard deviation of the embeddings at the start; matrices have torch's own start
 
 
@@ -34,11 +38,12 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, norm: str, qk_norm: bool, branch_norm: bool, activation: str):
         super().__init__()
         self.heads, self.activation = heads, ACTIVATIONS[activation]
-        self.norm_attention, self.norm_mlp = _norm(norm, width), _norm(norm, width)
+        norm = NORMS[norm]
+        self.norm_attention, self.norm_mlp = norm(width), norm(width)
         self.q, self.k, self.v, self.o = (nn.Linear(width, width, bias=False) for _ in range(4))
         self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
-        self.norm_q, self.norm_k = (_norm(norm, width // heads) if qk_norm else nn.Identity() for _ in range(2))
-        self.norm_o, self.norm_down = (_norm(norm, width) if branch_norm else nn.Identity() for _ in range(2))
+        self.norm_q, self.norm_k = (norm(width // heads) if qk_norm else nn.Identity() for _ in range(2))
+        self.norm_o, self.norm_down = (norm(width) if branch_norm else nn.Identity() for _ in range(2))
 
     def forward(self, x: Stream) -> Stream:
         x = x + self.norm_o(self.o(self.attend(self.norm_attention(x))))
@@ -74,7 +79,7 @@ class Transformer(nn.Module):
         self.qk_norm, self.branch_norm, self.relu = qk_norm, branch_norm, activation == "relu"
         self.characters, self.places = nn.Embedding(characters, width), nn.Embedding(context, width)
         blocks = [Block(width, heads, norm, qk_norm, branch_norm, activation) for _ in range(layers)]
-        self.blocks, self.norm = nn.Sequential(*blocks), _norm(norm, width)
+        self.blocks, self.norm = nn.Sequential(*blocks), NORMS[norm](width)
         self.head = nn.Linear(width, characters, bias=False)
         for embedding in (self.characters, self.places):
             nn.init.normal_(embedding.weight, std=START)
@@ -142,8 +147,9 @@ class Transformer(nn.Module):
             one, another = ("norm_q", "norm_k") if self.qk_norm else ("q", "k")
             found |= {one: (another, "the scores are their products")}
             found |= {"up": ("down", "ReLU passes on a factor")} if self.relu else {}
-            pairs += [Rescaling(_weights([f"blocks.{i}.{name}"]), _weights(f"blocks.{i}.{n}" for n in over.split()), why)
-                      for name, (over, why) in found.items()]  # fmt: skip
+            for name, (over, why) in found.items():
+                others = _weights(f"blocks.{i}.{reader}" for reader in over.split())
+                pairs.append(Rescaling(_weights([f"blocks.{i}.{name}"]), others, why))
         return [*pairs, Rescaling(("norm.weight",), ("head.weight",), "it reads nothing else")]
 
     def _group(self, name, invariant, why):
@@ -169,11 +175,6 @@ def build(characters: int, seed: int = 0, **options) -> Transformer:
     """Return a `Transformer` with its initial weights, on the CPU in float32, drawn by the seed and nothing else."""
     with Drawing(seed), torch.inference_mode(False), torch.no_grad():
         return Transformer(characters, **options)
-
-
-def _norm(name, width):
-    """A norm with gains and without offsets."""
-    return nn.RMSNorm(width, eps=EPS) if name == "rms" else nn.LayerNorm(width, eps=EPS, bias=False)
 
 
 def _has(block, name):
