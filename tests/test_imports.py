@@ -60,6 +60,8 @@ ALLOWED = {
     "recorder": {"torch", "recording"},
     "instrument": {"numpy", "torch", "directions", "optim", "recorder"},
     "invariance": {"torch", "models"},
+    "transformer": {"torch", "models"},
+    "prose": {"numpy", "torch", "xarray", "console", "directions", "machine", "transformer", "watching"},
     "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
@@ -67,6 +69,7 @@ ALLOWED = {
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
+    "language": {"numpy", "xarray", "fields", "library", "prose", "recording"},
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
     "page_data": {"numpy", "xarray", "arms", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
@@ -105,8 +108,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder",
-         "starts", "steering", "train", "watching"]
+TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "prose",
+         "recorder", "starts", "steering", "train", "transformer", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

@@ -217,8 +217,11 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
        A convolution that has lost its batch norm stands in for its missing (γ, β).
     3. What reaches the linear layer without another batch norm is not invariant, nor is the linear layer.
 
-    "Invariant" is about the group as listed: a γ without its β is not.
+    "Invariant" is about the group as listed: a γ without its β is not. A network that has `symmetries` of its own, as
+    `transformer.Transformer`, is asked itself.
     """
+    if hasattr(model, "symmetries"):
+        return model.symmetries()
     if isinstance(model, ResNet9):
         layers, streams = _resnet9_wiring(model)
     else:
