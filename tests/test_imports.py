@@ -49,7 +49,8 @@ ALLOWED = {
     "decode": {"numpy", "PIL", "archives", "synthetic"},
     "folders": {"numpy", "archives", "console", "decode", "synthetic"},
     "image_cache": {"numpy", "cache", "folders"},
-    "cifar": {"numpy", "cache", "console", "synthetic"},
+    "download": {"cache", "console"},
+    "cifar": {"numpy", "cache", "console", "download", "synthetic"},
     "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "image_cache", "synthetic"},
     # training
     "machine": {"torch"},
