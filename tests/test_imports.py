@@ -29,6 +29,7 @@ ALLOWED = {
     "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
     "updates": {"theory"},
+    "pairs": {"numpy", "arguments"},
     "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
