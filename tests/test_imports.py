@@ -28,7 +28,6 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments", "correlation"},
     "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
-    "updates": {"theory"},
     "pairs": {"numpy", "arguments"},
     "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
@@ -37,7 +36,9 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "arms", "cache", "config"},
     "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
+    "updates": {"numpy", "xarray", "arms", "correlation", "fields", "recording", "series", "theory"},
     "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory", "updates"},
+    "successive": {"numpy", "xarray", "arms", "measure", "recording", "series", "updates"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
@@ -49,7 +50,8 @@ ALLOWED = {
     "decode": {"numpy", "PIL", "archives", "synthetic"},
     "folders": {"numpy", "archives", "console", "decode", "synthetic"},
     "image_cache": {"numpy", "cache", "folders"},
-    "cifar": {"numpy", "cache", "console", "synthetic"},
+    "download": {"cache", "console"},
+    "cifar": {"numpy", "cache", "console", "download", "synthetic"},
     "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "image_cache", "synthetic"},
     # training
     "machine": {"torch"},
@@ -82,6 +84,17 @@ ALLOWED = {
     "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
               "sweep", "train"},
     "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
+    # what readers write
+    "answers": {"numpy"},
+    "questions": {"numpy", "answers", "theory"},
+    "further_questions": {"numpy", "xarray", "answers", "peaks", "theory"},
+    "exercises": {"numpy", "torch", "xarray", "answers", "compare", "config", "library", "models", "peaks", "questions",
+                  "schedules", "sweep", "theory"},
+    "optimizer_answers": {"numpy", "torch", "answers", "theory"},
+    "network_answers": {"numpy", "xarray", "answers", "arms", "config", "fields", "library", "measure", "models",
+                        "recording"},
+    "predictions": {"numpy", "answers", "cache", "console", "plots", "questions", "style", "tables", "theory"},
+    "check": {"answers", "exercises", "further_questions", "network_answers", "optimizer_answers", "questions"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},

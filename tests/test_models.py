@@ -10,6 +10,7 @@ import torchvision
 
 from resnet_dynamics import Config
 from resnet_dynamics.config import model_convs
+from resnet_dynamics.fields import conv_shapes
 from resnet_dynamics.models import build, conv_layers, symmetries
 
 RELATIVES = ["backbone", "backbone+res2", "resnet9+extra1+extra3", "resnet9+res2+extra2"]
@@ -47,6 +48,12 @@ def test_the_layers_are_those_of_the_configuration():
         (4, 3), (8, 4), (8, 8), (8, 8), (16, 8), (32, 16), (32, 32), (32, 32)]  # fmt: skip
     assert len(conv_layers(build(Config(model="resnet18")))) == 20
     assert len(conv_layers(build(Config(model="vgg11", width=4)))) == 8
+
+
+@pytest.mark.parametrize("model", ["resnet9", *RELATIVES, "resnet18", "vgg11"])
+def test_the_shapes_of_its_convolutions_are_known_without_the_network(model):
+    layers = conv_layers(build(Config(model=model, width=4)))
+    assert conv_shapes(model, 4) == {name: tuple(w.flatten(1).shape) for name, w in layers.items()}
 
 
 @pytest.mark.parametrize("model, original", [("resnet18", "resnet18"), ("vgg11", "vgg11_bn")])
