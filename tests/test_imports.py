@@ -28,6 +28,7 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments", "correlation"},
     "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
+    "pairs": {"numpy", "arguments"},
     "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},

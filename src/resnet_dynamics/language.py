@@ -157,9 +157,9 @@ def _file(folder):
 
 
 def _table(folder):
-    """All runs that were recorded [run, step, layer], or None."""
+    """All runs that were recorded [run, step, layer], or None. Without encodings, which would cut longer texts."""
     path = _file(folder)
-    return recording.read(path, sealed=True) if path.is_file() else None
+    return recording.read(path, sealed=True).drop_encoding() if path.is_file() else None
 
 
 def _row(ds, language):
