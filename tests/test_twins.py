@@ -120,7 +120,7 @@ def test_every_answer_is_run_with_its_switch_on_at_the_end(tmp_path):
     cells = edition(tmp_path).cells
     answers = [cell for cell in cells if "answer" in cell.metadata.get("tags", [])]
     on = cells[-len(answers):]
-    assert len(answers) == 5 and [cell.id for cell in on] == [f"{cell.id}-on" for cell in answers]
+    assert len(answers) > 1 and [cell.id for cell in on] == [f"{cell.id}-on" for cell in answers]
     for cell, again in zip(answers, on):
         assert "show_answer = False" in cell.source and "show_answer = True" in again.source
     nbformat.validate(edition(tmp_path))
