@@ -23,8 +23,8 @@ FREEZE = """\
 numpy==2.1.3
 Jupyter_Client==7.4.9
 google-colab @ file:///colabtools/dist/google_colab-1.0.0.tar.gz
-torch @ https://download.pytorch.org/whl/cpu/torch-2.11.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl
-torchvision @ https://download.pytorch.org/whl/cpu/torchvision-0.26.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl
+torch @ https://example.org/whl/cpu/torch-2.11.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl
+torchvision @ https://example.org/whl/cpu/torchvision-0.26.0%2Bcpu-cp313-cp313-manylinux_2_28_x86_64.whl
 nvidia-nccl-cu13==2.31.2
 """
 
