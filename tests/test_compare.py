@@ -36,6 +36,19 @@ def test_equivalent_means_the_whole_interval():
     assert narrow.within(0.3) and not wide.within(0.3)
 
 
+@pytest.mark.parametrize("mean, half, said", [
+    (-0.03, 0.02, "below"), (0.03, 0.02, "above"), (0.01, 0.02, "undecided"), (0.01, 0.01, "equivalent within 0.02"),
+    (0.01, 0.008, "above, equivalent within 0.02"), (-0.01, 0.008, "below, equivalent within 0.02"),
+    (0.0, 0.021, "undecided")])
+def test_the_verdict_is_read_off_the_interval(mean, half, said):
+    assert compare.Difference(mean, half, 6, 0.01).verdict(0.02) == said
+
+
+def test_a_difference_is_printed_with_as_many_digits_as_asked():
+    d = compare.Difference(-0.01234, 0.00456, 6, 0.01)
+    assert f"{d:.3f}" == "−0.012 ± 0.005" and f"{d:.1f}" == "−0.0 ± 0.0" and f"{d}" == str(d)
+
+
 @pytest.mark.parametrize("a, b, said", [
     ([1.0], [1.0], "must be lists of one length, at least 2"),
     ([1.0, 2.0], [1.0, 2.0, 3.0], "must be lists of one length"),

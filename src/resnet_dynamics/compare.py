@@ -44,6 +44,22 @@ class Difference(NamedTuple):
         """Return whether the whole interval is within ± margin: the settings are equivalent, as far as that."""
         return max(abs(self.low), abs(self.high)) <= margin
 
+    def verdict(self, margin: float) -> str:
+        """Say what the interval shows: "below" or "above" (it does not hold zero), "equivalent within …", "undecided".
+
+        A difference may be both below and equivalent: seen, and small.
+
+        >>> paired([3.0, 3.1, 3.2], [2.9, 3.0, 3.1]).verdict(0.2)
+        'above, equivalent within 0.2'
+        """
+        words = ["below"] * (self.high < 0) + ["above"] * (self.low > 0)
+        words += [f"equivalent within {margin:g}"] * self.within(margin)
+        return ", ".join(words) or "undecided"
+
+    def __format__(self, digits):
+        """Mean and half of the interval, with that format: f"{d:.3f}" is "+0.012 ± 0.004". Empty: as `str`."""
+        return f"{self.mean:+{digits}} ± {self.half:{digits}}".replace("-", "−") if digits else str(self)
+
     def __str__(self):
         return f"{self.mean:+.3g} ± {self.half:.2g} (n = {self.n})".replace("-", "−")
 
