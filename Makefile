@@ -3,14 +3,16 @@ PYTHON = python3
 VENV   = .venv
 DATA   =
 URL    =
+REF    =
 
-# These four come from the command line alone, and reach a command as the words that they are: no $(...) in them is
+# These five come from the command line alone, and reach a command as the words that they are: no $(...) in them is
 # expanded, no quote ends a string.
 override PYTHON := $(value PYTHON)
 override VENV   := $(value VENV)
 override DATA   := $(value DATA)
 override URL    := $(value URL)
-export PYTHON VENV DATA URL
+override REF    := $(value REF)
+export PYTHON VENV DATA URL REF
 unexport CDPATH
 
 # What the commands see of the reader's environment: this and nothing else. Not in it, among many: MPLBACKEND, which
@@ -54,7 +56,8 @@ help:
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
-	@echo "make repository URL=https://github.com/OWNER/NAME   say where the project lives"
+	@echo "make repository URL=https://github.com/OWNER/NAME REF=v1.2.3   say where the project lives, and which tag or"
+	@echo "                              branch of it notebooks install; without REF or URL that one stays as it is"
 	@echo "make clean                    remove what was built; .venv stays"
 
 # The stamp is written last: an interrupted set-up starts again, a finished one is not repeated.
@@ -120,7 +123,7 @@ lock:
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 
 repository:
-	@$(CLEAN) "$$PYTHON" book/_repository.py "$$URL"
+	@$(CLEAN) "$$PYTHON" book/_repository.py "$$URL" "$$REF"
 
 clean:
 	rm -rf _build build .pytest_cache .ruff_cache

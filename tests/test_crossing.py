@@ -103,6 +103,52 @@ def test_a_finger_draws_lambda_on_a_phone_and_the_page_is_no_wider(figure):
     assert low == [3, 4, 5]
 
 
+def test_a_finger_beside_the_points_that_goes_down_scrolls_the_page(figure):
+    browser = figure(rd.Crossing(schedule="constant", **OWN), width=360)
+    style = "return getComputedStyle(document.querySelector(arguments[0])).touchAction"
+    assert browser.execute_script(style, "[data-panel=lr]") == "pan-y"
+    assert browser.execute_script(style, "[data-panel=lr] .knot") == "none"
+    box = browser.execute_script("""const box = document.querySelector('[data-panel=lr] .plot').getBoundingClientRect();
+        return [box.x + box.width / 2, box.y + box.height / 2]""")
+    before = knots(browser)
+    for kind, down in (("touchStart", 0), ("touchMove", 20), ("touchMove", 60), ("touchEnd", None)):
+        points = [{"x": box[0], "y": box[1] + down}] if down is not None else []
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert knots(browser) == before
+
+
+def test_what_is_drawn_can_be_undone_and_is_there_after_a_reload(figure):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = figure(rd.Crossing(schedule="constant", **OWN))
+    first, undo = knots(browser), browser.find_element("css selector", ".wd-crossing .undo")
+    assert not undo.is_enabled()
+    ends = [browser.find_elements("css selector", ".knot")[i] for i in (2, 9)]
+    ActionChains(browser).move_to_element(ends[0]).click_and_hold().move_by_offset(0, 50).perform()
+    ActionChains(browser, duration=0).move_to_element(ends[1]).release().perform()  # too fast to be seen between
+    drawn = knots(browser)
+    np.testing.assert_allclose(np.diff(drawn[2:10]), (drawn[9] - drawn[2]) / 7, atol=2e-3)
+    assert drawn[2] < 0.9 and drawn[:2] + drawn[10:] == first[:2] + first[10:]
+    WebDriverWait(browser, 5).until(lambda _: "#crossing?points=" in browser.current_url)
+    browser.refresh()
+    assert knots(browser) == drawn
+    browser.find_element("css selector", "[data-schedule=cosine]").click()
+    browser.back()
+    WebDriverWait(browser, 5).until(lambda _: knots(browser) == drawn)
+    one = browser.find_elements("css selector", ".knot")[0]
+    ActionChains(browser).click_and_hold(one).move_by_offset(0, 40).release().perform()
+    assert knots(browser)[0] < 0.9
+    for _ in range(2):  # the stroke, and the schedule
+        browser.find_element("css selector", ".wd-crossing .undo").click()
+    assert knots(browser) == drawn
+    browser.get(browser.current_url.split("#")[0] + "#crossing?points=1,2,3")
+    browser.refresh()
+    error = browser.find_element("css selector", ".wd-crossing .error").text
+    assert error == "In the link, points = 1,2,3: must be 13 numbers in [0, 1.25], with commas between them."
+    assert knots(browser) == first
+
+
 def test_play_goes_through_the_training(figure):
     from selenium.webdriver.support.ui import WebDriverWait
 

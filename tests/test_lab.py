@@ -117,15 +117,28 @@ class Notebook:
 
     def run(self, button="train"):
         """Run all cells, wait until the widget is there, the kernel has answered the explorer, and watch it."""
+        from selenium.common import TimeoutException
         from selenium.webdriver.support.expected_conditions import staleness_of
 
         self.wait(self.idle, 60)  # a kernel that has just been restarted may not be connected yet
         old = self.all(".wd-explorer")
+        prompts = self.prompts()
         self.menu("Run", "runmenu:run-all")
+        try:
+            self.wait(lambda: self.prompts() != prompts)
+        except TimeoutException:  # what is asked of a kernel while it connects may be lost
+            self.menu("Run", "runmenu:run-all")
         self.wait(lambda: all(staleness_of(one)(self.browser) for one in old))
-        self.wait(lambda: self.find(f"button.{button}").is_displayed(), 30)
+        try:
+            self.wait(lambda: self.find(f"button.{button}").is_displayed(), 60)
+        except TimeoutException:
+            raise AssertionError(f"{self.prompts()} {self.shown()}") from None
         if button == "train":
             self.browser.execute_script(WATCH)
+
+    def prompts(self):
+        """Return what stands beside the cells: "[*]:" while one runs, its number after that."""
+        return [one.text for one in self.all(".jp-Notebook .jp-CodeCell .jp-InputPrompt")]
 
     def shown(self):
         """Return what the outputs of the second cell are, one text each."""

@@ -227,6 +227,14 @@ def test_a_story_acts_at_its_step(page):
     assert "The weights of layer2 were multiplied by 3" in live.text(".news")
 
 
+def test_restart_takes_back_what_the_story_has_moved(page):
+    live = page(rd.Live(story="double", small=True))
+    live.reaches(610)
+    wait(live.browser, lambda: live.value("lr") == "1")
+    live.press("button.restart")
+    wait(live.browser, lambda: live.value("lr") == "0.5" and live.step < 590)
+
+
 def test_a_kick_leaves_the_outputs_as_they_are(page):
     live = page(rd.Live())
     live.reaches(30)
@@ -253,6 +261,38 @@ def test_pause_step_restart_and_seed(page):
     wait(live.browser, lambda: "seed=7" in live.browser.current_url)
     live.put("seed", "1.5")
     wait(live.browser, lambda: "must be a whole number" in live.text(".news"))
+    live.put("seed", "abc")
+    wait(live.browser, lambda: live.text(".news").startswith("seed = abc: must be"))
+    live.put("lr", "-1")
+    wait(live.browser, lambda: "λ = -1: must be" in live.text(".settings"))
+    live.press("button.restart")
+    wait(live.browser, lambda: live.value("lr") == "0.5" and "must be" not in live.text(".settings"))
+
+
+def test_a_network_that_is_lost_can_only_begin_again(page):
+    live = page(rd.Live(story="hot"))
+    wait(live.browser, lambda: live.state == "stopped")
+    buttons = ["button.play", "button.step", '[data-kick="3"]', "[data-no-norm]"]
+    assert live.text("button.play") == "Play" and not any(live.find(one).is_enabled() for one in buttons)
+    live.put("lr", "0.5")
+    live.press("button.restart")
+    wait(live.browser, lambda: live.find("button.step").is_enabled())
+    assert "you have moved that" in live.text(".look")
+
+
+def test_the_pointer_over_a_chart_moves_nothing_around_it(page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    live = page(rd.Live())
+    live.reaches(100)
+    live.press("button.play")
+    live.stands()
+    height = live.find(".legend").size["height"]
+    chart = live.find("[data-panel=norm]")
+    past = 80 - chart.size["width"] // 2  # from the middle: a step that is measured
+    ActionChains(live.browser).move_to_element_with_offset(chart, past, 0).perform()
+    wait(live.browser, lambda: "theory" in live.text(".legend"))
+    assert live.find(".legend").size["height"] == height
 
 
 def test_a_link_holds_the_setting_and_back_leads_back(page):
@@ -268,6 +308,8 @@ def test_a_link_holds_the_setting_and_back_leads_back(page):
     assert live.value("lr") == "0.2"
     live.browser.forward()
     wait(live.browser, lambda: live.value("momentum") == "0.99")
+    live.press("[data-panel-box=angle]")
+    wait(live.browser, lambda: "panels=norm,rate,angle" in live.browser.current_url)
 
 
 def test_out_of_view_and_in_a_hidden_tab_it_rests(page):
@@ -291,10 +333,17 @@ def test_who_wants_less_motion_presses_play(page, browser):
     try:
         live = page(rd.Live())
         assert live.stands() == 0 and live.find("button.play").text == "Play"
+        paper = {"media": "print", **still}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", paper)  # what has not begun is printed as its recording
+        assert live.find(".recorded figure img").is_displayed() and not live.find(".charts").is_displayed()
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", **still})
         live.press("button.play")
         live.reaches(3)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", paper)
+        assert live.find(".charts").is_displayed() and not live.find("button.play").is_displayed()
+        assert not live.root.find_elements("css selector", ".recorded")
     finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 @pytest.mark.parametrize("width", [360, 1200])
@@ -338,6 +387,19 @@ class TestThePage:
         assert [e["message"] for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")] == []
         inside = (address, "data:", "blob:", "about:")
         assert [url for url in requests(browser) if not url.startswith(inside)] == []
+
+    @pytest.mark.parametrize("width", [1280, 360])
+    def test_the_sliders_stay_in_view_below_the_header(self, browser, address, name, width):
+        open_page(browser, f"{address}{name}.html", width=width)
+        live = Seen(browser)
+        top, header = browser.execute_async_script("""const [root, done] = arguments;
+            document.documentElement.style.scrollBehavior = 'auto';
+            root.querySelector('.charts').scrollIntoView();
+            scrollBy(0, 30);
+            requestAnimationFrame(() => requestAnimationFrame(() => done([
+                root.querySelector('.settings').getBoundingClientRect().top,
+                document.querySelector('.bd-header-article').getBoundingClientRect().bottom])))""", live.root)
+        assert header <= top < header + 12
 
     def test_it_works_from_a_file(self, browser, site, name):
         if name in CHAPTERS:

@@ -1,6 +1,6 @@
 // What stands at the charts, in words. Pure.
 
-import { asked, seen, settling, shown } from "./state.js";
+import { asked, mine, own, seen, settling, shown } from "./state.js";
 import { name, outcome, setting, written } from "./words.js";
 
 const CAPTIONS = {
@@ -44,18 +44,22 @@ export const result = (state, { found }) => (found && seen(state) ? outcome(foun
 /** What the dots are, and what the lines were computed from. */
 export function sources(state, computed) {
   const { found } = computed;
+  const last = own(state).includes(mine(state)) ? ` Open dots: my last run, ${setting(mine(state))}.` : "";
   if (!found)
-    return `No recorded run of ${name(state)} in this training. Lines: theory, with ${gradients(state, computed)}.`;
+    return (
+      `No recorded run of ${name(state)} in this training. ` +
+      `Lines: theory, with ${gradients(state, computed)}.${last}`
+    );
   const said = result(state, computed);
   const dots = found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`;
   const what = `Dots: ${dots}; ${found.run.what}${said && `; ${said}`}.`;
-  return `${what} Lines: theory, from the norms at the start and ${gradients(state, computed)}.`;
+  return `${what} Lines: theory, from the norms at the start and ${gradients(state, computed)}.${last}`;
 }
 
 /** Whose gradients the theory has. */
 function gradients(state, { found, sizes, last }) {
   if (last) return "the size of the gradients in my last run";
-  const size = "the size of the gradients";
+  const size = `the size of the gradients${state.plan === "here" ? " of the book's network on CIFAR-10" : ""}`;
   const where = `${sizes.parts ? "at" : "in the run with"} ${setting(sizes)}`;
   if (state.gradient === "constant") return `${size}, held at what it is, late, ${where}`;
   if (sizes.parts) return `${size}, interpolated between the ${sizes.parts} recorded runs around`;

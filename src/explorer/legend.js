@@ -59,5 +59,6 @@ function key(state, { found, layers, plan }) {
     "my earlier runs": own(state).some((run) => run !== mine(state)),
   };
   const names = Object.keys(KEY).filter((name) => there[name]);
-  return names.map((name) => `<span>${sample(KEY[name])} ${name}</span>`).join(" ");
+  const units = "<span>u: unit of the weights, nat: unit of the loss</span>";
+  return [...names.map((name) => `<span>${sample(KEY[name])} ${name}</span>`), units].join(" ");
 }

@@ -28,8 +28,8 @@ export function write(fragment, name, values) {
 }
 
 /** The values that a link gives, {values, complaints}: those that are allowed, and of each other one a sentence that
- *  names it. `allowed` has of a name: [low, high, "in words"] of a number, a list of choices, or {list: choices} of
- *  which a list is made. */
+ *  names it. `allowed` has of a name: [low, high, "in words"] of a number, a list of choices, {list: choices} of which
+ *  a list is made, or {count, of: [low, high, "in words"]} of so many numbers. */
 export function taken(texts, allowed) {
   const values = {};
   const complaints = [];
@@ -46,11 +46,21 @@ export function taken(texts, allowed) {
   return { values, complaints };
 }
 
+/** "sgd" with momentum is heavy ball, as in the package and in torch; without a word of momentum it has none. */
+export const ballNamed = (values) => {
+  if (values.optimizer !== "sgd") return values;
+  return values.momentum > 0 ? { ...values, optimizer: "heavy-ball" } : { ...values, momentum: 0 };
+};
+
 /** The value that a text is, or null. */
 function understood(text, allowed) {
   if (allowed.list) {
     const list = text.split(",");
     return list.every((part) => allowed.list.includes(part)) && new Set(list).size === list.length ? list : null;
+  }
+  if (allowed.count) {
+    const list = text.split(",").map((part) => understood(part, allowed.of));
+    return list.length === allowed.count && !list.includes(null) ? list : null;
   }
   if (!isRange(allowed)) return allowed.includes(text) ? text : null;
   const value = numeric(text);
@@ -61,5 +71,6 @@ const isRange = ([low]) => typeof low === "number";
 
 function wanted(allowed) {
   if (allowed.list) return `some of ${allowed.list.join(", ")}`;
+  if (allowed.count) return `${allowed.count} numbers ${allowed.of[2]}, with commas between them`;
   return isRange(allowed) ? `a number ${allowed[2]}` : `one of ${allowed.join(", ")}`;
 }

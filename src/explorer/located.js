@@ -1,7 +1,7 @@
 // The explorer's place in the address of the page: what a link to it may say, and when the address follows.
 
 import { address } from "./address.js";
-import { taken } from "./links.js";
+import { ballNamed, taken } from "./links.js";
 import * as states from "./state.js";
 import { OPTIMIZERS, PANELS, RANGES } from "./words.js";
 
@@ -9,7 +9,7 @@ import { OPTIMIZERS, PANELS, RANGES } from "./words.js";
 export function located(host, self, change) {
   const restore = (texts) => {
     const { values: all, complaints } = taken(texts, allowed(self.evidence));
-    const values = withHeld(all);
+    const values = withHeld(ballNamed(all));
     const predict = values.predict === "true" || (!("predict" in values) && self.state.opening.predict);
     change({ ...values, predict });
     self.ui.sliders.complain(complaints.join(" "));

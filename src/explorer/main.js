@@ -67,7 +67,7 @@ export const live = { render: renderLive };
 const GIVEN = ["schedule", "schedules", "lr", "weight_decay", "steps", "w2_0", "c"];
 export const crossing = {
   render({ model, el }) {
-    const ui = mountCrossing(el, Object.fromEntries(GIVEN.map((name) => [name, model.get(name)])));
+    const ui = mountCrossing(el, Object.fromEntries(GIVEN.map((name) => [name, model.get(name)])), false);
     return () => ui.dispose();
   },
 };

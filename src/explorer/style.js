@@ -98,7 +98,8 @@ export const STYLE = `
 @media (pointer: coarse) { .wd-explorer :is(input, select, button) { font-size: 16px; } }
 .wd-explorer .printed { display: none; }
 @media print {
-  .wd-explorer :is(.controls, .cursor-row, .go) { display: none; }
+  .wd-explorer :is(.controls, .cursor-row, .go, .choices, .presets, .training, .guess button, .undo, .copy-link) {
+    display: none; }
   .wd-explorer .printed { display: block; font-weight: 600; }
 }
 `;

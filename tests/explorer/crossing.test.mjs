@@ -12,6 +12,7 @@ import {
   path,
   ranges,
   sentence,
+  stroked,
   TOP,
 } from "../../src/explorer/crossing/path.js";
 
@@ -89,4 +90,11 @@ test("the sentence says which way |w|² goes, and that without λ it goes nowher
   const below = { ...GIVEN, w2_0: crossing(4, GIVEN) / 2 };
   assert.match(sentence(0, path(CONSTANT, below), below), /grows\. √z = 2\.$/);
   assert.match(sentence(5, path([0, 0], given), given), /With λ = 0 nothing moves/);
+});
+
+test("a fast stroke leaves a straight line, in both directions", () => {
+  const points = [0, 0, 0, 0, 0, 0];
+  assert.deepEqual(stroked(points, { i: 1, value: 0.2 }, { i: 4, value: 0.8 }), [0, 0, 0.4, 0.6, 0.8, 0]);
+  assert.deepEqual(stroked(points, { i: 4, value: 0.8 }, { i: 1, value: 0.2 }), [0, 0.2, 0.4, 0.6, 0, 0]);
+  assert.deepEqual(stroked(points, { i: 3, value: 0.5 }, { i: 3, value: 2 }), [0, 0, 0, TOP, 0, 0]);
 });

@@ -10,6 +10,8 @@ import { ARRAYS, joined, packed } from "../../src/explorer/live/reports.js";
 import { extent, PANELS, series } from "../../src/explorer/live/series.js";
 import * as states from "../../src/explorer/live/state.js";
 import { DEFAULT, due, falls, next, STORIES, scene, sets, start } from "../../src/explorer/live/stories.js";
+import { plainKernels } from "../../src/explorer/network/kernels.js";
+import { Lab } from "../../src/explorer/network/lab.js";
 import { LAYERS, near, started } from "./live_lab.js";
 import { randomLab } from "./random_layers.js";
 
@@ -141,13 +143,101 @@ test("state: a value that is not allowed is named", () => {
 test("a link holds the setting, and gives it again", () => {
   const state = { ...states.initial({ story: "kick", seed: 12 }), lr: 0.3 };
   const fragment = write("", "live", states.linked(state));
-  assert.equal(fragment, "#live?lr=0.3&weight_decay=0.01&momentum=0&optimizer=sgd&seed=12&story=kick&layer=layer2");
+  assert.equal(
+    fragment,
+    "#live?lr=0.3&weight_decay=0.01&momentum=0&optimizer=sgd&seed=12&story=kick&layer=layer2&panels=norm,rate",
+  );
   const { values: found, complaints } = states.linkedTo(read(fragment, "live"));
   assert.deepEqual(complaints, []);
   const bad = states.linkedTo({ seed: "1.5", lr: "0.2" });
   assert.deepEqual(bad.values, { lr: 0.2 });
   assert.match(bad.complaints[0], /^In the link, seed = 1\.5: must be a whole number/);
   assert.deepEqual(states.linked(states.initial(found)), states.linked(state));
+});
+
+test("what a story moves by itself is not the reader's: Restart and links have what was", () => {
+  const first = states.initial({ story: "double", lr: 0.25 });
+  const doubled = states.acting(first, { lr: 0.5 });
+  assert.equal(doubled.lr, 0.5);
+  assert.deepEqual(states.linked(doubled), states.linked(first));
+  assert.equal(states.anew(doubled).lr, 0.25);
+  const decay = states.moving(doubled, { weight_decay: 0.02 });
+  assert.deepEqual([decay.lr, states.anew(decay).lr, states.anew(decay).weight_decay], [0.5, 0.25, 0.02]);
+  const taken = states.moving(states.acting(doubled, { lr: 0.7 }), { lr: 0.1 });
+  assert.deepEqual([taken.lr, states.anew(taken).lr, states.linked(taken).lr], [0.1, 0.1, 0.1]);
+  assert.equal(states.told(doubled, "kick").own, null);
+});
+
+test("a story in a link sets its scene, and values in the link come before it", () => {
+  const given = { lr: 0.5, weight_decay: 0.01, small: true };
+  const hot = states.opening(given, { story: "hot" });
+  assert.ok(hot.lr * hot.weight_decay > 2 && hot.small && hot.story === "hot");
+  assert.equal(states.opening(given, { story: "hot", lr: 0.1 }).lr, 0.1);
+  assert.equal(states.opening(given, {}).lr, 0.5);
+});
+
+test("in a link sgd with momentum is heavy ball, and without one has none", () => {
+  const { optimizer, momentum } = states.linkedTo({ optimizer: "sgd", momentum: "0.9" }).values;
+  assert.deepEqual([optimizer, momentum], ["heavy-ball", 0.9]);
+  const plain = states.opening(
+    { optimizer: "heavy-ball", momentum: 0.9 },
+    states.linkedTo({ optimizer: "sgd" }).values,
+  );
+  assert.deepEqual([plain.optimizer, plain.momentum], ["sgd", 0]);
+});
+
+test("a story is told as long as its setting stands; what it does by itself is no movement of the reader", () => {
+  const first = states.initial({ story: "double" });
+  assert.equal(captions.look(first), STORIES.double.look);
+  assert.equal(captions.look(states.acting(first, { lr: 1 })), STORIES.double.look);
+  assert.match(
+    captions.look(states.moving(first, { weight_decay: 0.1 })),
+    /^The story “double λ” is told of λ = 0\.5, α = 0\.01, ρ = 0, SGD, and you .* still does .* at step 600\./,
+  );
+  assert.match(
+    captions.look(states.moving(states.initial({ story: "kick" }), { lr: 1 })),
+    /at step 600 and step 1,000/,
+  );
+  assert.doesNotMatch(captions.look(states.moving(states.initial({ story: "hot" }), { lr: 1 })), /by itself/);
+  assert.match(captions.look(states.initial()), /^Move λ/);
+});
+
+test("story: too hot is lost after some fifty steps", () => {
+  const lab = new Lab({ kernels: plainKernels });
+  lab.receive(start(scene("hot"), "hot"));
+  while (lab.state !== "diverged") {
+    lab.receive({ type: "step" });
+    lab.step();
+  }
+  assert.ok(Math.abs(lab.t - 50) <= 10, `${lab.t}`);
+});
+
+test("story: λ falls to 1/1,800 of it", () => {
+  const { start: from, end } = STORIES.decay.ramp;
+  assert.deepEqual([from, end, end - from], [600, 2400, 1800]);
+  assert.match(STORIES.decay.look, /step 600 .* 1\/1,800 of it at step 2,400/);
+});
+
+test("sentences: a layer that is too short is named and left out; theory is not for it", () => {
+  const { go, run } = started();
+  for (let i = 0; i < 4; i++) go(100);
+  const [network] = run.networks;
+  assert.equal(network.eps, 1e-5);
+  const order = LAYERS.map((name, l) => [network.state[l].w2, name]).sort(([a], [b]) => a - b);
+  network.eps = Math.sqrt(order[0][0] * order[1][0]) / 10; // |w|² of the shortest layer is below ten of them
+  const said = captions.agrees(run);
+  assert.match(said, /the 7 other layers\. .*, so short that the ε of batch norm counts: .* Restart begins again/);
+  assert.ok(said.includes(`In ${order[0][1]} |w|² is below`), said);
+  network.eps = 1e9;
+  assert.match(captions.agrees(run), /^In prep, layer1, .* and layer3\.res2 \|w\|² is below 1e10, so short/);
+});
+
+test("sentences: it runs, also where it rests between two steps of a story", () => {
+  const { run } = started();
+  const now = { ...run, steps_per_second: 80 };
+  assert.match(captions.runs({ ...now, state: "paused" }, true), /80 steps a second/);
+  assert.match(captions.runs({ ...now, state: "paused" }), /paused/);
+  assert.match(captions.runs({ ...now, state: "diverged" }, true), /stopped/);
 });
 
 test("sentences: how well the dots agree, and in which layers", () => {
@@ -164,11 +254,16 @@ test("sentences: how well the dots agree, and in which layers", () => {
   act({ type: "no_norm", layer: "layer2" });
   for (let i = 0; i < 8; i++) go(10);
   assert.match(captions.agrees(run), /all 8 layers/, "the batch norm of layer3 divides its length out");
-  assert.match(captions.withoutNorm("layer2"), /still holds: that of layer3/);
+  assert.match(captions.withoutNorm("layer2", "sgd"), /still holds: that of layer3/);
+  assert.match(captions.withoutNorm("layer2", "lars"), /SGD moves it: theory is not for this layer/);
   act({ type: "no_norm", layer: "layer3.res2" });
   for (let i = 0; i < 8; i++) go(10);
   assert.match(captions.agrees(run), /the 7 other layers\. In layer3\.res2, without batch norm, \d/);
   assert.match(captions.withoutNorm("layer3.res2"), /depends on its length/);
+  act({ type: "no_norm", layer: "layer2" });
+  act({ type: "set", optimizer: "lars" });
+  for (let i = 0; i < 8; i++) go(10);
+  assert.match(captions.agrees(run), /the 7 other layers\. In layer2, without batch norm, \d/, "SGD moves it");
   run.state = "diverged";
   run.networks[0].diverged_at = 812;
   assert.match(captions.agrees(run), /no longer finite at step 812.*Restart/);
@@ -182,7 +277,9 @@ test("sentences: what theory says of a setting", () => {
   );
   const { go, run } = started();
   go(20);
-  const [, at_] = captions.verdict(DEFAULT, run.networks[0].line).match(/within 5 % of its level from step (\d+) on/);
+  const [, at_] = captions
+    .verdict(DEFAULT, run.networks[0].line)
+    .match(/every line is within 5 % of its bar from step (\d+) on/);
   assert.equal(+at_, settlesAt(run.networks[0].line));
   for (const { w2, limit } of run.networks[0].line.layers) {
     const i = +at_ - run.networks[0].line.t;

@@ -156,3 +156,17 @@ test("memory stays as it is while networks train", async () => {
   assert.ok(growth("heapUsed") < 3e5, `${growth("heapUsed")} bytes in 120 steps`);
   assert.ok(growth("arrayBuffers") < 1e5, `${growth("arrayBuffers")} bytes in 120 steps`);
 });
+
+test("the speed is that of the steps, also where a story lets the lab rest every ten of them", () => {
+  const self = scene();
+  self.receive({ type: "speed", steps_per_second: 100 });
+  for (let i = 0; i < 40; i++) {
+    self.receive({ type: "play", until: self.lab.t + 10 });
+    self.pass(100);
+  }
+  assert.ok(Math.abs(self.posted.at(-1).steps_per_second / 100 - 1) < 0.3, `${self.posted.at(-1).steps_per_second}`);
+  self.pass(30000);
+  self.receive({ type: "play" });
+  self.pass(500);
+  assert.ok(self.posted.at(-1).steps_per_second > 60, "a long rest is not in it");
+});

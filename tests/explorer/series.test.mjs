@@ -183,6 +183,11 @@ test("dots and lines say where they are from", () => {
     sources({ ...initial({ optimizer: "lars" }) }, { found: null, last: MINE }),
     /gradients in my last run\.$/,
   );
+  const mine = { ...initial({ lr: 0.8 }), curves: [{ ...MINE, plan: initial({}).plan, id: 1 }] };
+  assert.match(sources(mine, at(mine).computed), / Open dots: my last run, λ = \S+, α = \S+, ρ = \S+, /);
+  assert.doesNotMatch(sources({ ...mine, plan: "other" }, { found: null, sizes: RUN }), /Open dots/);
+  const small = sources({ ...initial({}), plan: "here" }, { found: null, sizes: RUN });
+  assert.match(small, /the size of the gradients of the book's network on CIFAR-10 in the run with/);
   const hidden = initial({ predict: true });
   assert.equal(result(hidden, at(hidden).computed), "", "how it came out is a part of the answer");
 });

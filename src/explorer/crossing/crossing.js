@@ -2,50 +2,72 @@
 //
 //   path.js   the numbers, and what is said of them        knots.js   the points of λ(t), which the reader moves
 
+import { address, copyLink } from "../address.js";
 import { chart } from "../charts.js";
 import { player } from "../cursor.js";
 import { button, element, say } from "../dom.js";
+import { taken } from "../links.js";
 import { STYLE } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { knots } from "./knots.js";
-import { amounts, path, ranges, sentence } from "./path.js";
+import { amounts, path, ranges, sentence, TOP } from "./path.js";
 
 const OWN = `
 .wd-explorer.wd-crossing .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-.wd-explorer.wd-crossing [data-panel=lr] { touch-action: none; cursor: crosshair; }
-.wd-explorer.wd-crossing .knot { fill: var(--accent); stroke: var(--paper); }
+.wd-explorer.wd-crossing [data-panel=lr] { touch-action: pan-y; cursor: crosshair; }
+.wd-explorer.wd-crossing [data-panel=lr] .axes text[x="-3"] { transform: translateX(-6px); }
+.wd-explorer.wd-crossing .knot { fill: var(--accent); stroke: var(--paper); touch-action: none; }
+@media (pointer: coarse) { .wd-explorer.wd-crossing .knot { r: 9px; } }
 .wd-explorer.wd-crossing .knot:focus { outline: none; stroke: currentColor; stroke-width: 3; }`;
 const colored = (name, text) => element("b", { style: `color: var(--${name})` }, text);
 const INK = "currentColor";
+const NAMES = { wsd: "wsd (warm-up, stable, decay)" };
+const STROKES = 100; // that can be taken back
 
-/** Build it in `host` from `given`, see path.js, with the name of the first `schedule`. */
-export function mount(host, given) {
-  const self = { given, name: given.schedule, points: given.schedules[given.schedule], t: given.steps >> 2 };
+/** Build it in `host` from `given`, see path.js, with the name of the first `schedule`. What is drawn is in the address
+ *  of the page where it is `located`. */
+export function mount(host, given, located = true) {
+  const self = {
+    given,
+    name: given.schedule,
+    points: given.schedules[given.schedule],
+    t: given.steps >> 2,
+    before: [],
+  };
+  if (located) self.address = address("crossing", (texts) => restored(self, texts));
   const row = element("div", { class: "wd-row presets scroll", role: "group", "aria-label": "λ through the training" });
-  for (const name of Object.keys(given.schedules)) {
-    const one = button("preset", name, { "data-schedule": name });
-    one.addEventListener("click", () => change(self, given.schedules[name], name));
-    row.append(one);
-  }
-  self.presets = row.children;
+  self.presets = Object.keys(given.schedules).map((name) => {
+    const one = button("preset", NAMES[name] ?? name, { "data-schedule": name });
+    one.addEventListener("click", () => jump(self, name));
+    return one;
+  });
+  self.undo = button("undo", "Undo", { "aria-label": "take the last stroke back" });
+  self.undo.addEventListener("click", () => change(self, ...self.before.pop()));
+  self.complaint = element("p", { class: "error", role: "alert", hidden: true });
+  row.append(...self.presets, self.undo);
+  if (self.address) row.append(copyLink(() => self.address.link(linked(self))).box);
   self.ranges = ranges(given);
   self.drive = driving(self);
   self.said = element("p", { class: "said" });
   self.root = element("div", { class: "wd-explorer wd-crossing", role: "group", "aria-label": "Shrink and growth" });
   const box = element("div", { class: "charts" });
-  self.root.append(element("style", {}, STYLE + OWN), row, box, self.drive.row, self.said);
+  self.root.append(element("style", {}, STYLE + OWN), row, self.complaint, box, self.drive.row, self.said);
   host.append(self.root);
   self.charts = panels(self, box);
   self.knots = knots(box.querySelector("[data-panel=lr]"), {
+    begin: () => remember(self),
     change: (points) => change(self, points),
     moveTo: (share) => go(self, share * given.steps),
   });
   const redraw = () => show(self, true);
   self.around = surroundings(host, self.root, box, { resized: redraw, paper: redraw });
   self.around.look();
-  change(self, self.points, self.name);
+  take(self, self.points, self.name);
+  const texts = self.address?.here();
+  if (texts) restored(self, texts);
   return {
     dispose() {
+      self.address?.dispose();
       self.drive.stop();
       self.around.dispose();
       self.root.remove();
@@ -84,10 +106,43 @@ function driving(self) {
   return { row, range, stop };
 }
 
-/** Other points: of a schedule that has a name, or drawn. */
-function change(self, points, name = null) {
+/** Show other points: of a schedule that has a name, or drawn. */
+function take(self, points, name) {
   Object.assign(self, { points, name, path: path(points, self.given) });
   show(self, true);
+}
+
+function change(self, points, name = null) {
+  take(self, points, name);
+  self.address?.hold(linked(self));
+}
+
+/** A schedule that has a name, in place of what was drawn. */
+function jump(self, name) {
+  const was = linked(self);
+  remember(self);
+  take(self, self.given.schedules[name], name);
+  self.address?.push(linked(self), was);
+}
+
+/** Keep what Undo brings back. */
+function remember(self) {
+  self.before.push([self.points, self.name]);
+  if (self.before.length > STROKES) self.before.shift();
+}
+
+const linked = ({ name, points }) => (name ? { schedule: name } : { points });
+
+/** Take what the address says. */
+function restored(self, texts) {
+  const { schedules, schedule } = self.given;
+  const count = schedules[schedule].length;
+  const allowed = { schedule: Object.keys(schedules), points: { count, of: [0, TOP, `in [0, ${TOP}]`] } };
+  const { values, complaints } = taken(texts, allowed);
+  const name = values.points ? null : (values.schedule ?? schedule);
+  take(self, values.points ?? schedules[name], name);
+  self.complaint.textContent = complaints.join(" ");
+  self.complaint.hidden = !complaints.length;
 }
 
 function go(self, t) {
@@ -112,6 +167,7 @@ function show(self, all) {
     over("lag", ranges.root, true, [level, line(path.root, "var(--accent)", { class: "line" })], "√z, the training");
     self.knots.show(points, given.lr);
     for (const one of self.presets) one.setAttribute("aria-pressed", one.dataset.schedule === self.name);
+    self.undo.disabled = !self.before.length;
   }
   for (const name of ["lr", "norm", "lag"]) charts[name].at(t);
   const said = sentence(t, path, given);

@@ -47,9 +47,21 @@ export function ranges(given) {
 export const nearest = (share, points) =>
   Math.max(0, Math.min(points.length - 1, Math.round(share * (points.length - 1))));
 
+const within = (value) => Math.max(0, Math.min(TOP, +value.toFixed(3)));
+
 /** Points with one of them elsewhere. */
-export const moved = (points, i, value) =>
-  points.map((one, j) => (j === i ? Math.max(0, Math.min(TOP, +value.toFixed(3))) : one));
+export const moved = (points, i, value) => points.map((one, j) => (j === i ? within(value) : one));
+
+/** Points along a stroke from one place to another, {i, value} of the points that they are nearest to: those between
+ *  lie on the straight line, however fast the stroke was. */
+export function stroked(points, from, to) {
+  const [first, last] = from.i < to.i ? [from, to] : [to, from];
+  return points.map((one, j) => {
+    if (j < first.i || j > last.i || (j === from.i && from.i !== to.i)) return one;
+    if (j === to.i) return within(to.value);
+    return within(first.value + ((last.value - first.value) * (j - first.i)) / (last.i - first.i));
+  });
+}
 
 /** What happens in step t. */
 export function sentence(t, { lr, w2, root }, given) {

@@ -4,7 +4,7 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { element } from "../dom.js";
 import { axes, drawn, set } from "../svg.js";
 
-const MARGIN = { left: 46, right: 18, top: 16, bottom: 32 };
+const MARGIN = { left: 46, right: 24, top: 16, bottom: 32 };
 const WIDTHS = { line: 1.6, past: 1.3, level: 4, bold: 2.6, curve: 1.6 };
 const FAINT = 0.14; // opacity of what is not in the light
 

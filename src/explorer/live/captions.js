@@ -1,12 +1,13 @@
-// What the live network says: at the charts, of a movement, and of how well theory agrees. Pure.
+// What the live network says: of a story, at the charts, of a movement, and of how well theory agrees. Pure.
 
 import { larsRate, ringing, timeConstant } from "../theory.js";
 import { name, written } from "../words.js";
 import { agreement, overLine, RECENT, settlesAt } from "./forecast.js";
 import { column, mean } from "./history.js";
-import { blind, SHIELDED } from "./run.js";
+import { blind, SHIELDED, short, shrunk } from "./run.js";
 import { WINDOW } from "./series.js";
-import { DEFAULT } from "./stories.js";
+import { setting as scenery } from "./state.js";
+import { DEFAULT, STORIES, scene } from "./stories.js";
 
 const CAPTIONS = {
   norm: () => "|w|² (u²): dots measured, lines theory, bars equilibrium",
@@ -32,6 +33,21 @@ const span = (list) => {
   return low === high ? low : `${low} to ${high}`;
 };
 
+/** What to look at, as the story has it; where the reader has other values than it was told with, that. */
+export function look(state) {
+  const { story, own } = state;
+  if (!story) return "Move λ, α or ρ: lines show where every |w|² will go, and dots arrive.";
+  const { label, look: told, acts } = STORIES[story];
+  const has = own ?? scenery(state);
+  if (Object.entries(scenery(scene(story))).every(([key, value]) => has[key] === value)) return told;
+  const when = [...new Set((acts ?? []).map(({ t }) => `step ${written(t)}`))];
+  const acting = when.length ? ` It still does what it does at ${listed(when)}.` : "";
+  return (
+    `The story “${label}” is told of ${numbers(scene(story))}, and you have moved that.${acting} ` +
+    "Its button begins it again."
+  );
+}
+
 /** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */
 export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
@@ -54,8 +70,8 @@ export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line =
 /** When the norms settle, in words. */
 function goal(line, tau) {
   const at = line ? settlesAt(line) : NaN;
-  if (at <= line?.t) return "every |w|² is within 5 % of its level";
-  if (Number.isFinite(at)) return `every |w|² is within 5 % of its level from step ${written(at)} on`;
+  if (at <= line?.t) return "every line is within 5 % of its bar";
+  if (Number.isFinite(at)) return `every line is within 5 % of its bar from step ${written(at)} on`;
   return `|w|² approaches its level with the time constant ${steps(tau)}`;
 }
 
@@ -67,27 +83,47 @@ export function agrees(run) {
   if (!network.past.steps) return "";
   if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
   if (!found) return "Theory has just been drawn anew.";
-  const has = blind(run, network);
-  if (!found.ratios.every(Number.isFinite)) return "|w|² is zero or infinite by now: there is nothing to compare.";
+  const has = told(run, network);
   const ratios = found.ratios.filter((_, l) => has[l]);
+  if (!ratios.length) return tooShort(run, network).trim();
+  if (!ratios.every(Number.isFinite)) return "|w|² is zero or infinite by now: there is nothing to compare.";
   const layers = has.every(Boolean) ? `all ${ratios.length} layers` : `the ${ratios.length} other layers`;
-  const apart = found.ratios[has.indexOf(false)];
+  const apart = found.ratios[blind(run, network).indexOf(false)];
   return (
     `${steps(found.steps)} after theory was drawn: |w|² is ${span(ratios)} times the line in ${layers}.` +
     (apart ? ` In ${network.no_norm}, without batch norm, ${factor(apart)} times.` : "") +
+    tooShort(run, network) +
     onTheLine(run, network) +
     guessing(network)
   );
 }
+
+/** The layers of which the sentence tells: those that theory is for, and that are not too short for it. */
+function told(run, network) {
+  const gone = shrunk(run, network);
+  return blind(run, network).map((has, l) => has && !gone[l]);
+}
+
+/** Layers that have shrunk so far that theory no longer holds. */
+function tooShort(run, network) {
+  const names = run.layers.filter((_, l) => shrunk(run, network)[l]);
+  if (!names.length) return "";
+  return (
+    ` In ${listed(names)} |w|² is below ${written(short(network))}, so short that the ε of batch norm counts: ` +
+    "theory does not hold there. Restart begins again."
+  );
+}
+
+const listed = (names) => [names.slice(0, -1).join(", "), names.at(-1)].filter(Boolean).join(" and ");
 
 /** λ|g|/|w| over the bold line, once five time constants have passed since the last movement. */
 function onTheLine(run, network) {
   const { settings, past } = network;
   const from = run.since + 5 * timeConstant({ ...settings, optimizer: "heavy-ball" });
   const found = run.ramp ? null : overLine(past, Math.ceil(from), settings, WINDOW);
-  if (!found) return "";
-  const has = blind(run, network);
-  const ratios = found.filter((_, l) => has[l]);
+  const has = told(run, network);
+  const ratios = found?.filter((_, l) => has[l]);
+  if (!ratios?.length) return "";
   return ` λ|g|/|w| is ${span(ratios)} times the bold line (rms over ${steps(past.steps - Math.ceil(from))}).`;
 }
 
@@ -113,8 +149,10 @@ export function kicked({ layer, factor: by, logits_change: change, logits_change
 }
 
 /** What it means to take batch norm out of a layer. */
-export function withoutNorm(layer) {
+export function withoutNorm(layer, optimizer) {
   if (!layer) return "All layers have batch norm.";
+  if (optimizer === "lars")
+    return `${layer} has no batch norm now, so here SGD moves it: theory is not for this layer.`;
   if (layer in SHIELDED)
     return `${layer} has no batch norm now. Theory still holds: that of ${SHIELDED[layer]} divides the length out.`;
   return `${layer} has no batch norm now, and the loss depends on its length: theory is not for this layer.`;
@@ -131,16 +169,16 @@ export function twins({ same, most, steps: n }) {
 /** What theory takes for the size of the gradients. */
 export const sizes = (correlated) =>
   `Theory takes ${correlated ? "c²(1 + 2ρκ), κ as measured," : "c² = |g|²|w|²"} of each layer, mean over the last ` +
-  `${RECENT} steps when it was drawn.`;
+  `${RECENT} steps when it was drawn. κ: how far the gradients of consecutive batches point the same way. ` +
+  "u: unit of the weights, nat: unit of the loss, rms: root of the mean square.";
 
 /** How it runs, in words. */
-export function runs({ state, t, steps_per_second: speed, kernels, where, start }) {
+export function runs({ state, t, steps_per_second: speed, kernels, where, start }, playing = state === "running") {
   const how =
     { simd: "", plain: ", in plain JavaScript (slower: WebAssembly SIMD is not to be had here)" }[kernels] ?? "";
   const place = where === "page" ? ", on the page itself, as it may start no worker" : "";
-  const said = { running: `${written(Math.round(speed))} steps a second`, paused: "paused", diverged: "stopped" }[
-    state
-  ];
+  const goes = playing && state !== "diverged"; // also where it rests between two steps of a story
+  const said = goes ? `${written(Math.round(speed))} steps a second` : ({ diverged: "stopped" }[state] ?? "paused");
   return `step ${written(t)}, ${said}${how}${place}; batches of ${start.batch_size}`;
 }
 
@@ -153,7 +191,5 @@ export function spoken(text, shown) {
   return `${text}. Now ${low === high ? low : `${low} to ${high}`}.`;
 }
 
-export const setting = (v) => {
-  const numbers = `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}`;
-  return `${numbers}, ${name(v)}, seed ${v.seed ?? DEFAULT.seed}`;
-};
+const numbers = (v) => `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${name(v)}`;
+export const setting = (v) => `${numbers(v)}, seed ${v.seed ?? DEFAULT.seed}`;

@@ -3,8 +3,7 @@
 
 import { sliders } from "../controls.js";
 import { button, element, field, say } from "../dom.js";
-import { numeric } from "../words.js";
-import { sizes } from "./captions.js";
+import { look as lookAt, sizes } from "./captions.js";
 import { LAYERS, PANEL_NAMES } from "./state.js";
 import { STORIES } from "./stories.js";
 
@@ -23,10 +22,11 @@ export function stories(act) {
   });
   return {
     parts: [row, look],
-    show({ story, small }) {
+    show(state) {
+      const { story, small } = state;
       row.hidden = look.hidden = small;
       for (const [name, one] of all) one.setAttribute("aria-pressed", String(name === story));
-      say(look, STORIES[story]?.look ?? "Move λ, α or ρ: lines show where every |w|² will go, and dots arrive.");
+      say(look, lookAt(state));
     },
   };
 }
@@ -42,14 +42,15 @@ export function driving(act) {
   play.addEventListener("click", act.play);
   step.addEventListener("click", act.step);
   restart.addEventListener("click", act.restart);
-  seed.addEventListener("change", () => act.seed(numeric(seed.value)));
+  seed.addEventListener("change", () => act.seed(seed.value));
   const sown = element("label", { class: "choice seed" }, "seed ", seed);
   const row = element("div", { class: "wd-row driving" }, play, step, restart, optimizer);
   row.append(speed, sown);
   return {
     row,
-    show(state, plays) {
-      say(play, plays ? "Pause" : "Play");
+    show(state, plays, lost) {
+      say(play, plays && !lost ? "Pause" : "Play");
+      play.disabled = step.disabled = lost;
       optimizer.value = state.optimizer;
       speed.value = state.speed ?? "";
       if (document.activeElement !== seed) seed.value = state.seed;
@@ -87,10 +88,11 @@ export function kicks(act) {
   return {
     parts: [row, news],
     say: (text) => say(news, text),
-    show({ layer: chosen }, without) {
+    show({ layer: chosen }, without, lost) {
       layer.value = chosen;
+      up.disabled = down.disabled = lost;
       norm.checked = without !== null;
-      norm.disabled = chosen === "all" && without === null;
+      norm.disabled = lost || (chosen === "all" && without === null);
       say(
         says,
         without

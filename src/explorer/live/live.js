@@ -27,13 +27,14 @@ import * as views from "./view.js";
 /** Build it in `host`. `link`, where a kernel may answer: {changed(values), report(report)}. */
 export function mount(host, given, link = null) {
   const self = { state: null, link, given, frame: 0, id: 0, began: false, run: null, address: null };
+  self.picture = printedUntilItRuns(host);
   if (!link) self.address = address("live", (texts) => restored(self, texts));
   const { values, complaints } = states.linkedTo(self.address?.here() ?? {});
-  self.state = { ...states.initial({ ...given, ...values }), held: false, kept: null };
+  self.state = { ...states.opening(given, values), held: false, kept: null };
   const unique = `wd${Math.random().toString(36).slice(2, 8)}`;
   self.ui = parts(self, unique);
   self.root = element("div", { class: "wd-explorer wd-live", role: "group", "aria-label": "A network that trains" });
-  self.root.append(element("style", {}, EXPLORER + STYLE), ...laidOut(self.ui));
+  self.root.append(element("style", {}, EXPLORER + STYLE), self.picture, ...laidOut(self.ui));
   host.append(self.root);
   self.around = surroundings(host, self.root, self.ui.panels.box, {
     resized: () => schedule(self),
@@ -53,6 +54,16 @@ export function mount(host, given, link = null) {
       self.root.remove();
     },
   };
+}
+
+/** What stood in the host before: the picture of this story, as it was recorded. On paper it stands in for charts that
+ *  are empty, as those of a network that nobody has scrolled to. */
+function printedUntilItRuns(host) {
+  const copies = [...host.children].filter(({ tagName }) => tagName !== "SCRIPT").map((part) => part.cloneNode(true));
+  const box = element("div", { class: "recorded" }, ...copies);
+  for (const one of box.querySelectorAll("[id]")) one.removeAttribute("id");
+  for (const one of box.querySelectorAll("img")) Object.assign(one, { loading: "eager", fetchPriority: "low" });
+  return box;
 }
 
 function parts(self, unique) {
@@ -142,22 +153,14 @@ function shared(self, changes) {
 function restored(self, texts) {
   const { values, complaints } = states.linkedTo(texts);
   const { speed, all, correlated, seen } = self.state;
-  self.state = {
-    ...states.initial({ ...self.given, ...values }),
-    speed,
-    all,
-    correlated,
-    seen,
-    held: false,
-    kept: null,
-  };
+  self.state = { ...states.opening(self.given, values), speed, all, correlated, seen, held: false, kept: null };
   restart(self);
   self.ui.kicks.say(complaints.join(" "));
 }
 
-/** The reader moves λ, α, ρ or chooses an optimizer. */
-function change(self, changes) {
-  const next = states.changed(self.state, changes);
+/** The reader moves λ, α, ρ or chooses an optimizer, or a story does so by itself. */
+function change(self, changes, after = states.moving) {
+  const next = after(self.state, changes);
   const moved = states.moved(self.state, next);
   self.ui.settings.accept(changes);
   if ("lr" in changes) self.run.ramp = null; // the reader has taken λ over
@@ -185,7 +188,7 @@ function command(self, one) {
   self.remote.send(one);
   ask(self.run, one);
   if (one.type === "kick") self.ui.kicks.say("");
-  if (one.type === "no_norm") self.ui.kicks.say(withoutNorm(one.layer));
+  if (one.type === "no_norm") self.ui.kicks.say(withoutNorm(one.layer, self.state.optimizer));
   schedule(self);
 }
 
@@ -197,6 +200,7 @@ function tell(self, story) {
   self.ui.sentences.announce(STORIES[story].look);
 }
 
+/** Another seed, as a number or as somebody typed it. */
 function sow(self, seed) {
   try {
     states.check({ seed });
@@ -204,19 +208,21 @@ function sow(self, seed) {
     self.ui.kicks.say(message);
     return schedule(self);
   }
-  self.state = { ...self.state, seed };
+  self.state = { ...self.state, seed: +seed };
   restart(self);
   shared(self, {});
 }
 
-/** Begin again, with the values as they are. */
+/** Begin again, with the values that the reader has chosen. */
 function restart(self) {
+  self.state = states.anew(self.state);
   const { state } = self;
+  self.ui.settings.accept(state); // of what was typed and refused nothing is left
   const first = { ...start(state, state.story), id: ++self.id };
   self.began = false;
   self.remote.send(first);
   self.run = begin(first, states.LAYERS, {
-    span: () => span(states.setting(self.state)),
+    span: () => span(self.state.own ?? states.setting(self.state)), // a λ that falls by itself moves no axis
     correlated: () => self.state.correlated,
   });
   const { ramp } = STORIES[state.story] ?? {};
@@ -261,8 +267,10 @@ function take(self, report) {
 function script(self) {
   const { run, state } = self;
   for (const { command: one, times } of due(state.story, self.done, run.t)) {
-    if (times) change(self, Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * state[key]])));
-    else command(self, { layer: state.layer, ...one });
+    if (times) {
+      const changes = Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * state[key]]));
+      change(self, changes, states.acting);
+    } else command(self, { layer: STORIES[state.story].layer, ...one });
   }
   self.done = run.t;
   if (falls(run.ramp, run.t)) fall(self);
@@ -273,7 +281,7 @@ function fall(self) {
   const { ramp, t } = self.run;
   const lr = along(ramp, t);
   if (lr !== self.state.lr) {
-    self.state = { ...self.state, lr };
+    self.state = states.acting(self.state, { lr });
     for (const one of sets({ lr }, self.state.story)) self.remote.send(one);
   }
   if (t < ramp.end) return;
@@ -296,14 +304,17 @@ function schedule(self) {
 function update(self) {
   const { state, run, ui } = self;
   const without = run.networks[0].no_norm;
+  const lost = run.state === "diverged";
+  const plays = states.plays(state, self.presence?.still ?? true);
+  if (run.t > 0) self.picture.remove();
   ui.stories.show(state);
-  ui.driving.show(state, states.plays(state, self.presence?.still ?? true));
+  ui.driving.show(state, plays, lost);
   ui.settings.show(state);
-  ui.kicks.show(state, without);
+  ui.kicks.show(state, without, lost);
   ui.choices.show(state);
   ui.panels.show(state, run, inks(self));
   ui.legend.show(state, run);
-  ui.sentences.show(state, run);
+  ui.sentences.show(state, run, plays);
   ui.table.show(run);
 }
 

@@ -2,8 +2,8 @@
 // of the lab and by what the reader asks for; knows nothing of the page.
 //
 //   start       the command that began it: {type: "start", seed, batch_size, networks}
-//   networks    of each: past (history.js), settings (now), line (the forecast), lines (earlier ones), tests, state,
-//               sizes; settings and state are after the last step
+//   networks    of each: past (history.js), settings (now), no_norm, eps, line (the forecast), lines (earlier ones),
+//               tests, state, sizes; settings and state are after the last step
 //   marks       movements: {t, text, kind}
 //   ramp        λ that the page moves by itself, see forecast.js
 //   twins       of two networks, {same, most, steps}: how far their losses differ
@@ -11,20 +11,21 @@
 
 import { timeConstant } from "../theory.js";
 import { forecast, horizon, recent } from "./forecast.js";
-import { after, before, history, take } from "./history.js";
+import { after, before, column, history, mean, take } from "./history.js";
 import { mark, merged } from "./marks.js";
 
 const LINES = 60; // earlier forecasts that are kept
 const TESTS = 600;
 const OTHER = Math.log(1.3); // a change of c², and so of 1.14 in |w|² at equilibrium
+const EPS = 1e-5; // of batch norm, where a network says nothing else
 const FORESEEN = ["set", "kick", "no_norm"]; // what makes theory begin anew
 
 /** A run that has not begun. `span()` is how many steps theory is to reach ahead at least. */
 export function begin(start, layers, { span, correlated }) {
-  const one = ({ lr, weight_decay, momentum, optimizer, no_norm = null }) => ({
+  const one = ({ lr, weight_decay, momentum, optimizer, no_norm = null, eps = EPS }) => ({
     past: history(layers.length),
     settings: { lr, weight_decay, momentum, optimizer },
-    no_norm,
+    ...{ no_norm, eps },
     ...{ line: null, lines: [], tests: [], state: null, sizes: null, diverged_at: -1 },
   });
   const twins = start.networks.length > 1 ? { same: 0, most: 0, steps: 0 } : null;
@@ -149,5 +150,13 @@ export const SHIELDED = {
   "layer3.res1": "layer3.res2",
 };
 
-/** The layers of a network that theory is for: those whose length the loss is blind to. */
-export const blind = (run, { no_norm }) => run.layers.map((name) => name !== no_norm || name in SHIELDED);
+/** The layers of a network that theory is for: those whose length the loss is blind to. LARS leaves a layer without
+ *  batch norm to SGD. */
+export const blind = (run, { no_norm, settings }) =>
+  run.layers.map((name) => name !== no_norm || (name in SHIELDED && settings.optimizer !== "lars"));
+
+/** Layers so short that the ε of batch norm counts beside the variance of their outputs, which then know the length of
+ *  w: [L]. `short` is the |w|² below which that is said. */
+export const short = ({ eps }) => 10 * eps;
+export const shrunk = ({ layers }, network) =>
+  layers.map((_, l) => mean(network.past, column("w2", l), network.past.steps - 1) < short(network));

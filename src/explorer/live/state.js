@@ -6,8 +6,9 @@
 //   wish         what the reader wants: true runs, false waits, null has not said
 //   seen         the element is in view                                speed   steps a second, null: as many as can be
 //   recall       ρ that SGD has put aside
+//   own          where a story has moved λ, α, ρ by itself: what they are to the reader; else null
 
-import { taken } from "../links.js";
+import { ballNamed, taken } from "../links.js";
 import { OPTIMIZERS, RANGES } from "../words.js";
 import { STORIES, scene } from "./stories.js";
 
@@ -40,7 +41,16 @@ export function initial(given = {}) {
   check(given);
   const story = given.story ?? null;
   const told = { panels: STORIES[story]?.panels ?? ["norm", "rate"], layer: STORIES[story]?.layer ?? LAYER };
-  const fresh = { correlated: false, all: false, lit: null, cursor: null, wish: null, seen: false, speed: null };
+  const fresh = {
+    correlated: false,
+    all: false,
+    lit: null,
+    cursor: null,
+    wish: null,
+    seen: false,
+    speed: null,
+    own: null,
+  };
   const state = { small: false, ...scene(story), ...told, ...fresh, recall: MOMENTUM, ...known(given), story };
   return state.optimizer === "sgd" && given.momentum > 0 && !given.optimizer
     ? { ...state, optimizer: "heavy-ball" }
@@ -62,16 +72,19 @@ export const ALLOWED = {
   panels: { list: Object.keys(PANEL_NAMES) },
 };
 
+/** The state at the start, where a link has values: a story that it names sets the scene, whatever the page has
+ *  given. */
+export const opening = (given, values) => initial({ ...(values.story ? { small: given.small } : given), ...values });
+
 /** The values that a link gives, and complaints, as in links.js; a seed is whole, too. */
 export function linkedTo(texts) {
-  const found = taken(texts, ALLOWED);
-  const { seed = 0 } = found.values;
-  if (Number.isInteger(seed)) return found;
-  delete found.values.seed;
-  return {
-    ...found,
-    complaints: [...found.complaints, `In the link, seed = ${seed}: must be a whole number ${ALLOWED.seed[2]}.`],
-  };
+  const { values, complaints } = taken(texts, ALLOWED);
+  const { seed = 0 } = values;
+  if (!Number.isInteger(seed)) {
+    delete values.seed;
+    complaints.push(`In the link, seed = ${seed}: must be a whole number ${ALLOWED.seed[2]}.`);
+  }
+  return { values: ballNamed(values), complaints };
 }
 
 /** Throw an Error that names the first value that is not allowed. */
@@ -90,19 +103,33 @@ export function changed(state, changes) {
   return next;
 }
 
+/** The reader moves something: that is the reader's own, also where a story has moved it before. */
+export function moving(state, changes) {
+  const next = changed(state, changes);
+  return next.own ? { ...next, own: { ...next.own, ...moved(state, next) } } : next;
+}
+
+/** A story moves something by itself: what it was to the reader is kept, for Restart and for links. */
+export const acting = (state, changes) => ({ ...changed(state, changes), own: state.own ?? setting(state) });
+
+/** What a run begins with: the reader's own values. */
+export const anew = (state) => ({ ...state, ...state.own, own: null });
+
 /** A story begins, with its scene; what the reader has chosen to see of steps and speed stays. */
 export function told(state, story) {
   const { panels, layer = LAYER } = STORIES[story];
-  return { ...state, ...scene(story), seed: state.seed, story, panels, layer, lit: null };
+  return { ...state, ...scene(story), seed: state.seed, story, panels, layer, lit: null, own: null };
 }
 
 export const values = (state) => Object.fromEntries(VALUES.map((key) => [key, state[key]]));
 
 /** What a link holds. */
-export const linked = ({ lr, weight_decay, momentum, optimizer, seed, story, layer }) => ({
-  ...{ lr, weight_decay, momentum, optimizer, seed },
+export const linked = ({ seed, story, layer, panels, own, ...state }) => ({
+  ...(own ?? setting(state)),
+  seed,
   ...(story && { story }),
   layer,
+  panels,
 });
 
 /** What the optimizer is set to. */

@@ -70,7 +70,7 @@ export const STORIES = {
     label: "too hot",
     look:
       "With λα = 3 decay takes three times w away, so w turns round and gets twice as long at every step. After some " +
-      "sixty steps the numbers overflow; the page says so, and Restart begins again.",
+      "fifty steps the numbers overflow; the page says so, and Restart begins again.",
     set: { lr: 300, weight_decay: 0.01 },
     panels: ["norm", "loss"],
   },
@@ -87,8 +87,8 @@ export const STORIES = {
   decay: {
     label: "λ to zero",
     look:
-      "From step 600 on λ falls in a straight line to zero, and the loss drops. λ|g|/|w| first follows the bold " +
-      "line; near the end it falls below, as |w| cannot shrink so fast.",
+      "From step 600 on λ falls in a straight line, to 1/1,800 of it at step 2,400, and the loss drops. λ|g|/|w| " +
+      "first follows the bold line; near the end it falls below, as |w| cannot shrink so fast.",
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },

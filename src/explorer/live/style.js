@@ -18,7 +18,7 @@ export const STYLE = `
 @container (min-width: 40rem) {
   .wd-explorer.wd-live .settings { display: grid; grid-template-columns: repeat(3, 1fr); gap: 0 1.4rem; }
   .wd-explorer.wd-live .settings .error { grid-column: 1 / -1; }
-  .wd-explorer.wd-live .slider { grid-template-columns: 1fr 5rem; gap: 0 .6em; margin: 0; }
+  .wd-explorer.wd-live .slider { grid-template-columns: 1fr 5rem; gap: .25rem .6em; margin: 0; }
   .wd-explorer.wd-live .slider input[type=range] { grid-row: 2; grid-column: 1 / -1; }
 }
 .wd-explorer.wd-live .charts {
@@ -26,12 +26,16 @@ export const STYLE = `
 .wd-explorer.wd-live .moving { position: relative; }
 .wd-explorer.wd-live .moving canvas { position: absolute; left: 0; top: 0; pointer-events: none; }
 .wd-explorer.wd-live figure.panel > figcaption { margin: .2rem 0 0; font-size: .85rem; }
-.wd-explorer.wd-live .legend { gap: .15rem .3rem; margin: .2rem 0; }
+.wd-explorer.wd-live .legend { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.8rem, 1fr));
+  gap: .1rem .2rem; margin: .2rem 0; }
 .wd-explorer.wd-live .legend button {
   border: 1px solid transparent; min-height: 1.7rem; padding: 0 .3rem; font-size: .85rem;
   display: inline-flex; align-items: center; gap: .35em; white-space: nowrap; }
 .wd-explorer.wd-live .legend button.lit { border-color: currentColor; }
-.wd-explorer.wd-live .legend .number { font-variant-numeric: tabular-nums; min-width: 3.2em; text-align: left; }
+.wd-explorer.wd-live .legend :is(.number, .theory) { font-variant-numeric: tabular-nums; }
+@container (max-width: 39.99rem) { .wd-explorer.wd-live .legend .theory { display: none; } }
+@container (min-width: 40rem) {
+  .wd-explorer.wd-live .legend { grid-template-columns: repeat(auto-fill, minmax(16.5rem, 1fr)); } }
 .wd-explorer.wd-live .legend button[aria-pressed=true]:enabled { background: transparent;
   border-color: var(--accent); color: inherit; }
 .wd-explorer.wd-live p { margin: .2rem 0; }
@@ -46,5 +50,12 @@ export const STYLE = `
   .wd-explorer.wd-live .slider label { grid-column: auto; font-size: .85rem; white-space: nowrap; }
   .wd-explorer.wd-live .typed { width: 4.2rem; }
 }
-@media print { .wd-explorer.wd-live :is(.stories, .driving, .settings, .kicks) { display: none; } }
+.wd-explorer.wd-live .recorded { display: none; }
+@media print {
+  .wd-explorer.wd-live :is(.stories, .driving, .settings, .kicks, details:has(fieldset)) {
+    display: none; }
+  .wd-explorer.wd-live .recorded { display: block; }
+  .wd-explorer.wd-live:has(> .recorded > *) > :is(.charts, .legend, .look, .verdict, .agrees, .runs, .printed) {
+    display: none; }
+}
 `;

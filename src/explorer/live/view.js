@@ -63,12 +63,13 @@ export function legend(act) {
       `<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" style="stroke:${color}" ` +
       `stroke-width="2" ${dash ? `stroke-dasharray="${dash}"` : ""}/></svg>`;
     const number = element("span", { class: "number" });
-    item.append(`${name} `, number);
+    const theory = element("span", { class: "theory" });
+    item.append(`${name} `, number, theory);
     item.addEventListener("pointerenter", () => act.light(l, false));
     item.addEventListener("pointerleave", () => act.light(null, false));
     item.addEventListener("click", () => act.light(l, true));
     box.append(item);
-    return { item, number };
+    return { item, number, theory };
   });
   let looked = 0;
   return {
@@ -76,27 +77,30 @@ export function legend(act) {
     show(state, run) {
       const fresh = state.cursor !== null || run.state !== "running" || performance.now() - looked >= OFTEN;
       if (fresh) looked = performance.now();
-      for (const [l, { item, number }] of items.entries()) {
+      for (const [l, { item, number, theory }] of items.entries()) {
         item.setAttribute("aria-pressed", String(state.kept === l));
         item.classList.toggle("lit", state.lit === l);
-        if (fresh) say(number, read(run, l, state.cursor));
+        if (!fresh) continue;
+        const [seen, expects] = read(run, l, state.cursor);
+        say(number, seen);
+        say(theory, expects);
       }
     },
   };
 }
 
-/** |w|² of a layer at a step, or now; ahead of the run what theory has. */
+/** |w|² of a layer at a step, or now, and under the cursor what theory has: two texts. */
 function read({ networks: [{ past, line, lines }] }, l, cursor) {
-  if (!past.steps) return "";
+  if (!past.steps) return ["", ""];
   const t = Math.max(0, Math.round(cursor ?? past.steps - 1));
   if (t >= past.steps) {
     const value = line ? expected(line, l, t) : NaN;
-    return Number.isFinite(value) ? `→ ${written(value)}` : "";
+    return [Number.isFinite(value) ? `→ ${written(value)}` : "", ""];
   }
   const theory = [line, ...lines.toReversed()].find((one) => one && one.t <= t);
   const value = theory ? expected(theory, l, t) : NaN;
   const seen = written(at(past, column("w2", l), t));
-  return seen + (cursor !== null && Number.isFinite(value) ? ` (theory ${written(value)})` : "");
+  return [seen, cursor !== null && Number.isFinite(value) ? `theory ${written(value)}` : ""];
 }
 
 /** The sentences: what theory says of the setting, how well it agrees, what a kick did, and how it runs. */
@@ -114,7 +118,7 @@ export function sentences() {
       told.spoken = performance.now();
       say(aloud, text);
     },
-    show(state, run) {
+    show(state, run, plays) {
       const now = performance.now();
       say(verdict, captions.verdict(state, run.networks[0].line));
       say(printed, captions.setting(state));
@@ -123,7 +127,7 @@ export function sentences() {
       const news = captions.agrees(run);
       const two = run.twins ? ` ${captions.twins(run.twins)}` : "";
       say(agrees, news + two);
-      say(runs, captions.runs(run));
+      say(runs, captions.runs(run, plays));
       agrees.classList.toggle("error", run.state === "diverged");
       const urgent = run.state !== told.state;
       told.state = run.state;

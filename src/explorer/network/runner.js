@@ -10,6 +10,7 @@ export function runner(lab, { post, later, slice, clock = () => performance.now(
   const self = { lab, post, later, slice, clock, due: 0, reported: -BETWEEN_REPORTS, waiting: false, meter: meter() };
   return {
     receive(command) {
+      if (command.type === "play" && clock() - self.reported > WINDOW) self.meter = meter(); // it has rested
       try {
         lab.receive(command);
       } catch (error) {
@@ -32,11 +33,11 @@ function wake(self) {
 
 /** Steps for the time of a slice, or until none is due; then a report, if it is time for one. */
 function turn(self) {
-  const { lab, clock, meter } = self;
+  const { lab, clock } = self;
   const end = clock() + self.slice;
   while (lab.running && isDue(self) && clock() < end) {
     lab.step();
-    meter.count(1);
+    self.meter.count(1);
   }
   if (!lab.running || clock() - self.reported >= BETWEEN_REPORTS) report(self);
   if (lab.running) wake(self);
@@ -54,23 +55,22 @@ function report(self) {
   const found = self.lab.report();
   if (!found) return;
   self.reported = self.clock();
-  self.post({ ...found, steps_per_second: self.meter.read(self.reported, self.lab.running) });
+  self.post({ ...found, steps_per_second: self.meter.read(self.reported) });
 }
 
-/** Steps a second, over the last WINDOW or so. */
+/** Steps a second, over the last WINDOW or so; the short rests of a lab between two `play` are in it. */
 function meter() {
   let [steps, since, rate] = [0, null, 0];
   return {
     count: (more) => {
       steps += more;
     },
-    read(now, running) {
+    read(now) {
       since ??= now;
       if (now - since >= WINDOW || (rate === 0 && now > since)) {
         rate = (1000 * steps) / (now - since);
         [steps, since] = [0, now];
       }
-      if (!running) [steps, since, rate] = [0, null, 0];
       return rate;
     },
   };
