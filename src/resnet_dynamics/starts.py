@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .config import Config
-from .models import conv_layers, symmetries
+from .models import conv_layers, normalized
 
 __all__ = ["PROBED", "settle"]
 
@@ -22,7 +22,7 @@ def settle(model, data, config: Config) -> None:
     statistics of batch norm, and not the batches that follow.
     """
     of = {p: name for name, p in model.named_parameters()}
-    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
+    invariant = normalized(model)
     weights = [w for w in conv_layers(model).values() if of[w] in invariant]
     before = {name: value.clone() for name, value in model.named_buffers()}
     squares, batches = torch.zeros(len(weights)), data.first(PROBED)
