@@ -45,11 +45,13 @@ SUITABLE := import platform, sys; sys.exit( \
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install book html test lint recordings explorer live picture lock repository clean
+.PHONY: help setup install book html test colab lowest lint recordings explorer live picture lock repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
 	@echo "make test                     run every test: the package, the chapters, the built pages"
+	@echo "make colab                    run every chapter as Colab would, in a twin of it (PYTHON=python3.13, if there is one)"
+	@echo "make lowest                   run chapters and the package's tests at the package's lower bounds"
 	@echo "make lint                     ruff; biome for JavaScript and CSS (needs node and npm)"
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
@@ -90,6 +92,10 @@ html:
 # Two processes: one builds the book and reads its pages, the other meanwhile takes the rest, file by file.
 test: setup
 	@$(ONLINE) "$$VENV/bin/python" -P -m pytest -n 2
+
+# Two more environments, in .twins, 6 GB each: what Colab ships, and the lower bounds of the package.
+colab lowest:
+	@$(ONLINE) "$$PYTHON" .ci/twins.py $@
 
 # A lint that has not looked at everything does not pass.
 lint: setup

@@ -15,12 +15,14 @@ second; the build of the book writes them too (book/_extensions/editions.py). St
 
 import ast
 import copy
+import functools
 import inspect
 import json
 import posixpath
 import re
 import sys
 import textwrap
+import unicodedata
 from pathlib import Path
 
 import _repository as repository
@@ -83,11 +85,30 @@ def absolute(markdown, path, url):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), place)) if place else path
         if not (target.endswith((".ipynb", ".md")) and (ROOT / target).is_file()):
             raise ValueError(f"{path}: the link {found[1]!r} leads to no page of the book")
-        return f"]({address(target, url)}{anchor and '#'}{anchor})"
+        return f"]({address(target, url)}{anchor and '#'}{places(target).get(anchor, anchor)})"
 
     if local := re.search(r"""(?:href|src)=["'](?![a-z]+:)[^"']*""", markdown):
         raise ValueError(f"{path}: {local[0]}: a relative address in HTML; write the link as Markdown")
     return re.sub(r"\]\(([^)\s]+)\)", whole, markdown)
+
+
+@functools.cache
+def places(path):
+    """Return {place: id} of the headings of a file: how a link names them, and how the built page does.
+
+    They differ where signs stand between letters: to "What $c(t)$ adds" leads #what-ct-adds, and its id is
+    what-c-t-adds. The first is GitHub's way, the second that of docutils.
+    """
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if path.endswith(".ipynb"):
+        cells = json.loads(text)["cells"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    found = {}
+    for heading in re.findall(r"^#+ +(.*?) *$", text.lower(), re.M):
+        plain = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
+        made = re.sub(r"^[-0-9]+|-+$", "", re.sub(r"[^a-z0-9]+", "-", plain))
+        found[re.sub(r"[^\w -]", "", heading).replace(" ", "-")] = made
+    return found
 
 
 def switched(source, name):

@@ -239,11 +239,12 @@ TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^\w*(Error|Exceptio
                        re.M)
 
 
-def failures(notebook):
+def failures(notebook, page=True):
     """Return what went wrong in an executed notebook, also where nothing was raised.
 
     An exception in a widget's callback or under ``with Output():`` ends up in an output or in the
-    widget's state; the cell counts as passed. Warnings on stderr are reported too.
+    widget's state; the cell counts as passed. Warnings on stderr are reported too. On a page a widget needs a twin
+    in HTML; in Colab it is shown itself.
     """
     wrong = []
     for cell in notebook.cells:
@@ -259,7 +260,7 @@ def failures(notebook):
                 wrong.append(f"{at}: a warning: {words.strip()[-300:]}")
             # A progress bar leaves nothing on the page, and that is right.
             widget = "application/vnd.jupyter.widget-view+json" in data and "%|" not in words
-            if widget and "text/html" not in data:
+            if page and widget and "text/html" not in data:
                 wrong.append(f"{at}: a widget without a static twin: a hole in the page")
             pictures += any(kind.startswith("image/") for kind in data)
             shown += bool(data)

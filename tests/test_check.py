@@ -1,8 +1,12 @@
 """Checks of answers: what is right passes, each known mistake has a hint of its own, and a stub is told kindly."""
 
+import ast
 import itertools
+import re
 from fractions import Fraction
 
+import gate
+import nbformat
 import numpy as np
 import pytest
 import small
@@ -136,6 +140,8 @@ def test_the_right_answers_are_those_of_the_equations():
     (lambda c, lr, a, rho: c * theory.equilibrium_norm(c, lr, a, rho), "does not change with c as"),
     (lambda c, lr, a, rho: theory.equilibrium_norm(c, lr, a, rho) * (1 + rho), "does not change with momentum as"),
     (lambda c, lr, a, rho: theory.equilibrium_norm(c, lr, a, rho, exact=True) ** 2, "the square"),
+    (lambda c, lr, a, rho: (1 - rho) * lr**1.5 * a, "hardly anything"),
+    (lambda c, lr, a, rho: np.ceil(theory.equilibrium_norm(c, lr, a, rho)), "rounded"),
     (lambda c, lr, a, rho: 5.0, "the same number"),
     (lambda c, lr, a, rho: (1 - rho) * np.log(c - 100), "somewhere"),
     (lambda c, lr, a, rho: (c - 100) ** 0.5, "complex"),
@@ -376,6 +382,31 @@ def test_what_is_no_run_of_ones_own():
     for value, said in ((book, "comes with the book"), (rd.Config(), "rd.run(config)"), (7, "of type int"),
                         (..., answers.EMPTY), (xr.Dataset(), "not a recording")):  # fmt: skip
         assert not check.run(value) and said in check.run(value).says
+
+
+# The chapters
+CHAPTERS = [path for path in gate.CHAPTERS if re.match("0[2-9]", path.name)]
+
+
+def checks(chapter):
+    """The cells that call a check: (source, whether it is an answer)."""
+    for cell in nbformat.read(chapter, as_version=4).cells:
+        if cell.cell_type == "code" and "rd.check." in cell.source:
+            yield cell.source, "answer" in cell.metadata.get("tags", [])
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_asks_for_something_and_its_own_answer_is_right(chapter):
+    """A stub is told that it is one, and each answer passes. `norm` is a table of the chapter."""
+    here = {"rd": rd, "np": np, "norm": xr.DataArray(
+        np.full((1, 1, 1, 1), 4.0), {"lr": [0.4], "weight_decay": [0.008], "momentum": [0], "layer": ["layer2"]})}
+    found = {True: [], False: []}
+    for source, answer in checks(chapter):
+        *before, last = ast.parse(source).body
+        exec(compile(ast.Module(before, []), chapter.name, "exec"), here)
+        found[answer].append(eval(compile(ast.Expression(last.value), chapter.name, "eval"), here))
+    assert found[False] and all(verdict.says.startswith(answers.EMPTY) for verdict in found[False])
+    assert all(found[True]) and (found[True] or "b-" in chapter.name)
 
 
 # What comes back

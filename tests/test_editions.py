@@ -73,6 +73,7 @@ def test_an_edition_of_another_chapter_is_found():
     ("[a](05-equilibrium.ipynb)", f"[a]({PAGES}book/05-equilibrium.html)"),
     ("[a](about/faq.md#does-it-run) b", f"[a]({PAGES}book/about/faq.html#does-it-run) b"),
     ("[a](#the-loop)", f"[a]({PAGES}book/01-training-loop.html#the-loop)"),
+    ("[a](05b-moving-target.ipynb#what-ct-adds)", f"[a]({PAGES}book/05b-moving-target.html#what-c-t-adds)"),
     ("[a](https://example.org/x.md) $f[1](x)$".replace("[1]", ""), "[a](https://example.org/x.md) $f(x)$"),
 ])
 def test_links_are_absolute(markdown, made):

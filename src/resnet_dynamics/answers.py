@@ -264,7 +264,8 @@ def _hint(f, task, which, settings, found):
         return hint
     if task.series:
         return _first_wrong(question.right[0], settings, found)
-    if all(same(one, found[0], 1e-9) for one in found):
+    wanted = [float(question.right[0](*values)) for values in settings]
+    if all(same(one, found[0], 1e-9) for one in found) and not same(wanted, np.full(len(wanted), wanted[0])):
         return "It is the same number at every setting: the answer must depend on what the function is given."
     if task.otherwise:
         return task.otherwise
@@ -272,7 +273,9 @@ def _hint(f, task, which, settings, found):
         return "It is close, but not equal: something small is missing, or is there and should not be."
     if hint := _known(question, settings, found, ALIKE):
         return hint
-    ratios = [float(one) / float(question.right[0](*values)) for one, values in zip(found, settings)]
+    if all(float(one).is_integer() and abs(one - right) < 1 for one, right in zip(found, wanted)):
+        return "It is rounded: leave it as it is."
+    ratios = [float(one) / right for one, right in zip(found, wanted)]
     if max(ratios) < 0:
         return "The sign is wrong."
     if max(ratios) - min(ratios) < 1e-4 * max(ratios):
@@ -322,4 +325,6 @@ def _elsewhere(f, task, which, values):
         return "It is right at no setting that was tried."
     if not moved:
         return "A part of it does not depend on what the function is given."
+    if len(moved) > 2 or len(moved) == len(values) > 1:
+        return "It changes with hardly anything as it should: begin with what stays the same, or with the units."
     return f"With all else as it is, it does not change with {' nor with '.join(moved)} as it should."

@@ -1,4 +1,4 @@
-// Made by "make explorer" from src/explorer, sha256 319911a63ec14a57a8e9dc3f17f65780ee6546e5e2f5706c0ea90676f00acae8.
+// Made by "make explorer" from src/explorer, sha256 340ecaf6f085d2574df5606ff466af763b8f8cf7bb40d3762e4ff98b10b656cb.
 /* Contains d3 and internmap:
 Copyright 2010-2026 Mike Bostock
 

@@ -58,6 +58,7 @@ def noise() -> Task:
     return Task(
         ("g2_a", "N_a", "g2_b", "N_b"), draw,
         (Question("|ḡ|²", (lambda *v: both(*v)[0],), mean2), Question("tr Σ", (lambda *v: both(*v)[1],), trace)),
+        otherwise="Write down what each of the two mean squares is made of: two equations, two unknowns.",
     )  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def top() -> Task:
         "This is the best value of the row, and a noisy one: the top lies between values.":
             lambda lr, y: np.log2(lr[np.argmax(y)]),
         "This is an index: log2 of a λ is asked for.": lambda lr, y: np.argmax(y),
+        "This is the accuracy at the top: its λ is asked for, as log2.": lambda lr, y: np.max(y),
         "This is the worst λ.": lambda lr, y: np.log2(lr[np.argmin(y)]),
         "This is λ: its log2 is asked for.": lambda lr, y: 2 ** at(lr, y),
         "This is the natural logarithm: log2 is asked for.": lambda lr, y: at(lr, y) * np.log(2),

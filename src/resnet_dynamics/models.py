@@ -19,7 +19,7 @@ __all__ = [
 
 
 NORMALIZATIONS = {
-    "batch": nn.BatchNorm2d,
+    "batch": lambda channels: nn.BatchNorm2d(channels),
     "instance": lambda channels: nn.GroupNorm(channels, channels),
     "group": lambda channels: nn.GroupNorm(4, channels),
     "layer": lambda channels: nn.GroupNorm(1, channels),
@@ -282,7 +282,7 @@ def normalized(model: nn.Module) -> set[str]:
 
 def _divided(norm):
     """Whether a norm divides out the scale of each filter, and in words."""
-    if isinstance(norm, nn.BatchNorm2d):
+    if not isinstance(norm, nn.GroupNorm):
         return True, "batch norm follows and divides out each filter's scale"
     if norm.num_groups == norm.num_channels:
         return True, "instance norm follows and divides out each filter's scale"

@@ -103,7 +103,7 @@ def _said(answer, names):
 
 def _truth(value, name):
     value = value.item() if hasattr(value, "item") and np.size(value) == 1 else value
-    if not isinstance(value, (bool, np.bool_)):
+    if isinstance(value, str) or value not in (True, False):
         raise Refused(f"{name}: {value!r} is neither True nor False.")
     return bool(value)
 

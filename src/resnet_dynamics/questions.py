@@ -81,8 +81,14 @@ def norm_step() -> Task:
             lambda w2, g2, wg, lr, a: no_product(w2**2, g2**2, wg, lr, a) - 2 * lr * (1 - lr * a) * wg,
         "Decay of a step is not α alone: its unit is not that of a pure number.":
             step(lambda w, g, lr, a: theory.descend((1 - a) * w, g, lr)),
+        "Two lengths are added here: w and g have an angle between them.":
+            lambda w2, g2, wg, lr, a: ((1 - lr * a) * np.sqrt(w2) + lr * np.sqrt(g2)) ** 2,
+        "A step across the weights lengthens them, whichever way it goes.":
+            lambda w2, g2, wg, lr, a: right(w2, g2, wg, lr, a) - 2 * theory.growth(g2, lr),
     }  # fmt: skip
-    return Task(("w2", "g2", "wg", "lr", "weight_decay"), draw, (Question("|w′|²", (right,), wrong),))
+    asked = Question("|w′|²", (right,), wrong)
+    otherwise = "Begin with w′, in terms of w and g, and square the whole of it."
+    return Task(("w2", "g2", "wg", "lr", "weight_decay"), draw, (asked,), otherwise=otherwise)
 
 
 def scaling() -> Task:
@@ -102,13 +108,16 @@ def scaling() -> Task:
         "Follow r through the quotient that batch norm takes: what is left of it?": lambda r: r,
         "Batch norm takes a quotient: r is below the line, and where else?": lambda r: 1 / r,
         "A loss that grows as |w|² is that of a network without batch norm.": lambda r: r**2,
-    }
+        "A factor of 0 would leave no loss at all: what is the factor on something that stays as it is?":
+            lambda r: 0 * r,
+    }  # fmt: skip
     gradient = {
         "Longer weights, longer gradient? Differentiate L(rw) = L(w) with respect to w, inner derivative included.":
             lambda r: r,
         "The loss is the same, but to turn longer weights by the same angle takes a longer step.": lambda r: 1 + 0 * r,
         "Only one derivative is taken: one inner derivative.": lambda r: 1 / r**2,
         "This is how |g|² changes the other way round: see how steep the loss is far out.": lambda r: r**2,
+        "This is an exponent: the factor is asked for.": lambda r: 0 * r - 1,
     }  # fmt: skip
     angle = {
         "The step is shorter, and the weights are longer: both count.": lambda r: 1 / r,
@@ -116,6 +125,7 @@ def scaling() -> Task:
         "The step is shorter or the weights are longer: neither makes the angle larger.": lambda r: r,
         "Upside down: do longer weights turn further?": lambda r: r**2,
         "One power of r is too many: a step is λ|g|, and it is compared with |w|.": lambda r: 1 / r**3,
+        "This is an exponent: the factor is asked for.": lambda r: 0 * r - 2,
     }
     questions = [
         Question(name, (lambda r, i=i: measured(r)[i],), wrong)
@@ -203,6 +213,13 @@ def recurrence() -> Task:
         "λ is that of the first step at every step: it is a series.":
             lambda w2_0, c, lr_t, a: law(w2_0, c, np.full_like(lr_t, lr_t[0]), a),
         "This is |w|: the series of |w|² is asked for.": lambda *values: np.sqrt(law(*values)),
+        "w2_0 is a square already.": lambda w2_0, *more: law(w2_0**2, *more),
+        "Decay of a step is λα, and not α.":
+            follow(lambda w2, c, lr, a, w2_0: (1 - a) ** 2 * w2 + theory.growth(c**2 / w2, lr)),
+        "A step across the weights lengthens them: what the gradient does to |w|² has the other sign.":
+            follow(lambda w2, c, lr, a, w2_0: (1 - lr * a) ** 2 * w2 - (lr * c) ** 2 / w2),
+        "exp(−2λα) is what decay does in the limit of small steps: the exact step is asked for.":
+            follow(lambda w2, c, lr, a, w2_0: np.exp(-2 * lr * a) * w2 + theory.growth(c**2 / w2, lr)),
         "Decay is missing.": lambda w2_0, c, lr_t, a: law(w2_0, c, lr_t, 0.0),
         "The gradient is missing.": lambda w2_0, c, lr_t, a: law(w2_0, 0.0, lr_t, a),
     }  # fmt: skip
