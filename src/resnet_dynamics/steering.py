@@ -75,7 +75,7 @@ def _rest(config, model, invariant):
     for name, p in model.named_parameters():
         if name not in invariant:
             module = model.get_submodule(name.rpartition(".")[0])
-            norm = isinstance(module, (torch.nn.BatchNorm2d, torch.nn.GroupNorm))
+            norm = not isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))
             kind = REST[("weight", "bias").index(name.rpartition(".")[2])] if norm else "linear"
             (decaying if kind in config.rest_decays.split("+") else others).append(p)
     own = config.rest_lr is not None or config.optimizer in SEPARATE
