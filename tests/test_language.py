@@ -116,7 +116,7 @@ def test_bundled_runs_are_reproduced_in_their_first_steps():
     assert sum(p.stat().st_size for p in library.bundle_dir().glob(language.NAME)) < 300_000
 
 
-# ----------------------------------------------------------------------------- what chapter 11 says of the runs
+# ----------------------------------------------------------------------------- what chapter 11b says of the runs
 X, LOW, HIGH = 0.002, 0.85, 1.2  # λα; on the line
 SHAPES = {"up": (256, 64), "down": (64, 256)}
 
