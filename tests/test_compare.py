@@ -37,6 +37,20 @@ def test_spreads_turn_over_with_their_samples():
     assert (ab.value / ab.low) ** 2 == pytest.approx(4.026, abs=5e-4)
 
 
+def test_holm_rejects_what_its_steps_reject():
+    """Step down: reject the smallest while it is at most level/(those left), and stop at the first that is not."""
+    rng = np.random.default_rng(3)
+    for p in rng.random((200, 5)) ** 3:
+        for level in (0.05, 0.3):
+            rejected, left = set(), 5
+            for i in np.argsort(p):
+                if p[i] > level / left:
+                    break
+                rejected.add(i)
+                left -= 1
+            assert set(np.flatnonzero(compare.holm(p) <= level)) == rejected
+
+
 def test_seeds_are_matched_by_their_number():
     a = xr.DataArray([1.0, 2.0, 4.0], {"seed": [0, 1, 2]}, "seed")
     b = xr.DataArray([3.0, 0.0, 1.0], {"seed": [2, 0, 1]}, "seed")
@@ -81,6 +95,7 @@ def test_what_cannot_be_compared_is_said(a, b, said):
     (lambda: compare.spreads([1.0], [1.0, 2.0]), r"a=\[1.0\]: must be a list of at least 2 finite numbers"),
     (lambda: compare.spreads([1.0, 2.0], [1.0, 1.0]), r"b=\[1.0, 1.0\]: must not be all the same"),
     (lambda: compare.spreads([1.0, 2.0], [1.0, 2.0], level=1), "level=1: must be between 0 and 1"),
+    (lambda: compare.holm([0.5, 1.5]), r"p=\[0.5, 1.5\]: must be a list of probabilities"),
     (lambda: compare.runs_needed(1.0, 0.0), "difference=0.0: must be a number that is not zero"),
 ])  # fmt: skip
 def test_a_bad_argument_is_named(call, said):

@@ -21,7 +21,7 @@ from .measure import overall
 from .seeds import images, of_one_run, semantics
 from .series import fate, length, of_recording
 
-__all__ = ["Difference", "Ratio", "paired", "runs_needed", "sees", "spreads", "student", "verdict"]
+__all__ = ["Difference", "Ratio", "holm", "paired", "runs_needed", "sees", "spreads", "student", "verdict"]
 
 
 class Difference(NamedTuple):
@@ -134,6 +134,28 @@ def spreads(a, b, *, level: float = 0.95) -> Ratio:
     ratio, tail = float(a.std(ddof=1) / b.std(ddof=1)), 0.5 + level / 2
     low, high = fdtri(len(a) - 1, len(b) - 1, tail), fdtri(len(b) - 1, len(a) - 1, tail)
     return Ratio(ratio, ratio / float(np.sqrt(low)), ratio * float(np.sqrt(high)), level)
+
+
+def holm(p) -> np.ndarray:
+    """Return probabilities corrected for being many, by Holm's method: the i-th smallest of n times n − i + 1.
+
+    A corrected one is not below one before it, and not above 1. If none of the n effects is there, the smallest is
+    below a level at most as often as that level says, however the n depend on each other.
+
+    Args:
+        p: probabilities, [n].
+
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p, float)
+    if p.ndim != 1 or not ((0 <= p) & (p <= 1)).all():
+        raise ValueError(f"p={p.tolist()}: must be a list of probabilities, from 0 to 1")
+    order = np.argsort(p, kind="stable")
+    many = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(many, 1)
+    return corrected
 
 
 def sees(sd: float, n: int, *, level: float = 0.95) -> float:
