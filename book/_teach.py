@@ -31,7 +31,7 @@ PACKAGE = ROOT / "src" / "resnet_dynamics"
 ABOUT = {
     "student": """\
 *This notebook is a page of [Weight Decay in Motion]({page}), as of {ref}, for a class: exercises without answers.
-Write yours in place of the dots and of the empty lines; a check says "Right." or has a hint. Minutes are estimates.*""",
+Write yours in place of the dots; a check says "Right." or has a hint. Minutes are estimates.*""",
     "instructor": """\
 *This notebook is a page of [Weight Decay in Motion]({page}), as of {ref}, for who teaches: answers are open, and below
 each stand the usual mistakes. What is graded by machine is what a check takes; all else is read. Minutes are estimates
@@ -46,18 +46,16 @@ LATER = {
 
 # Where the hints of a check stand, if not in a function of its name in these modules.
 QUESTIONS = ("questions", "further_questions")
-HINTS = {"lars": ("optimizer_answers", ("MISTAKES",)), "invariant": ("network_answers", ("_HINTS", "_ADDED", "_FOLLOWED"))}
+HINTS = {"lars": ("optimizer_answers", ("MISTAKES",)),
+         "invariant": ("network_answers", ("_HINTS", "_ADDED", "_FOLLOWED"))}  # fmt: skip
 
 CONFIG = '''\
 """nbgrader's settings for the notebooks of source: nbgrader generate_assignment 05-equilibrium, and so on."""
 
-from nbgrader.converters import GenerateAssignment
-
 c = get_config()
 c.CourseDirectory.course_id = "weight-decay-in-motion"
 # The stubs are there already, and say more than "YOUR CODE HERE".
-c.GenerateAssignment.preprocessors = [
-    one for one in GenerateAssignment.preprocessors.default_args[0] if one.__name__ != "ClearSolutions"]
+c.ClearSolutions.enabled = False
 c.ExecutePreprocessor.timeout = 900
 '''
 
@@ -208,7 +206,7 @@ def cell(kind, name, source, **metadata):
 
 
 def graded(made, *, solution, points=None):
-    """Return a cell with nbgrader's metadata: what a student fills in, what gives points, or, if neither, what stays."""
+    """Return a cell with nbgrader's metadata: to be filled in, or worth points, or, if neither, to be left alone."""
     told = {"grade": points is not None, "grade_id": made["id"], "locked": not solution, "schema_version": 3,
             "solution": solution, "task": False, "cell_type": made["cell_type"]}
     if points is not None:
@@ -230,7 +228,7 @@ def asked(exercise, more=""):
 
 
 def checked(exercise):
-    """Return [(stub, check)], the code that is to be filled in, and that looks at it: the chapter's, and the numbers."""
+    """Return [(what is to be filled in, what checks it)], as code: the chapter's, and then every number."""
     pairs = [halves(one["source"]) for one in exercise.stub]
     there = "".join(check for _, check in pairs)
     for key, (asks, _) in numbers(exercise.id).items():
@@ -311,7 +309,8 @@ def known(exercise):
     for check in exercise.check:
         if check == "number":
             for key, (asks, said) in numbers(exercise.id).items():
-                lines += [f"- `rd.check.number(\"{key}\", ...)`, {asks.removesuffix('.')}:", *(f"  - {one}" for one in said)]
+                lines.append(f"- `rd.check.number(\"{key}\", ...)`, {asks.removesuffix('.')}:")
+                lines += [f"  - {one}" for one in said]
         else:
             lines += [f"- `rd.check.{check}`:", *(f"  - {one}" for one in hints(check))]
     return "\n".join(lines)
