@@ -1,6 +1,6 @@
 """The editions of a chapter for a class: what students get, what their teacher gets, and what nbgrader grades.
 
-A chapter has its exercises with the answers folded below them. Here each is taken apart (`parts`), and put together
+A chapter has its exercises with the answers folded below them. Each is taken out (book/_exercises.py), and put together
 again without its answer, or with the answer open.
 
 - ``student``: the question with minutes, level and points; in the place of the answer the stub and its check, or room
@@ -11,22 +11,19 @@ again without its answer, or with the answer open.
   that, so that ``Run all`` comes to the end.
 
 All else is as in the edition for Colab (book/_colab.py): captions below figures, links as addresses, the release named.
-What an exercise is worth stands in the metadata of the cell that asks it, ``exercise``; minutes are estimates.
-``python book/_teach.py FOLDER`` writes all. Standard library only; the package is read, and not imported.
+``python book/_teach.py FOLDER`` writes all. Standard library only.
 """
 
 import ast
-import functools
 import json
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import _colab as colab
+from _exercises import Exercise, hints, number, numbers, parts, predictions
 
 ROOT = colab.ROOT
-PACKAGE = ROOT / "src" / "resnet_dynamics"
 
 ABOUT = {
     "student": """\
@@ -38,17 +35,6 @@ each stand the usual mistakes. What is graded by machine is what a check takes; 
 that nobody has measured.*""",
 }
 
-# What cannot be written into the metadata of its chapter yet: by number, (points, minutes, level, by hand, checks).
-LATER = {
-    "10-open-questions": {1: (2, 10, 1, 2, []), 2: (2, 10, 2, 2, []), 3: (1, 5, 1, 1, []), 4: (4, 20, 2, 4, [])},
-    "11-todays-optimizers": {1: (4, 20, 2, 4, []), 2: (3, 15, 2, 3, []), 3: (2, 10, 2, 2, []), 4: (6, 30, 3, 6, [])},
-}
-
-# Where the hints of a check stand, if not in a function of its name in these modules.
-QUESTIONS = ("questions", "further_questions")
-HINTS = {"lars": ("optimizer_answers", ("MISTAKES",)),
-         "invariant": ("network_answers", ("_HINTS", "_ADDED", "_FOLLOWED"))}  # fmt: skip
-
 CONFIG = '''\
 """nbgrader's settings for the notebooks of source: nbgrader generate_assignment 05-equilibrium, and so on."""
 
@@ -58,143 +44,6 @@ c.CourseDirectory.course_id = "weight-decay-in-motion"
 c.ClearSolutions.enabled = False
 c.ExecutePreprocessor.timeout = 900
 '''
-
-
-# ---------------------------------------------------------------------------------------------
-# a chapter, taken apart
-
-class Exercise(NamedTuple):
-    """An exercise, and what a chapter has of it."""
-
-    id: str
-    points: int  # in all
-    minutes: int  # estimated
-    level: int  # 1 to 3
-    by_hand: int  # of the points, those that somebody must read an answer for; a check gives the others
-    check: list  # names in rd.check, of "number" every number that the exercise asks for
-    mistakes: list  # that no check knows
-    question: str
-    stub: list  # cells: what is to be filled in, with its check
-    words: list  # answers, as Markdown
-    code: list  # cells: answers, computed
-
-
-def parts(chapter, name):
-    """Return the cells of a chapter, each with its source as one string, and in their places its exercises.
-
-    A cell of Markdown may hold the end of the text, the heading and two questions with their answers: it is cut.
-    """
-    found, inside = [], False
-    for cell in chapter["cells"]:
-        cell = cell | {"source": "".join(cell["source"])}
-        if cell["cell_type"] != "markdown":
-            if not inside or not isinstance(found[-1], Exercise):
-                found.append(cell)
-            elif "answer" in cell["metadata"].get("tags", []):
-                found[-1].code.append(cell)
-            else:
-                found[-1].stub.append(cell)
-            continue
-        pieces, inside = cut(cell["source"], inside)
-        told = described(cell, name, [text for kind, text in pieces if kind == "question"])
-        texts = 0
-        for kind, text in pieces:
-            if kind == "question":
-                found.append(Exercise(**next(told), question=text, stub=[], words=[], code=[]))
-            elif kind == "answer":
-                found[-1].words.append(text)
-            elif kind == "stray":
-                raise ValueError(f"{name}, cell {cell['id']}: neither a question nor an answer: {text[:40]!r}")
-            else:
-                number = f"-{texts}" if (texts := texts + 1) > 1 else ""
-                metadata = {key: value for key, value in cell["metadata"].items() if key != "exercise"}
-                found.append(cell | {"id": cell["id"] + number, "metadata": metadata, "source": text})
-    return found
-
-
-def cut(markdown, inside):
-    """Return [[kind, Markdown]] of a cell, and whether exercises go on behind it.
-
-    A kind is text, question or answer; or stray, what stands between exercises and is neither.
-    """
-    pieces = []
-    for piece in re.split(r"(?ms)^(?=## |\*\*\d+\.\*\* )|^(<details>$.*?^</details>$)", markdown):
-        if not (piece or "").strip():
-            continue
-        heading = piece.startswith("## ")
-        inside = piece.startswith("## Exercises") if heading else inside
-        if not inside or heading:
-            kind = "text"
-        elif piece.startswith("<details>"):
-            kind, piece = "answer", re.sub(r"^<details>\s*(<summary>.*?</summary>)?|</details>$", "", piece)
-        else:
-            kind = "question" if re.match(r"\*\*\d+\.\*\* ", piece) else "stray"
-        if pieces and kind == pieces[-1][0] == "text" and not inside:
-            pieces[-1][1] += piece
-        else:
-            pieces.append([kind, piece])
-    return [(kind, piece.strip()) for kind, piece in pieces], inside
-
-
-def described(cell, name, questions):
-    """Yield what is told of each exercise that a cell asks: its id, points and so on."""
-    chapter, numbers = re.sub(r"^0?(\d*b?).*", r"\1", name), [re.match(r"\*\*(\d+)", one)[1] for one in questions]
-    told = cell["metadata"].get("exercise", [])
-    told = told if isinstance(told, list) else [told]
-    if later := LATER.get(name, {}):
-        fields = ("points", "minutes", "level", "by_hand", "check")
-        told = [{"id": f"{chapter}.{n}", **dict(zip(fields, later[int(n)]))} for n in numbers if int(n) in later]
-    if len(told) != len(questions):
-        raise ValueError(f"{name}, cell {cell['id']}: asks {len(questions)} exercises, and tells of {len(told)}: "
-                         "each needs id, points, minutes, level, by_hand and check in the metadata, exercise")
-    return iter([{"mistakes": [], **one} for one in told])
-
-
-# ---------------------------------------------------------------------------------------------
-# what the package knows
-
-@functools.cache
-def tree(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
-
-
-def assigned(module, name):
-    """Return the syntax of what a module binds to a name."""
-    for node in tree(module):
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return node
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
-            return node.value
-    return None
-
-
-@functools.cache
-def numbers(exercise):
-    """Return {key: (what is asked, [hints])} of the numbers that an exercise asks for, as 4.2a and 4.2b."""
-    table = assigned("exercises", "EXERCISES")
-    return {key.value: (asked.args[0].value, [hint.value for hint in asked.args[2].keys])
-            for key, asked in zip(table.keys, table.values) if re.fullmatch(rf"{re.escape(exercise)}[a-z]?", key.value)}
-
-
-@functools.cache
-def hints(check):
-    """Return what a check says to known mistakes: every sentence of its function, but those that document it."""
-    module, names = HINTS.get(check, (None, (check,)))
-    found = [node for one in ([module] if module else QUESTIONS) for name in names if (node := assigned(one, name))]
-    documents = {ast.get_docstring(node, clean=False) for node in ast.walk(ast.Module(found, []))
-                 if isinstance(node, ast.FunctionDef)}
-    texts = [node.value for one in found for node in ast.walk(one)
-             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    return [text for text in dict.fromkeys(texts)
-            if text not in documents and " " in text and text.endswith((".", "?", ":"))]
-
-
-@functools.cache
-def predictions(chapter):
-    """Return {key: what is asked} of the predictions of a chapter, as {"5.1a": ..., "5.2": ...}."""
-    table = assigned("predictions", "PREDICTIONS")
-    return {key.value: asked.args[0].value for key, asked in zip(table.keys, table.values)
-            if key.value.split(".")[0] == chapter}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -359,7 +208,7 @@ def edition(chapter, path, url, ref, kind, outputs=None):
         else:
             cells += without_answer(one, grading=kind == "nbgrader")
     if kind != "instructor":
-        cells = with_predictions(cells, re.sub(r"^0?(\d*b?).*", r"\1", name))
+        cells = with_predictions(cells, number(name))
     made = colab.edition(chapter | {"cells": cells}, path, url, ref)
     (about,) = [one for one in made["cells"] if one["id"] == "edition"]
     about["source"] = [ABOUT["instructor" if kind == "instructor" else "student"].format(

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import gate
@@ -260,7 +261,7 @@ WRONG = {"exercise-8-1-code-2": "answer_8_1 = 0.1"}
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("nbgrader"), reason="needs nbgrader, which the book does not")
-def test_nbgrader_grades(tmp_path):
+def test_nbgrader_grades(tmp_path, monkeypatch):
     """From the source to the points: of the exercises of chapter 8, without the chapter, which would take a minute."""
     chapter, name = CHAPTERS["08-momentum"], "08-momentum"
     start = next(i for i, one in enumerate(chapter["cells"]) if "## Exercises" in teaching.source(one))
@@ -271,6 +272,7 @@ def test_nbgrader_grades(tmp_path):
     source.parent.mkdir(parents=True)
     source.write_text(json.dumps(made))
     (tmp_path / "nbgrader_config.py").write_text(teach.CONFIG)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls alembic by name
     env = gate.environment(tmp_path / "cache")
 
     def nbgrader(*words):
