@@ -212,6 +212,43 @@ def test_the_built_book_is_found(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------
+# what the pages say
+
+SYLLABUS = (gate.ROOT / "book" / "teach" / "syllabus.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("listed, minutes", re.findall(r"\b(\d+b?\.\d+(?:, \d+b?\.\d+)*): (\d+) min", SYLLABUS))
+def test_a_plan_adds_up(listed, minutes):
+    assert sum(ALL[one].minutes for one in listed.split(", ")) == int(minutes)
+
+
+def test_lessons_are_as_long_as_they_should_be():
+    first, day, weeks = ([re.sub(r"^\||\|$", "", line).split("|") for line in part.splitlines() if " min" in line]
+                         for part in re.findall(r"^\|.*?(?=\n\n|\Z)", SYLLABUS, re.S | re.M))
+    total = {len(table): [sum(int(n) for cell in row for n in re.findall(r"(\d+) min", cell)) for row in table]
+             for table in ([row[1:3] for row in first], [row[1:] for row in day])}
+    assert total[2] == [50, 50] and sum(total[7]) == 240
+    assert len(weeks) == 6 and all(40 <= int(re.search(r"(\d+) min", row[3])[1]) <= 45 for row in weeks)
+
+
+def test_reading_takes_about_as_long_as_it_says():
+    """120 words a minute, to a fifth: chapters grow."""
+    minutes = {re.match(r"0?(\d*b?)", name)[1]: sum(
+        len(one["source"].split()) for one in teach.parts(chapter, name)
+        if not isinstance(one, teach.Exercise) and one["cell_type"] == "markdown") / 120
+        for name, chapter in CHAPTERS.items()}
+    said = re.findall(r"chapters? (\[.*?): (\d+) min", SYLLABUS)
+    assert len(said) == 6
+    for chapters, told in said:
+        assert int(told) == pytest.approx(sum(minutes[n] for n in re.findall(r"\[(\w+)\]", chapters)), rel=0.2)
+
+
+def test_as_many_points_are_given_by_checks_as_the_page_says():
+    total, by_hand = (sum(getattr(one, name) for one in ALL.values()) for name in ("points", "by_hand"))
+    assert 0.25 < 1 - by_hand / total < 0.35 and 0.4 < sum(bool(one.check) for one in ALL.values()) / len(ALL) < 0.6
+
+
+# ---------------------------------------------------------------------------------------------
 # a chapter that is not as it should
 
 @pytest.mark.parametrize("change, said", [
@@ -290,6 +327,7 @@ def test_nbgrader_grades(tmp_path, monkeypatch):
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(handed))
     nbgrader("autograde", name)
+    nbgrader("generate_feedback", name)
     with importlib.import_module("nbgrader.api").Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as book:
         grades = {student: {one.name: (one.auto_score, one.needs_manual_grade)
                             for one in book.find_submission_notebook(name, name, student).grades}
@@ -297,5 +335,7 @@ def test_nbgrader_grades(tmp_path, monkeypatch):
         assert book.find_assignment(name).max_score == sum(one.points for one in FOUND[name])
     assert [grades["ada"][f"exercise-8-1-check-{i}"][0] for i in (1, 2)] == [1, 1]
     assert [grades["bob"][f"exercise-8-1-check-{i}"][0] for i in (1, 2)] == [0, 0]
+    feedback = (tmp_path / "feedback" / "bob" / name / f"{name}.html").read_text(encoding="utf-8")
+    assert "Upside down: the largest over the smallest." in feedback
     assert all(score == 0 and not by_hand for score, by_hand in grades["eve"].values()), "an empty answer is 0"
     assert grades["ada"]["exercise-8-5-words"] == (None, True) and grades["ada"]["exercise-8-4-check-1"][0] == 0
