@@ -109,6 +109,7 @@ lint: setup
 recordings: setup
 	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) \
 		"$$VENV/bin/python" -P -m resnet_dynamics record $${DATA:+--data "$$DATA"}
+	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) "$$VENV/bin/python" -P -m resnet_dynamics.language
 
 # The package carries the bundle, so that nobody else needs node.
 explorer: $(MODULES)

@@ -28,16 +28,22 @@ LATER = {
             "there yet."]),
     },
     "11-todays-optimizers": {
-        1: dict(points=4, minutes=20, level=2, by_hand=4, check=[], mistakes=[
+        1: dict(points=4, minutes=20, level=2, by_hand=0, check=["adamw"]),
+        2: dict(points=4, minutes=20, level=2, by_hand=4, check=[], mistakes=[
             "“The step is λ, so the angle is $\\lambda/|w|$”: an update has $K$ entries of ±1, and the length "
             "$\\lambda\\sqrt K$."]),
-        2: dict(points=3, minutes=15, level=2, by_hand=3, check=[], mistakes=[
-            "“$e^{-0.6} = 0.55$”: λ falls, and its sum is half of what it would be."]),
-        3: dict(points=2, minutes=10, level=2, by_hand=2, check=[], mistakes=[
+        3: dict(points=3, minutes=15, level=2, by_hand=2, check=["number"]),
+        4: dict(points=4, minutes=20, level=2, by_hand=1, check=["muon"]),
+        5: dict(points=2, minutes=10, level=2, by_hand=2, check=[], mistakes=[
             "“Signs lose the size of the gradient, and decay has to make up for it”: the update of AdamW does not know "
             "it either."]),
-        4: dict(points=6, minutes=30, level=3, by_hand=6, check=[], mistakes=[
-            "“Divide λ by 39/19”: it is squares that add up, so the root of it."]),
+        6: dict(points=6, minutes=30, level=3, by_hand=4, check=["number"]),
+    },
+    "11b-transformer": {
+        1: dict(points=5, minutes=25, level=3, by_hand=5, check=[], mistakes=[
+            "“$r$ and $1/r$, as with a ReLU”: the square makes $r^2$ of $r$."]),
+        2: dict(points=4, minutes=20, level=3, by_hand=4, check=[], mistakes=[
+            "“Yes, since a norm reads the stream”: the embedding is the head as well, and the softmax sees its length."]),
     },
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from .arms import OWN
 from .config import Config
-from .models import conv_layers, symmetries
+from .models import conv_layers, normalized
 
 __all__ = ["PROBED", "settle"]
 
@@ -23,7 +23,7 @@ def settle(model, data, config: Config) -> None:
     Nothing else is changed: not the statistics of batch norm, and not the batches that follow.
     """
     of = {p: name for name, p in model.named_parameters()}
-    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
+    invariant = normalized(model)
     layers = {layer: w for layer, w in conv_layers(model).items() if of[w] in invariant}
     weights = [*layers.values()]
     before = {name: value.clone() for name, value in model.named_buffers()}
