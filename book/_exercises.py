@@ -43,7 +43,7 @@ LATER = {
         1: dict(points=5, minutes=25, level=3, by_hand=5, check=[], mistakes=[
             "“$r$ and $1/r$, as with a ReLU”: the square makes $r^2$ of $r$."]),
         2: dict(points=4, minutes=20, level=3, by_hand=4, check=[], mistakes=[
-            "“Yes, since a norm reads the stream”: the embedding is the head as well, and the softmax sees its length."]),
+            "“Yes, since a norm reads the stream”: the embedding is the head, too, and the softmax sees its length."]),
     },
 }  # fmt: skip
 
@@ -185,11 +185,3 @@ def hints(check):
              if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return [text for text in dict.fromkeys(texts)
             if text not in documents and " " in text and text.endswith((".", "?", ":"))]
-
-
-@functools.cache
-def predictions(chapter):
-    """Return {key: what is asked} of the predictions of a chapter, as {"5.1a": ..., "5.2": ...}."""
-    table = assigned("predictions", "PREDICTIONS")
-    return {key.value: asked.args[0].value for key, asked in zip(table.keys, table.values)
-            if key.value.split(".")[0] == chapter}

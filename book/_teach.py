@@ -4,7 +4,7 @@ A chapter has its exercises with the answers folded below them. Each is taken ou
 again without its answer, or with the answer open.
 
 - ``student``: the question with minutes, level and points; in the place of the answer the stub and its check, or room
-  for words. In the place of a prediction, cells that keep what is said. Cells to be graded have nbgrader's metadata.
+  for words. Cells to be graded have nbgrader's metadata.
 - ``instructor``: the same questions, answers open, with the outputs of the built book where there is one, and the
   mistakes that the checks know.
 - ``nbgrader``: a course for nbgrader, whose graded cells raise where the answer is not right. Students get them without
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import _colab as colab
-from _exercises import Exercise, hints, number, numbers, parts, predictions
+from _exercises import Exercise, hints, numbers, parts
 
 ROOT = colab.ROOT
 
@@ -168,30 +168,6 @@ def known(exercise):
 # ---------------------------------------------------------------------------------------------
 # a chapter, put together
 
-PREDICT = """\
-# Your prediction, before you read on: put it in place of the dots. The first one counts.
-import resnet_dynamics as rd
-
-{lines}"""
-
-
-def with_predictions(cells, chapter):
-    """Return the cells with one behind the questions of *A prediction* that keeps what is said."""
-    keys, made = predictions(chapter), []
-    lines = "\n".join(f'print(rd.predict("{key}", ...))  # {asks}' for key, asks in keys.items())
-    for one in cells:
-        before, heading, behind = one["source"].partition("## A prediction\n")
-        if one["cell_type"] != "markdown" or not heading or not keys:
-            made.append(one)
-            continue
-        questions, *rest = re.split(r"(?m)^(?=## )", behind, maxsplit=1)
-        made += [one | {"source": before + heading + questions.rstrip()},
-                 cell("code", f"{one['id']}-predict", PREDICT.format(lines=lines))]
-        if rest:
-            made.append(one | {"id": f"{one['id']}-read-on", "source": rest[0]})
-    return made
-
-
 def edition(chapter, path, url, ref, kind, outputs=None):
     """Return the edition of a chapter, a notebook as JSON has it, stored as `path` in the repository.
 
@@ -207,8 +183,6 @@ def edition(chapter, path, url, ref, kind, outputs=None):
             cells += with_answer(one, outputs or {})
         else:
             cells += without_answer(one, grading=kind == "nbgrader")
-    if kind != "instructor":
-        cells = with_predictions(cells, number(name))
     made = colab.edition(chapter | {"cells": cells}, path, url, ref)
     (about,) = [one for one in made["cells"] if one["id"] == "edition"]
     about["source"] = [ABOUT["instructor" if kind == "instructor" else "student"].format(

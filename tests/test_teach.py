@@ -19,7 +19,6 @@ import teaching
 
 import resnet_dynamics as rd
 from resnet_dynamics import answers, exercises, further_questions, network_answers, optimizer_answers, questions
-from resnet_dynamics.predictions import PREDICTIONS
 
 sys.path.insert(0, str(gate.ROOT / "book"))
 import _teach as teach  # noqa: E402
@@ -31,7 +30,7 @@ FOUND = {name: [one for one in teach.parts(chapter, name) if isinstance(one, tea
 ALL = {one.id: one for found in FOUND.values() for one in found}
 WITH = pytest.mark.parametrize("name", [name for name, found in FOUND.items() if found])
 EACH = pytest.mark.parametrize("name", CHAPTERS)
-SHOWN = [one.asks for table in (exercises.EXERCISES, PREDICTIONS) for one in table.values()]
+SHOWN = [one.asks for one in exercises.EXERCISES.values()]
 URL, REF = gate.repository.read(), gate.repository.ref()
 
 
@@ -83,8 +82,6 @@ def test_the_hints_are_those_of_the_checks():
     assert {*network_answers._HINTS.values()} < {*teach.hints("invariant")}
     for key, exercise in exercises.EXERCISES.items():
         assert teach.numbers(key.rstrip("ab"))[key] == (exercise.asks, [*exercise.wrong])
-    for key, question in PREDICTIONS.items():
-        assert teach.predictions(key.split(".")[0])[key] == question.asks
 
 
 # ---------------------------------------------------------------------------------------------
@@ -126,17 +123,15 @@ def test_every_question_is_there_with_minutes_and_level(name, kind):
 
 @EACH
 def test_all_else_is_the_chapter_and_runs_as_it_does(name):
-    """The code but that of exercises and predictions is the chapter's, in its order, and no chapter needs a name of an
-    answer (test_editions): so what comes before a stub is there, and what comes after does without."""
+    """The code but that of exercises is the chapter's, in its order, and no chapter needs a name of an answer
+    (test_editions): so what comes before a stub is there, and what comes after does without."""
     made = MADE["student"][name]
     nbformat.validate(made, version=4)
     mine = {stub["id"] for one in FOUND[name] for stub in one.stub}
     kept = [teaching.source(one) for one in CHAPTERS[name]["cells"] if one["cell_type"] == "code"
             and "answer" not in one["metadata"].get("tags", []) and one["id"] not in mine]
     own = [teaching.source(one) for one in cells(made, kind="code") if not one["id"].startswith("exercise-")]
-    asked = [one for one in own if one.startswith("# Your prediction")]
-    assert [one for one in own if one not in asked] == kept
-    assert len(asked) == bool(teach.predictions(re.match(r"0?(\d*b?)", name)[1]))
+    assert own == kept
     assert len({one["id"] for one in made["cells"]}) == len(made["cells"])
 
 
@@ -149,7 +144,7 @@ def run(code, names):
 
 
 @WITH
-def test_a_stub_runs_and_its_check_says_that_it_is_empty(name, capsys):
+def test_a_stub_runs_and_its_check_says_that_it_is_empty(name):
     names = {"rd": rd, "np": np, "norm": MagicMock()}  # of the chapters, what stubs use
     checks = 0
     for one in cells(MADE["student"][name], "exercise-", "code"):
@@ -158,18 +153,6 @@ def test_a_stub_runs_and_its_check_says_that_it_is_empty(name, capsys):
             checks += 1
             assert not said and answers.EMPTY in str(said), one["id"]
     assert checks == sum(len(teach.checked(one)) for one in FOUND[name])
-
-
-def test_predictions_are_asked_for_where_they_are_made(capsys):
-    """Below the questions and above the rest; as long as nothing is said, nothing is kept."""
-    made = MADE["student"]["05-equilibrium"]
-    (asks,) = [one for one in made["cells"] if one["id"].endswith("-predict")]
-    i = made["cells"].index(asks)
-    before, behind = (teaching.source(made["cells"][place]) for place in (i - 1, i + 1))
-    assert before.startswith("## A prediction") and before.endswith("there first?")
-    assert behind.startswith("## Equation (3)")
-    run(teaching.source(asks), {})
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["5.1a", "5.1b", "5.2"]
 
 
 # ---------------------------------------------------------------------------------------------
