@@ -1,5 +1,5 @@
-// The points of λ(t): each a slider for keys, and all of them a surface to draw on. A finger that goes up or down beside
-// them scrolls the page; on a point, or to the side, it draws.
+// The points of λ(t): each a slider for keys, and all of them a surface to draw on. A finger that goes up or down
+// beside them scrolls the page; on a point, or to the side, it draws.
 
 import { asMany, drawn, set } from "../svg.js";
 import { written } from "../words.js";

@@ -52,8 +52,8 @@ const within = (value) => Math.max(0, Math.min(TOP, +value.toFixed(3)));
 /** Points with one of them elsewhere. */
 export const moved = (points, i, value) => points.map((one, j) => (j === i ? within(value) : one));
 
-/** Points along a stroke from one place to another, {i, value} of the points that they are nearest to: those between lie
- *  on the straight line, however fast the stroke was. */
+/** Points along a stroke from one place to another, {i, value} of the points that they are nearest to: those between
+ *  lie on the straight line, however fast the stroke was. */
 export function stroked(points, from, to) {
   const [first, last] = from.i < to.i ? [from, to] : [to, from];
   return points.map((one, j) => {

@@ -42,7 +42,8 @@ export function look(state) {
   if (Object.entries(scenery(scene(story))).every(([key, value]) => has[key] === value)) return told;
   const when = [...new Set((acts ?? []).map(({ t }) => `step ${written(t)}`))];
   const acting = when.length ? ` It still does what it does at ${listed(when)}.` : "";
-  return `The story “${label}” is told of ${numbers(scene(story))}, and you have moved that.${acting} Its button begins it again.`;
+  const of = `The story “${label}” is told of ${numbers(scene(story))}, and you have moved that.`;
+  return `${of}${acting} Its button begins it again.`;
 }
 
 /** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */

@@ -72,7 +72,7 @@ export const ALLOWED = {
   panels: { list: Object.keys(PANEL_NAMES) },
 };
 
-/** The state at the start, where a link has values: a story that it names sets the scene, whatever the page has given. */
+/** The state at the start, where a link has values: a story that it names sets the scene, whatever the page says. */
 export const opening = (given, values) => initial({ ...(values.story ? { small: given.small } : given), ...values });
 
 /** The values that a link gives, and complaints, as in links.js; a seed is whole, too. */

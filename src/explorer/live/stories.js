@@ -87,8 +87,8 @@ export const STORIES = {
   decay: {
     label: "λ to zero",
     look:
-      "From step 600 on λ falls in a straight line, to 1/1,800 of it at step 2,400, and the loss drops. λ|g|/|w| first " +
-      "follows the bold line; near the end it falls below, as |w| cannot shrink so fast.",
+      "From step 600 on λ falls in a straight line, to 1/1,800 of it at step 2,400, and the loss drops. λ|g|/|w| " +
+      "first follows the bold line; near the end it falls below, as |w| cannot shrink so fast.",
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },
