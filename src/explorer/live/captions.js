@@ -1,26 +1,32 @@
 // What the live network says: of a story, at the charts, of a movement, and of how well theory agrees. Pure.
 
+import { directed, relaxation } from "../decoupled.js";
 import { larsRate, ringing, timeConstant } from "../theory.js";
-import { name, written } from "../words.js";
-import { agreement, overLine, RECENT, settlesAt } from "./forecast.js";
+import { written } from "../words.js";
+import { agreement, lineOf, overLine, RECENT, SHAPES, settlesAt } from "./forecast.js";
 import { column, mean } from "./history.js";
-import { blind, SHIELDED, short, shrunk } from "./run.js";
+import { NAMES } from "./optimizers.js";
+import { blind, ofNormalized, SHIELDED, short, shrunk } from "./run.js";
 import { WINDOW } from "./series.js";
 import { setting as scenery } from "./state.js";
 import { DEFAULT, STORIES, scene } from "./stories.js";
 
+const RMS = `rms over ${WINDOW} steps`;
+const RATES = {
+  lars: "LARS sets λ|g|/|w| to √(2λα(1−ρ)), bold",
+  adam: `λ|v|/|w|, ${RMS}; each layer has a level of its own`,
+};
+const BALANCES = { lars: "LARS has no shrink", adam: "Adam has both in one step" };
+const TAKEN = { adamw: ", with s as measured", adam: ", with s as measured", muon: ", with |v|² as measured" };
 const CAPTIONS = {
-  norm: () => "|w|² (u²): dots measured, lines theory, bars equilibrium",
+  norm: ({ optimizer }) => `|w|² (u²): dots measured, lines theory${TAKEN[optimizer] ?? ""}, bars equilibrium`,
   rate: ({ optimizer }) =>
-    optimizer === "lars"
-      ? "LARS sets λ|g|/|w| to √(2λα(1−ρ)), bold"
-      : `λ|g|/|w|, rms over ${WINDOW} steps; bold: √(2λα(1−ρ))`,
-  angle: () => `angle of a step (rad), rms over ${WINDOW} steps; bold: at equilibrium`,
-  cosine: () => `cosine of w and g, rms over ${WINDOW} steps`,
+    RATES[optimizer] ??
+    (directed(optimizer) ? `λ|v|/|w|, ${RMS}; bold: √(2λα/S)` : `λ|g|/|w|, ${RMS}; bold: √(2λα(1−ρ))`),
+  angle: ({ optimizer }) => `angle of a step (rad), ${RMS}${optimizer === "adam" ? "" : "; bold: at equilibrium"}`,
+  cosine: () => `cosine of w and g, ${RMS}`,
   balance: ({ optimizer }) =>
-    optimizer === "lars"
-      ? "growth ÷ shrink of |w|²: LARS has no shrink"
-      : `growth ÷ shrink of |w|², mean over ${WINDOW} steps; bold: balance`,
+    `growth ÷ shrink of |w|²${BALANCES[optimizer] ? `: ${BALANCES[optimizer]}` : `, mean over ${WINDOW} steps; bold: balance`}`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };
@@ -46,23 +52,30 @@ export function look(state) {
   return `${of}${acting} Its button begins it again.`;
 }
 
+const RATE = (own) => (own ? "λ|v|/|w|" : "λ|g|/|w|");
+
 /** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */
-export function verdict({ lr, weight_decay: alpha, momentum, optimizer }, line = null) {
+export function verdict(setting, line = null) {
+  const { lr, weight_decay: alpha, momentum, optimizer } = setting;
+  const own = directed(optimizer);
   const values = { lr, weight_decay: alpha, momentum, optimizer: optimizer === "nesterov" ? "heavy-ball" : optimizer };
-  const rate = larsRate(lr, alpha, momentum);
+  const rate = own ? lineOf(setting, SHAPES.at(-1)) : larsRate(lr, alpha, momentum);
   if (line?.falls) return "Theory: the lines are drawn for λ as it is going to fall.";
   if (alpha === 0 && optimizer === "lars") return "With α = 0 LARS takes no steps: its rate is √(2λα(1−ρ)).";
   if (alpha === 0) return "No decay: nothing shrinks |w|, and there is no equilibrium.";
   if (optimizer === "lars") return `LARS: each step has the length ${written(rate)} |w|, and nothing shrinks |w|.`;
-  const overshoots = (2 * (1 + momentum)) / (optimizer === "nesterov" ? 1 + 2 * momentum : 1);
+  const adam = optimizer === "adam";
+  const overshoots = own ? (adam ? NaN : 2) : (2 * (1 + momentum)) / (optimizer === "nesterov" ? 1 + 2 * momentum : 1);
   if (lr * alpha >= overshoots) return `λα = ${written(lr * alpha)}: decay alone makes |w| longer at every step.`;
-  if (lr * alpha > 0.5)
+  if (lr * alpha > 0.5 && !adam)
     return `λα = ${written(lr * alpha)}: one step replaces most of w, and this theory is for small λα.`;
   const rings = ringing(values);
   const ring = rings && rings.period < 6 * rings.damping ? ` On the way it rings, period ${steps(rings.period)}.` : "";
   const independent = momentum > 0 ? ", if batches are independent" : "";
-  const balance = `in equilibrium λ|g|/|w| = ${written(rate)} in every layer with batch norm${independent}`;
-  return `Theory: ${goal(line, timeConstant(values))}; ${balance}.${ring}`;
+  const balance = adam
+    ? "where layers settle depends on the size of their gradients"
+    : `in equilibrium ${RATE(own)} = ${written(rate)} in every layer with batch norm${independent}`;
+  return `Theory: ${goal(line, own ? relaxation(values) : timeConstant(values))}; ${balance}.${ring}`;
 }
 
 /** When the norms settle, in words. */
@@ -117,12 +130,14 @@ const listed = (names) => [names.slice(0, -1).join(", "), names.at(-1)].filter(B
 /** λ|g|/|w| over the bold line, once five time constants have passed since the last movement. */
 function onTheLine(run, network) {
   const { settings, past } = network;
-  const from = run.since + 5 * timeConstant({ ...settings, optimizer: "heavy-ball" });
-  const found = run.ramp ? null : overLine(past, Math.ceil(from), settings, WINDOW);
+  const from = run.since + 5 * relaxation(settings);
+  const layers = network.line.layers;
+  const found = run.ramp ? null : overLine(past, Math.ceil(from), settings, WINDOW, layers, run.shapes);
   const has = told(run, network);
   const ratios = found?.filter((_, l) => has[l]);
   if (!ratios?.length) return "";
-  return ` λ|g|/|w| is ${span(ratios)} times the bold line (rms over ${steps(past.steps - Math.ceil(from))}).`;
+  const bold = settings.optimizer === "adam" ? "its level" : "the bold line";
+  return ` ${RATE(directed(settings.optimizer))} is ${span(ratios)} times ${bold} (rms over ${steps(past.steps - Math.ceil(from))}).`;
 }
 
 /** Whether the network has stopped learning: its loss is that of who guesses among ten classes. */
@@ -149,7 +164,7 @@ export function kicked({ layer, factor: by, logits_change: change, logits_change
 /** What it means to take batch norm out of a layer. */
 export function withoutNorm(layer, optimizer) {
   if (!layer) return "All layers have batch norm.";
-  if (optimizer === "lars")
+  if (ofNormalized(optimizer))
     return `${layer} has no batch norm now, so here SGD moves it: theory is not for this layer.`;
   if (layer in SHIELDED)
     return `${layer} has no batch norm now. Theory still holds: that of ${SHIELDED[layer]} divides the length out.`;
@@ -164,11 +179,27 @@ export function twins({ same, most, steps: n }) {
   return `${equal}; largest difference ${written(most)} nat.`;
 }
 
+/** What another optimizer has for λ and α. */
+export const carried = ({ lr, weight_decay, optimizer }) =>
+  `λ and α were moved, to ${written(lr)} and ${written(weight_decay)}` +
+  (optimizer === "adam" || !weight_decay ? "." : ": steps turn the weights as far as before, in the long run.");
+
 /** What theory takes for the size of the gradients. */
-export const sizes = (correlated) =>
-  `Theory takes ${correlated ? "c²(1 + 2ρκ), κ as measured," : "c² = |g|²|w|²"} of each layer, mean over the last ` +
-  `${RECENT} steps when it was drawn. κ: how far the gradients of consecutive batches point the same way. ` +
-  "u: unit of the weights, nat: unit of the loss, rms: root of the mean square.";
+export function sizes({ correlated, optimizer }) {
+  const last = `, mean over the last ${RECENT} steps when it was drawn. `;
+  const grows = correlated ? " The growth of |w|² is as measured, too." : "";
+  const taken = {
+    lion: "Theory takes |v|² = K, the number of weights.",
+    muon: `Theory takes |v|² of each layer${last}`,
+    adam: `Theory takes c² = |g|²|w|² of each layer${last}It follows s from where it is.`,
+  };
+  const kappa = correlated ? "c²(1 + 2ρκ), κ as measured," : "c² = |g|²|w|²";
+  const known = taken[optimizer === "adamw" ? "adam" : optimizer];
+  const size = known
+    ? `${known.trim()}${grows} v: what λ multiplies. s: Adam's mean of g². `
+    : `Theory takes ${kappa} of each layer${last}κ: how far the gradients of consecutive batches point the same way. `;
+  return `${size}u: unit of the weights, nat: unit of the loss, rms: root of the mean square.`;
+}
 
 /** How it runs, in words. */
 export function runs({ state, t, steps_per_second: speed, kernels, where, start }, playing = state === "running") {
@@ -189,5 +220,6 @@ export function spoken(text, shown) {
   return `${text}. Now ${low === high ? low : `${low} to ${high}`}.`;
 }
 
-const numbers = (v) => `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${name(v)}`;
+const numbers = (v) =>
+  `λ = ${written(v.lr)}, α = ${written(v.weight_decay)}, ρ = ${written(v.momentum)}, ${NAMES[v.optimizer]}`;
 export const setting = (v) => `${numbers(v)}, seed ${v.seed ?? DEFAULT.seed}`;

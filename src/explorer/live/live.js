@@ -13,7 +13,7 @@ import { element } from "../dom.js";
 import { STYLE as EXPLORER } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { span } from "./axis.js";
-import { kicked, withoutNorm } from "./captions.js";
+import { carried, kicked, withoutNorm } from "./captions.js";
 import * as controls from "./controls.js";
 import { along } from "./forecast.js";
 import { presence } from "./presence.js";
@@ -160,10 +160,12 @@ function restored(self, texts) {
 function change(self, changes, after = states.moving) {
   const next = after(self.state, changes);
   const moved = states.moved(self.state, next);
+  const carries = moved.optimizer && !("lr" in changes) && "lr" in moved;
   self.ui.settings.accept(changes);
   if ("lr" in changes) self.run.ramp = null; // the reader has taken λ over
   self.state = next;
   if (Object.keys(moved).length) for (const one of sets(moved, next.story)) command(self, one);
+  if (carries) self.ui.kicks.say(carried(next));
   shared(self, {});
 }
 
@@ -264,11 +266,10 @@ function take(self, report) {
 /** What a story does by itself. The lab rests before these steps, so the same seed gives the same run. */
 function script(self) {
   const { run, state } = self;
-  for (const { command: one, times } of due(state.story, self.done, run.t)) {
-    if (times) {
-      const changes = Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * state[key]]));
-      change(self, changes, states.acting);
-    } else command(self, { layer: STORIES[state.story].layer, ...one });
+  for (const { command: one, times = {}, to } of due(state.story, self.done, run.t)) {
+    const multiplied = Object.entries(times).map(([key, by]) => [key, by * state[key]]);
+    if (!one) change(self, { ...Object.fromEntries(multiplied), ...to }, states.acting);
+    else command(self, { layer: STORIES[state.story].layer, ...one });
   }
   self.done = run.t;
   if (falls(run.ramp, run.t)) fall(self);

@@ -3,9 +3,11 @@
 //   label      on the button                        set     values that differ from DEFAULT
 //   look       two sentences                        panels  that tell it, the first two seen in small
 //   networks   where there are two of them, what each has beside the values
-//   acts       [{t, command}] of the page at a step; `lr: 2` in `times` multiplies
+//   acts       [{t, command}] of the page at a step; `lr: 2` in `times` multiplies; `to` has new values
 //   ramp       λ that falls linearly to zero: {start, end}, in steps
 //   layer      that is kicked, or has no batch norm
+
+import { HOMES } from "./optimizers.js";
 
 export const DEFAULT = { lr: 0.5, weight_decay: 0.01, momentum: 0, optimizer: "sgd", seed: 1 };
 export const BATCH = 32;
@@ -92,6 +94,22 @@ export const STORIES = {
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },
+  adamw: {
+    label: "AdamW",
+    look:
+      "AdamW divides a gradient by its size, so K weights bring |w|² near λK/(2α), whatever the gradients are: the bars. " +
+      "λ|v|/|w|, v being what λ multiplies, goes to the bold line √(2λα/S) in all layers.",
+    set: { optimizer: "adamw", ...HOMES.adamw },
+    panels: ["norm", "rate"],
+  },
+  muon: {
+    label: "SGD → Muon",
+    look:
+      "At step 600 Muon takes over from SGD, with another λ and α but the same λα. Each |w|² goes elsewhere and a single " +
+      "step is shorter; in the long run weights turn as far as before, √(2λα) a step.",
+    panels: ["norm", "rate"],
+    acts: [{ t: SETTLED, to: { optimizer: "muon", ...HOMES.muon } }],
+  },
   twins: {
     label: "same λα",
     look:
@@ -137,7 +155,7 @@ export function sets(changes, story) {
   });
 }
 
-/** What the page does by itself between the steps `from` (not done yet) and `to`: [{command} or {times}]. */
+/** What the page does by itself between the steps `from` (not done yet) and `to`: [{command}, {times} or {to}]. */
 export const due = (story, from, to) => (STORIES[story]?.acts ?? []).filter(({ t }) => t > from && t <= to);
 
 const EVERY = 10; // steps between two values of λ on a ramp

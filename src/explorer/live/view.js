@@ -1,5 +1,6 @@
 // What is seen of a run: the charts, the layers with their numbers, the sentences, and a table.
 
+import { directed } from "../decoupled.js";
 import { button, element, say } from "../dom.js";
 import { looks } from "../series.js";
 import { written } from "../words.js";
@@ -14,7 +15,10 @@ import { LAYERS } from "./state.js";
 const RARELY = 8000; // ms between two sentences that are read aloud
 const SECOND = 1000; // ms
 const OFTEN = 250; // ms between two looks at a sentence that changes with every step
-const COLUMNS = ["layer", "|w|²", "theory", "dots / line", "λ|g|/|w|", "over √(2λα(1−ρ))", "cos(w, g)", "angle"];
+const columns = (own) => {
+  const rates = own ? ["λ|v|/|w|", "over √(2λα/S)"] : ["λ|g|/|w|", "over √(2λα(1−ρ))"];
+  return ["layer", "|w|²", "theory", "dots / line", ...rates, "cos(w, g)", "angle"];
+};
 
 /** The panels. `act.point({step, layer})` is told where the pointer is. */
 export function panels(act) {
@@ -139,7 +143,8 @@ export function sentences() {
 /** The numbers of every layer, for who wants to read them; written once a second while it is open. */
 export function table() {
   const body = element("tbody");
-  const head = element("tr", {}, ...COLUMNS.map((text) => element("th", { scope: "col" }, text)));
+  const heads = columns().map(() => element("th", { scope: "col" }));
+  const head = element("tr", {}, ...heads);
   const made = element("table", {}, element("thead", {}, head), body);
   const scroll = element("div", { class: "scroll", role: "region", "aria-label": "numbers of now", tabindex: 0 }, made);
   const box = element("details", {}, element("summary", {}, "Numbers"), scroll);
@@ -150,15 +155,18 @@ export function table() {
     show(run) {
       if (!box.open || performance.now() - written_at < SECOND) return;
       written_at = performance.now();
+      const texts = columns(directed(run.networks[0].settings.optimizer));
+      for (const [k, head] of heads.entries()) say(head, texts[k]);
       body.replaceChildren(...LAYERS.map((name, l) => row(name, l, run)));
     },
   };
 }
 
-function row(name, l, { networks: [network] }) {
+function row(name, l, run) {
+  const [network] = run.networks;
   const { past, line, settings } = network;
   const from = Math.max(0, past.steps - WINDOW);
-  const over = overLine(past, from, settings, 1);
+  const over = overLine(past, from, settings, 1, line?.layers, run.shapes);
   const rms = (key) => Math.sqrt(mean(past, column(key, l), from));
   const t = past.steps - 1;
   const now = [mean(past, column("w2", l), t), line ? expected(line, l, t) : NaN, agreement(past, line)?.ratios[l]];

@@ -4,18 +4,11 @@ import { DIRECTIONS, move } from "./directions.js";
 
 export const OPTIMIZERS = ["sgd", "heavy-ball", "nesterov", "lars", ...Object.keys(DIRECTIONS)];
 
-/** What each of them remembers: a sum of gradients, of gradients in units of the weights, or its own. */
-export const MEMORY = {
-  sgd: "gradients",
-  "heavy-ball": "gradients",
-  nesterov: "gradients",
-  sgdw: "gradients",
-  lars: "weights",
-  adam: "adam",
-  adamw: "adam",
-  lion: "lion",
-  muon: "muon",
-};
+/** What an optimizer remembers, in its own units: a sum of gradients, or what no other has. */
+export function memoryOf(optimizer) {
+  if (optimizer.startsWith("adam")) return "adam";
+  return ["lars", "lion", "muon"].includes(optimizer) ? optimizer : "gradients";
+}
 
 /** Take a step of a network with its setting {lr, weight_decay, momentum, optimizer, rest_…}. `memories` are those of
  *  its layers. Plain "sgd" has no momentum, whatever `momentum` says. LARS and the optimizers of directions.js are of

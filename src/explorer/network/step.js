@@ -2,7 +2,7 @@
 
 import { memories } from "./directions.js";
 import { crossEntropy, LAYERS, ResNet9 } from "./model.js";
-import { descend, MEMORY } from "./optim.js";
+import { descend, memoryOf } from "./optim.js";
 import { Recorder } from "./recorder.js";
 
 /** A network with all that a step of it needs, in the arena of `kernels`; its weights are zero until begin(). */
@@ -71,7 +71,7 @@ export class Network {
     for (const [l, layer] of this.model.layers.entries()) {
       const before = layer.normalized;
       layer.normalized = layer.name !== name;
-      if (before !== layer.normalized && MEMORY[this.setting.optimizer] !== "gradients") this.forget(l);
+      if (before !== layer.normalized && memoryOf(this.setting.optimizer) !== "gradients") this.forget(l);
     }
   }
 
@@ -79,7 +79,7 @@ export class Network {
   change(values) {
     const { optimizer } = this.setting;
     Object.assign(this.setting, values);
-    if (MEMORY[optimizer] === MEMORY[this.setting.optimizer]) return;
+    if (memoryOf(optimizer) === memoryOf(this.setting.optimizer)) return;
     this.model.rest.v.fill(0);
     for (const l of this.memories.keys()) this.forget(l);
   }
