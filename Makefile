@@ -3,14 +3,16 @@ PYTHON = python3
 VENV   = .venv
 DATA   =
 URL    =
+REF    =
 
-# These four come from the command line alone, and reach a command as the words that they are: no $(...) in them is
+# These five come from the command line alone, and reach a command as the words that they are: no $(...) in them is
 # expanded, no quote ends a string.
 override PYTHON := $(value PYTHON)
 override VENV   := $(value VENV)
 override DATA   := $(value DATA)
 override URL    := $(value URL)
-export PYTHON VENV DATA URL
+override REF    := $(value REF)
+export PYTHON VENV DATA URL REF
 unexport CDPATH
 
 # What the commands see of the reader's environment: this and nothing else. Not in it, among many: MPLBACKEND, which
@@ -43,18 +45,21 @@ SUITABLE := import platform, sys; sys.exit( \
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install book html test lint recordings explorer live picture lock repository clean
+.PHONY: help setup install book html test colab lowest lint recordings explorer live picture lock repository clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
 	@echo "make test                     run every test: the package, the chapters, the built pages"
+	@echo "make colab                    run every chapter as Colab would, in a twin of it (PYTHON=python3.13, if there is one)"
+	@echo "make lowest                   run chapters and the package's tests at the package's lower bounds"
 	@echo "make lint                     ruff; biome for JavaScript and CSS (needs node and npm)"
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
-	@echo "make repository URL=https://github.com/OWNER/NAME   say where the project lives"
+	@echo "make repository URL=https://github.com/OWNER/NAME REF=v1.2.3   say where the project lives, and which tag or"
+	@echo "                              branch of it notebooks install; without REF or URL that one stays as it is"
 	@echo "make clean                    remove what was built; .venv stays"
 
 # The stamp is written last: an interrupted set-up starts again, a finished one is not repeated.
@@ -88,6 +93,10 @@ html:
 test: setup
 	@$(ONLINE) "$$VENV/bin/python" -P -m pytest -n 2
 
+# Two more environments, in .twins, 6 GB each: what Colab ships, and the lower bounds of the package.
+colab lowest:
+	@$(ONLINE) "$$PYTHON" .ci/twins.py $@
+
 # A lint that has not looked at everything does not pass.
 lint: setup
 	@$(CLEAN) "$$VENV/bin/ruff" check .
@@ -120,7 +129,7 @@ lock:
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 
 repository:
-	@$(CLEAN) "$$PYTHON" book/_repository.py "$$URL"
+	@$(CLEAN) "$$PYTHON" book/_repository.py "$$URL" "$$REF"
 
 clean:
 	rm -rf _build build .pytest_cache .ruff_cache

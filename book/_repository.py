@@ -1,11 +1,13 @@
-"""Where the project lives: one URL, and everything that is spelled out from it.
+"""Where the project lives: one URL, one ref of it, and everything that is spelled out from them.
 
-The URL and the version are written in pyproject.toml. ``make repository URL=https://github.com/OWNER/NAME`` changes the
-URL there and in the places that readers and services copy it from: the setup cell of every chapter, the Colab links,
-the address of the built site, the citation. It also writes the version into the setup cells: they install the release
-of that name, so that a book runs with the code that it was made with. Standard library only.
+Both are written in pyproject.toml, and nowhere else by hand. The ref is the tag or branch that setup cells install, so
+that a notebook runs with the code that it was made with; ``v{version}`` is the tag of the package's version. ``make
+repository URL=https://github.com/OWNER/NAME REF=...`` changes them there and in the places that readers and services
+copy them from: the setup cell of every chapter, the Colab links, the address of the built site, the citation. What is
+not given stays as it is. Standard library only.
 """
 
+import json
 import re
 import sys
 import tomllib
@@ -13,16 +15,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The first code cell of every chapter, byte for byte. It does something only where the package is
-# missing, and then installs the package alone.
+# The first code cell of every chapter, byte for byte. It does something only where the package is missing, and then
+# installs the package alone. ``%pip`` would do the same, but a line that is no Python stops marimo and other readers of
+# notebooks.
 SETUP_CELL = """\
 # Installs the book's package where it is missing, as in Colab. Elsewhere it does nothing.
 import importlib.util
 import os
 
 if importlib.util.find_spec("resnet_dynamics") is None:
-    source = os.environ.get("RESNET_DYNAMICS_SOURCE", "git+{url}@v{version}")
-    %pip install -q {{source}}
+    source = os.environ.get("RESNET_DYNAMICS_SOURCE", "git+{url}@{ref}")
+    get_ipython().run_line_magic("pip", f"install -q {{source}}")
     importlib.invalidate_caches()"""
 
 
@@ -35,6 +38,9 @@ NOWHERE = "https://github.com/resnet--dynamics/weight-decay-in-motion"
 OWNER = r"(?=.{1,39}/)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
 NAME = r"(?!\.{1,2}$)(?!-)(?!.*\.git$)[\w.-]{1,100}"
 
+# A tag or a branch. Without a slash, as it is one part of an address, and git's rules for dots.
+REF = r"(?!.*\.\.)(?!.*\.(?:lock)?$)[A-Za-z0-9][\w.+-]{0,99}"
+
 
 def read(root=ROOT):
     """Return the URL, such as ``https://github.com/OWNER/NAME``."""
@@ -46,9 +52,15 @@ def project(root=ROOT):
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def ref(root=ROOT):
+    """Return the tag or branch that setup cells install, such as ``v0.1.0``."""
+    written = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["book"]["ref"]
+    return written.replace("{version}", project(root)["version"])
+
+
 def setup_cell(root=ROOT):
     """Return the source of the setup cell."""
-    return SETUP_CELL.format(url=read(root), version=project(root)["version"])
+    return SETUP_CELL.format(url=read(root), ref=ref(root))
 
 
 def slug(url):
@@ -67,6 +79,12 @@ def pages(url):
     return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
+def colab(url, ref, name):
+    """Return the address at which Colab opens the edition of a chapter (_colab.py): a folder of the branch colab has
+    the editions of a ref, so that a link to them stays good."""
+    return f"https://colab.research.google.com/github/{slug(url)}/blob/colab/{ref}/{name}.ipynb"
+
+
 def spellings(url):
     """Return the URL and what follows from it, each in full: a bare OWNER/NAME may be anything in a text."""
     return [f"https://github.com/{slug(url)}", f"https://colab.research.google.com/github/{slug(url)}", pages(url)]
@@ -78,26 +96,49 @@ def files(root=ROOT):
     return top + sorted((root / "book").rglob("*.md")) + sorted((root / "book").rglob("*.ipynb"))
 
 
-def write(new, root=ROOT):
-    """Replace the URL by `new` everywhere, and the release in setup cells by the version; return what changed."""
-    new = dict(zip(spellings(read(root)), spellings(new)))
+def write_ref(tag, root):
+    """Write another ref into pyproject.toml; return whether it was another."""
+    if not re.fullmatch(REF, tag.replace("{version}", "0"), re.ASCII):
+        raise SystemExit(f"REF={tag!r}: must be a tag or a branch, of letters, digits and . _ + -, such as v1.2.3")
+    path = root / "pyproject.toml"
+    before = path.read_text(encoding="utf-8")
+    after = re.sub(r'(?<=^ref = ").*?(?=")', tag, before, flags=re.M)
+    path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def write(url=None, tag=None, root=ROOT):
+    """Replace the URL and the ref everywhere; return what changed. What is None stays as it is."""
+    new = dict(zip(spellings(read(root)), spellings(read(root) if url is None else url)))
     ends = r"(?![\w-]|\.\w)"  # else it is the URL of a repository whose name goes on
-    old = re.compile("|".join(re.escape(url) + ("" if url.endswith("/") else ends) for url in new))
-    release = re.compile(r"git\+(https://[\w./-]+)(?:@[\w.+-]+)?")
-    changed = []
-    for path in files(root):
+    old = re.compile("|".join(re.escape(one) + ("" if one.endswith("/") else ends) for one in new))
+    changed = [root / "pyproject.toml"] if tag is not None and write_ref(tag, root) else []
+    for path in files(root):  # pyproject.toml first: setup cells are spelled out from it
         before = path.read_text(encoding="utf-8")
         after = old.sub(lambda found: new[found[0]], before)
         if path.suffix == ".ipynb":
-            after = release.sub(rf"git+\1@v{project(root)['version']}", after)
+            after = SETUP_STORED.sub(lambda _: stored(setup_cell(root)), after)
+        else:
+            after = re.sub(r"(?<=/blob/colab/)[\w.+-]+(?=/)", ref(root), after)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed.append(path)
-    return changed
+    return list(dict.fromkeys(changed))
+
+
+# The setup cell as a notebook stores it: a list of lines in JSON.
+SETUP_STORED = re.compile(r'"# Installs the book\'s package (?:.|\n)*?importlib\.invalidate_caches\(\)"')
+
+
+def stored(source):
+    return ",\n    ".join(json.dumps(line, ensure_ascii=False) for line in source.splitlines(keepends=True))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not sys.argv[1]:
-        raise SystemExit("usage: make repository URL=https://github.com/OWNER/NAME")
-    for path in write(sys.argv[1]):
-        print(path.relative_to(ROOT))
+    if sys.argv[1:] == ["--ref"]:
+        print(ref())
+    elif len(sys.argv) != 3:
+        raise SystemExit("usage: make repository URL=https://github.com/OWNER/NAME REF=v1.2.3")
+    else:
+        for path in write(*(given or None for given in sys.argv[1:])):
+            print(path.relative_to(ROOT))

@@ -15,8 +15,8 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import TypeCheckError, config, jaxtyped
 
 MODULES = (
-    "arguments", "correlation", "decoupled", "page_data", "measure", "recorder", "recurrence", "seeds", "series",
-    "theory",
+    "arguments", "correlation", "decoupled", "page_data", "pairs", "measure", "recorder", "recurrence", "seeds",
+    "series", "theory",
 )  # fmt: skip
 PACKAGE = "resnet_dynamics"
 CHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # a whole number is a number

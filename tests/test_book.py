@@ -124,7 +124,8 @@ def small_book(project, tmp_path):
     """The same configuration and command, with a book of two pages; its chapter is still to be written."""
     book = tmp_path / "project"
     (book / "book" / "about").mkdir(parents=True)
-    for name in ("Makefile", "_config.yml", "book/about/references.bib"):
+    for name in ("Makefile", "_config.yml", "pyproject.toml", "book/_repository.py", "book/_colab.py",
+                 "book/about/references.bib"):
         shutil.copy(project / name, book / name)
     for name in ("_static", "_extensions"):
         shutil.copytree(project / "book" / name, book / "book" / name)
@@ -207,7 +208,7 @@ def chapter(*cells, **metadata):
     """A chapter that keeps all rules, with more cells: Markdown strings or code cells."""
     new = nbformat.v4.new_notebook()
     new.nbformat_minor = 5
-    new.metadata = {"accelerator": "GPU", "kernelspec": {"name": "python3"}} | metadata
+    new.metadata = {"kernelspec": {"name": "python3"}} | metadata
     setup = nbformat.v4.new_code_cell(gate.repository.setup_cell())
     setup.metadata["tags"] = ["remove-cell"]
     new.cells = [nbformat.v4.new_markdown_cell("# 1. A title"), setup, *(
@@ -258,6 +259,12 @@ def test_a_cell_with_a_figure_shows_one_picture_and_nothing_else(outputs, right)
     cell = nbformat.v4.new_code_cell("plt.show()", outputs=outputs, metadata={"mystnb": {
         "figure": {"name": "fig-a", "caption": "A."}, "image": {"alt": "Two curves that meet."}}})
     assert (gate.failures(chapter(cell)) == []) == right
+
+
+@pytest.mark.parametrize("name, accelerator", [("06-lars", None), ("08-momentum", "GPU"), ("explorer", "TPU")])
+def test_a_gpu_is_asked_for_where_it_pays(name, accelerator):
+    asked = chapter(**({"accelerator": accelerator} if accelerator else {}))
+    assert any("accelerator must be" in complaint for complaint in gate.complaints(asked, f"{name}.ipynb"))
 
 
 def test_a_changed_setup_cell_is_named():

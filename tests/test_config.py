@@ -135,6 +135,8 @@ BAD = [
     (dict(lr=[0.1]), "a finite number"),
     (dict(optimizer=np.array(["sgd", "lars"])), 'one of "sgd"'),
     (dict(no_norm=["prep"]), "None, or a convolution"),
+    (dict(normalization="group", width=6), 'one of "batch", "instance", "layer" with model=.resnet9. and width=6'),
+    (dict(normalization="layer", model="vgg11"), 'one of "batch" with model=.vgg11.'),
     (dict(data=b"cifar10"), '"cifar10", "synthetic"'),
 ]
 

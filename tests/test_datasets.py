@@ -16,6 +16,7 @@ import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pets
@@ -27,7 +28,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from resnet_dynamics import cache as caches
-from resnet_dynamics import cifar, datasets, folders, image_cache
+from resnet_dynamics import cifar, datasets, download, folders, image_cache
 
 
 @pytest.fixture(autouse=True)
@@ -468,7 +469,7 @@ def server(archive, monkeypatch):
         changed = [[name, sums[name]] for name, _ in getattr(CIFAR10, part)]
         monkeypatch.setattr(CIFAR10, part, changed)
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
-    monkeypatch.setattr(cifar, "TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     done = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -545,24 +546,28 @@ def test_without_any_mirror_the_error_says_what_to_do(server, cache):
         f"put cifar-10-python.tar.gz (MD5 {CIFAR10.tgz_md5}) into {cache} yourself",
         'data="synthetic"',
         "rd.datasets.images(path)",
+        "of 0.1 MB are kept, and the next download goes on from there",
     ):
         assert words in str(error.value)
-    assert stored(cache) == []
+    assert stored(cache) == ["cifar-10-python.tar.gz.part", "cifar-10-python.tar.gz.part.json"]
+    assert set(stored(cache)) <= {path.name for path in caches.files("downloads")}
     server.use("good")
     assert datasets.cifar10().name == "CIFAR-10"
+    assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
 
 
 def test_an_interrupted_download_is_not_in_the_way(server, cache, monkeypatch):
     server.use("good")
     with monkeypatch.context() as patch:
 
-        def interrupted(self, n):
-            raise KeyboardInterrupt
+        def interrupted(self, n=1, says=None):
+            if n:
+                raise KeyboardInterrupt
 
-        patch.setattr(cifar.Bar, "update", interrupted)
+        patch.setattr(download.Bar, "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
             datasets.cifar10()
-    assert stored(cache) == []
+    assert "cifar-10-python.tar.gz.part" in stored(cache)
     (cache / ".cifar-10-python.tar.gz-0123abcd.part").write_bytes(b"what a killed process leaves" * 10_000)
     assert datasets.cifar10().name == "CIFAR-10"
     assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
@@ -601,6 +606,11 @@ def test_in_a_folder_of_ones_own_nothing_is_replaced(server, archive, tmp_path, 
 
 
 def test_a_download_belongs_to_the_folder_that_was_given(server, cache, archive, tmp_path):
+    """What has come of it is in the cache until then, so that no file of that folder is touched."""
+    server.use("half")
+    with pytest.raises(ConnectionError):
+        datasets.cifar10(tmp_path / "data")
+    assert not (tmp_path / "data").exists() and "cifar-10-python.tar.gz.part" in stored(cache)
     server.use("good")
     datasets.cifar10(tmp_path / "data")
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["cifar-10-python.tar.gz"]
@@ -656,6 +666,26 @@ def test_what_is_on_the_disk_is_not_downloaded(server, archive, tmp_path, unpack
                 (tmp_path / member.name).write_bytes(tar.extractfile(member).read())
         file.unlink()
     assert datasets.cifar10(tmp_path).name == "CIFAR-10"
+
+
+def test_what_came_for_an_archive_that_cannot_be_kept_stays(server, cache, archive, monkeypatch):
+    """As on a full disk: the part is the whole by then, and nobody is asked again."""
+    server.use("good")
+    with monkeypatch.context() as patch:
+        patch.setattr(caches, "write", lambda *given: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.warns(UserWarning, match="No space left on device"):
+            assert datasets.cifar10().name == "CIFAR-10"
+    assert (cache / "cifar-10-python.tar.gz.part").read_bytes() == archive[0]
+    image_cache._unkept.clear()
+    server.use("dead")
+    assert datasets.cifar10().name == "CIFAR-10"
+    assert stored(cache) == ["cifar-10-python.tar.gz", "cifar10.npz"]
+
+
+def test_the_archive_has_several_addresses_and_each_is_one():
+    hosts = [urlsplit(url) for url in (*cifar.MIRRORS, CIFAR10.url)]
+    assert len({url.hostname for url in hosts}) == len(hosts) == 6
+    assert {(url.scheme, Path(url.path).name) for url in hosts} == {("https", cifar.ARCHIVE)}
 
 
 def test_all_who_ask_at_once_download_once(server):

@@ -295,7 +295,8 @@ def test_train_on_a_page_trains_its_small_network_and_theory_takes_its_gradients
     WebDriverWait(browser, 120).until(lambda one: "test accuracy" in one.execute_script(news))
     assert float(re.search(r"([\d.]+) %", browser.execute_script(news))[1]) > 15  # chance is 10
     settled(browser)
-    assert find(browser, ".source").text.endswith("theory, with the size of the gradients in my last run.")
+    assert "theory, with the size of the gradients in my last run. Open dots: my last run, λ = 0.5, α = 0.01" in find(
+        browser, ".source").text  # fmt: skip
     rings = "return document.querySelectorAll('.wd-explorer [data-panel=norm] .dots.mine').length"
     assert browser.execute_script(rings) == 8
     assert find(browser, "select[data-value=plan]").get_attribute("value") == "here"

@@ -28,7 +28,7 @@ ALLOWED = {
     "recurrence": {"numpy", "arguments", "correlation"},
     "decoupled": {"numpy", "arguments", "correlation", "recurrence"},
     "theory": {"numpy", "arguments", "decoupled", "recurrence"},
-    "updates": {"theory"},
+    "pairs": {"numpy", "arguments"},
     "random_updates": {"numpy", "torch"},
     # recordings, and what is measured on them
     "cache": {"platformdirs", "filelock", "console"},
@@ -36,7 +36,9 @@ ALLOWED = {
     "recording": {"numpy", "xarray", "h5netcdf", "h5py", "arms", "cache", "config"},
     "series": {"numpy", "xarray", "arms", "recording", "schedules"},
     "seeds": {"numpy", "xarray", "recording", "series"},
+    "updates": {"numpy", "xarray", "arms", "correlation", "fields", "recording", "series", "theory"},
     "measure": {"numpy", "xarray", "arms", "recording", "schedules", "series", "theory", "updates"},
+    "successive": {"numpy", "xarray", "arms", "measure", "recording", "series", "updates"},
     "compare": {"numpy", "scipy", "xarray", "measure", "seeds", "series"},
     # figures
     "style": {"numpy", "matplotlib"},
@@ -48,7 +50,8 @@ ALLOWED = {
     "decode": {"numpy", "PIL", "archives", "synthetic"},
     "folders": {"numpy", "archives", "console", "decode", "synthetic"},
     "image_cache": {"numpy", "cache", "folders"},
-    "cifar": {"numpy", "cache", "console", "synthetic"},
+    "download": {"cache", "console"},
+    "cifar": {"numpy", "cache", "console", "download", "synthetic"},
     "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "image_cache", "synthetic"},
     # training
     "machine": {"torch"},
@@ -59,6 +62,8 @@ ALLOWED = {
     "recorder": {"torch", "recording"},
     "instrument": {"numpy", "torch", "directions", "optim", "recorder"},
     "invariance": {"torch", "models"},
+    "transformer": {"torch", "models"},
+    "prose": {"numpy", "torch", "xarray", "console", "directions", "machine", "transformer", "watching"},
     "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
     "starts": {"torch", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
@@ -66,6 +71,7 @@ ALLOWED = {
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",
               "schedules", "starts", "steering"},
     # runs
+    "language": {"numpy", "xarray", "fields", "library", "prose", "recording"},
     "runs": {"cache", "config", "console", "datasets", "library", "recording", "train"},
     "page_data": {"numpy", "xarray", "arms", "config", "library", "measure", "recording", "series"},
     "grid": {"numpy", "config"},
@@ -78,6 +84,17 @@ ALLOWED = {
     "loops": {"numpy", "torch", "cache", "config", "data", "datasets", "machine", "models", "recorder", "schedules",
               "sweep", "train"},
     "bench": {"torch", "config", "console", "datasets", "loops", "machine", "models"},
+    # what readers write
+    "answers": {"numpy"},
+    "questions": {"numpy", "answers", "theory"},
+    "further_questions": {"numpy", "xarray", "answers", "peaks", "theory"},
+    "exercises": {"numpy", "torch", "xarray", "answers", "compare", "config", "library", "models", "peaks", "questions",
+                  "schedules", "sweep", "theory"},
+    "optimizer_answers": {"numpy", "torch", "answers", "theory"},
+    "network_answers": {"numpy", "xarray", "answers", "arms", "config", "fields", "library", "measure", "models",
+                        "recording"},
+    "predictions": {"numpy", "answers", "cache", "console", "plots", "questions", "style", "tables", "theory"},
+    "check": {"answers", "exercises", "further_questions", "network_answers", "optimizer_answers", "questions"},
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
@@ -93,8 +110,8 @@ ALLOWED = {
 FREE = {"__init__", "__main__", "_shapes"}
 # Without torch in the process. `runs` loads the torch column inside the function that trains, `datasets` torch where
 # images are read.
-TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "recorder",
-         "starts", "steering", "train", "watching"]
+TORCH = ["bench", "data", "directions", "instrument", "invariance", "loops", "machine", "models", "optim", "prose",
+         "recorder", "starts", "steering", "train", "transformer", "watching"]
 VIEW = [name for name in ALLOWED if name not in TORCH]
 # What costs seconds and few calls need: not with the package itself.
 LATE = ["anywidget", "beartype", "h5netcdf", "h5py", "ipywidgets", "jaxtyping", "scipy", "torch", "torchvision"]

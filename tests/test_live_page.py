@@ -413,6 +413,19 @@ class TestThePage:
         inside = (address, "data:", "blob:", "about:")
         assert [url for url in requests(browser) if not url.startswith(inside)] == []
 
+    @pytest.mark.parametrize("width", [1280, 360])
+    def test_the_sliders_stay_in_view_below_the_header(self, browser, address, name, width):
+        open_page(browser, f"{address}{name}.html", width=width)
+        live = Seen(browser)
+        top, header = browser.execute_async_script("""const [root, done] = arguments;
+            document.documentElement.style.scrollBehavior = 'auto';
+            root.querySelector('.charts').scrollIntoView();
+            scrollBy(0, 30);
+            requestAnimationFrame(() => requestAnimationFrame(() => done([
+                root.querySelector('.settings').getBoundingClientRect().top,
+                document.querySelector('.bd-header-article').getBoundingClientRect().bottom])))""", live.root)
+        assert header <= top < header + 12
+
     def test_it_works_from_a_file(self, browser, site, name):
         if name in CHAPTERS:
             pytest.skip("as the page of its own")

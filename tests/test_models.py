@@ -10,24 +10,26 @@ import torchvision
 
 from resnet_dynamics import Config
 from resnet_dynamics.config import model_convs
+from resnet_dynamics.fields import conv_shapes
 from resnet_dynamics.models import build, conv_layers, symmetries
 
 RELATIVES = ["backbone", "backbone+res2", "resnet9+extra1+extra3", "resnet9+res2+extra2"]
 NO_NORM = [(model, conv) for model in ("resnet9", "backbone", "resnet9+extra1+extra3") for conv in model_convs(model)]
+OTHER_NORMS = [("resnet9", no_norm, kind) for kind in ("instance", "group", "layer") for no_norm in (None, "layer2")]
 NETWORKS = [("resnet9", None), ("resnet18", None), ("vgg11", None), *((model, None) for model in RELATIVES), *NO_NORM]
 
 
-def network_and_loss(model, no_norm=None, seed=0):
-    """A network in float64 in train mode, with ε ≈ 0 in batch norm, β that are not all 0 and a batch for it."""
-    config = Config(model=model, no_norm=no_norm, seed=seed, width=4)
+def network_and_loss(model, no_norm=None, normalization="batch"):
+    """A network in float64 in train mode, with ε ≈ 0 in its norms, β that are not all 0 and a batch for it."""
+    config = Config(model=model, no_norm=no_norm, normalization=normalization, width=4)
     network = build(config).double().train()
     random = torch.Generator().manual_seed(1)
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.GroupNorm)):
             module.eps = 1e-30
             for p in (module.weight, module.bias):
                 p.data += 0.3 * torch.randn(p.shape, generator=random, dtype=p.dtype)
-    size = 32 if model == "vgg11" else 8  # it halves the image five times
+    size = {"vgg11": 32}.get(model, 8 if normalization == "batch" else 16)  # that halves the image five times
     x = torch.randn(8, 3, size, size, generator=random, dtype=torch.float64)
     return network, lambda: F.cross_entropy(network(x), torch.arange(8))
 
@@ -47,6 +49,12 @@ def test_the_layers_are_those_of_the_configuration():
         (4, 3), (8, 4), (8, 8), (8, 8), (16, 8), (32, 16), (32, 32), (32, 32)]  # fmt: skip
     assert len(conv_layers(build(Config(model="resnet18")))) == 20
     assert len(conv_layers(build(Config(model="vgg11", width=4)))) == 8
+
+
+@pytest.mark.parametrize("model", ["resnet9", *RELATIVES, "resnet18", "vgg11"])
+def test_the_shapes_of_its_convolutions_are_known_without_the_network(model):
+    layers = conv_layers(build(Config(model=model, width=4)))
+    assert conv_shapes(model, 4) == {name: tuple(w.flatten(1).shape) for name, w in layers.items()}
 
 
 @pytest.mark.parametrize("model, original", [("resnet18", "resnet18"), ("vgg11", "vgg11_bn")])
@@ -76,10 +84,10 @@ def test_init_scale_is_of_the_convolutions():
     assert three.linear.weight.equal(one.linear.weight)
 
 
-@pytest.mark.parametrize("model, no_norm", NETWORKS)
-def test_symmetries(model, no_norm):
+@pytest.mark.parametrize("given", [*NETWORKS, *OTHER_NORMS])
+def test_symmetries(given):
     """What is listed as invariant is, to rounding; what is listed as not, is visibly not; nothing is left out."""
-    network, loss = network_and_loss(model, no_norm)
+    network, loss = network_and_loss(*given)
     parameters = dict(network.named_parameters())
     groups = symmetries(network)
     assert Counter(name for group in groups for name in group.parameters) == Counter(parameters.keys())
@@ -183,3 +191,15 @@ def test_relu_and_max_pool_commute_bit_for_bit(dtype):
 def test_in_a_stage_the_pool_comes_before_the_relu():
     stage = build(Config(width=4)).layer1
     assert [name for name, _ in stage.first.named_children()] == ["conv", "norm", "pool", "relu"]
+
+
+@pytest.mark.parametrize("kind, parts", [("batch", 8), ("instance", 8), ("group", 4), ("layer", 1)])
+def test_whose_scale_a_norm_divides_out(kind, parts):
+    """Of layer1 with 8 filters: w·g is zero for as many parts of it, and for no smaller ones."""
+    network, loss = network_and_loss("resnet9", normalization=kind)
+    loss().backward()
+    w = conv_layers(network)["layer1"]
+    products = (w.detach() * w.grad).flatten(1).sum(1).view(parts, -1)
+    size = w.detach().norm() * w.grad.norm()
+    assert (products.sum(1).abs() <= 1e-12 * size).all()
+    assert parts == 8 or (products.abs().max(1).values > 1e-5 * size).all()

@@ -262,6 +262,17 @@ def test_a_table_may_hold_a_run_that_diverged(place, monkeypatch):
     assert np.isnan(series["test_loss"][-1])
 
 
+def test_series_of_another_experiment_are_not_of_the_grid(place, monkeypatch):
+    manifest = library.manifest()
+    longer = {"base": {**small.SMALL, "epochs": 4}, "axes": {"lr": [0.1]}, "series": True}
+    seeds = {"base": small.SMALL, "axes": {"seed": [1]}, "series": True}
+    monkeypatch.setattr(library, "manifest", lambda: manifest | {
+        "sweeps": {"longer": longer, **manifest["sweeps"], "seeds": seeds}})  # fmt: skip
+    for name in ("longer", "seeds"):
+        record(name, device="cpu", folder=place, progress=False)
+    assert page_data.pack()["sets"][0]["runs"] == []
+
+
 # --------------------------------------------------------------------------------------------- pack
 
 

@@ -18,6 +18,7 @@ ROOT = gate.ROOT
 URL = gate.repository.read()
 LOCK = (ROOT / "requirements.txt").read_text()
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
+REF = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["book"]["ref"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -50,14 +51,19 @@ def test_the_version_is_the_same_everywhere():
 def test_make_repository_changes_it_everywhere(tmp_path):
     copy = gate.copy_project(tmp_path)
     new = "https://github.com/some-one/some.where"
-    done = subprocess.run(["make", "-s", "repository", f"URL={new}", f"PYTHON={sys.executable}"],
+    done = subprocess.run(["make", "-s", "repository", f"URL={new}", "REF=course-2026", f"PYTHON={sys.executable}"],
                           cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert gate.repository.read(copy) == new
+    assert (gate.repository.read(copy), gate.repository.ref(copy)) == (new, "course-2026")
+    assert f'"git+{new}@course-2026"' in gate.repository.setup_cell(copy)
+    colab = re.compile(r"colab\.research\.google\.com/[\w./-]+\.ipynb")
+    links = {link for _, text in texts(copy) for link in colab.findall(text)}
+    assert links == {"colab.research.google.com/github/some-one/some.where/blob/colab/course-2026/"
+                     "01-training-loop.ipynb"}
     old = (gate.repository.slug(URL), gate.repository.pages(URL).split("//")[1])
     here = ("book/_repository.py", "tests/test_project.py")
     assert [name for name, text in texts(copy) if name not in here and any(part in text for part in old)] == []
-    assert gate.repository.write(URL, copy)
+    assert gate.repository.write(URL, REF, copy)
     changed = [name for name in gate.sources()
                if (ROOT / name).read_bytes() != (copy / name).read_bytes()]
     assert changed == [], "there and back again is the same"
@@ -73,6 +79,13 @@ def test_a_wrong_url_is_named(url):
         gate.repository.write(url)
 
 
+@pytest.mark.parametrize("tag", [
+    "", "a/b", "a..b", ".a", "a.", "a.lock", "-a", "a b", 'a"b', "a@b", "ä", "a\n", "a" * 101])
+def test_a_wrong_ref_is_named(tag):
+    with pytest.raises(SystemExit, match="must be a tag or a branch"):
+        gate.repository.write(tag=tag)
+
+
 @pytest.mark.parametrize("url", [
     "https://github.com/a/b", "https://github.com/a-b-1/b_c.d", "https://github.com/a/b.git",
     "https://github.com/a/.github", "https://github.com/resnet--dynamics/weight-decay-in-motion"])
@@ -85,21 +98,23 @@ def test_no_other_text_is_touched(tmp_path):
     copy = gate.copy_project(tmp_path)
     other = "book/about, https://github.com/book/about-us, https://github.com/book/about.us: see https://github.com/{}."
     (copy / "README.md").write_text(other.format("book/about"))
-    gate.repository.write("https://github.com/book/about", copy)
-    gate.repository.write("https://github.com/a/b", copy)
+    gate.repository.write("https://github.com/book/about", root=copy)
+    gate.repository.write("https://github.com/a/b", root=copy)
     assert (copy / "README.md").read_text() == other.format("a/b")
-    gate.repository.write(URL, copy)
+    gate.repository.write(URL, root=copy)
     changed = [name for name in gate.sources() if (ROOT / name).read_bytes() != (copy / name).read_bytes()]
     assert [name.as_posix() for name in changed] == ["README.md"]
 
 
-def test_setup_cells_install_the_release_of_this_version(tmp_path):
-    """Also after the version has changed and the script has run."""
+def test_setup_cells_install_the_ref(tmp_path):
+    """That is the release of this version, also after the version has changed and the script has run."""
     copy = gate.copy_project(tmp_path)
     project = copy / "pyproject.toml"
     project.write_text(project.read_text().replace(f'version = "{PROJECT["version"]}"', 'version = "3.2.1"'))
+    assert REF == "v{version}"
     for root, version in ((ROOT, PROJECT["version"]), (copy, "3.2.1")):
-        gate.repository.write(URL, copy)
+        gate.repository.write(root=copy)
+        assert gate.repository.ref(root) == f"v{version}"
         assert f'"git+{URL}@v{version}"' in gate.repository.setup_cell(root)
         for chapter in gate.CHAPTERS:
             text = (root / chapter.relative_to(ROOT)).read_text(encoding="utf-8")
@@ -109,7 +124,8 @@ def test_setup_cells_install_the_release_of_this_version(tmp_path):
 @pytest.mark.parametrize("given", [
     {"URL": 'https://github.com/a/b"; touch ran; "'}, {"URL": "https://github.com/a/$(shell touch ran)"},
     {"URL": "https://github.com/a/$$(touch ran)"}, {"URL": "https://github.com/a/`touch ran`"},
-    {"PYTHON": "true; touch ran;"}, {"PYTHON": "$(shell touch ran)"}, {"VENV": '"; touch ran; "'},
+    {"REF": '"; touch ran; "'}, {"REF": "$(shell touch ran)"}, {"PYTHON": "true; touch ran;"},
+    {"PYTHON": "$(shell touch ran)"}, {"VENV": '"; touch ran; "'},
     {"VENV": "$(shell touch ran)"}, {"VENV": "x$$(touch ran)"}, {"DATA": '"; touch ran; "'},
     {"DATA": "$(shell touch ran)"}, {"DATA": "'; touch ran; '"}])
 def test_what_make_is_given_is_never_a_command(given, tmp_path):
@@ -119,7 +135,7 @@ def test_what_make_is_given_is_never_a_command(given, tmp_path):
     for name in ("requirements.txt", "pyproject.toml"):
         (tmp_path / name).touch()
     given = {"PYTHON": "false", "VENV": "venv"} | given
-    for target in ("repository", "setup", "book", "recordings"):
+    for target in ("repository", "setup", "book", "recordings", "colab", "lowest"):
         (tmp_path / "venv" / ".installed").touch()
         status, _ = gate.run("make", target, *(f"{k}={v}" for k, v in given.items()), cwd=tmp_path, env=os.environ)
         assert status or target == "setup"
@@ -129,8 +145,8 @@ def test_what_make_is_given_is_never_a_command(given, tmp_path):
 def test_make_takes_nothing_of_that_from_the_environment(tmp_path):
     """DATA or VENV may mean something else there."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    other = {name: "elsewhere" for name in ("PYTHON", "VENV", "DATA", "URL")}
-    (tmp_path / "more").write_text("said:\n\t@echo $$PYTHON $$VENV $$DATA $$URL\n")
+    other = {name: "elsewhere" for name in ("PYTHON", "VENV", "DATA", "URL", "REF")}
+    (tmp_path / "more").write_text("said:\n\t@echo $$PYTHON $$VENV $$DATA $$URL $$REF\n")
     command = ("make", "-s", "-f", "Makefile", "-f", "more", "said")
     status, output = gate.run(*command, cwd=tmp_path, env=os.environ | other)
     assert (status, output) == (0, "python3 .venv\n"), output
@@ -147,11 +163,10 @@ def test_pins_are_exact_and_cover_the_package():
         assert name not in ("jupyter-book", "sphinx")
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", ".github/colab.txt"])
-def test_every_pin_has_hashes(file):
+def test_every_pin_has_hashes():
     """Each is one version, perhaps with a marker, and the hashes of its files; nothing else is in the file."""
     one = r"([a-z\d][\w.-]*)==[\w.]+(?: ; [^\\\n]+)?(?: \\\n    --hash=sha256:[\da-f]{64})+\n"
-    pins = re.sub(r"^ *#.*\n", "", (ROOT / file).read_text(), flags=re.M)
+    pins = re.sub(r"^ *#.*\n", "", LOCK, flags=re.M)
     assert re.fullmatch(f"(?:{one})+", pins)
     names = re.findall(one, pins)
     assert len(names) == len(set(names)), "no package has two versions"
@@ -339,7 +354,7 @@ def test_the_examples_of_the_api_page_run(tmp_path, monkeypatch):
 
     page = (ROOT / "book" / "about" / "api.md").read_text().split("## Everything")[0]
     names = re.findall(r"^`(rd\.[\w.]+)`: .+\n(?:.+\n)*\n```python\n((?:.+\n|\n)*?)```", page, re.M)
-    assert 20 <= len(names) <= 30 and page.count("```python") == len(names) + 1
+    assert 20 <= len(names) <= 32 and page.count("```python") == len(names) + 1
     for name, example in names:
         assert name.replace("measure.rms", "") in example, name
         assert len([line for line in example.splitlines() if line]) <= 3, name

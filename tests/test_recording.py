@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from resnet_dynamics import Config, library, recording
+from resnet_dynamics import Config, language, library, recording
 from resnet_dynamics.config import CONVS
 from resnet_dynamics.recording import BrokenRecording, from_products, load, save, thin
 
@@ -254,6 +254,7 @@ def test_bundled_recordings_are_whole(name):
 
 
 def test_nothing_else_is_in_the_folder_of_recordings():
-    expected = {f"{config.digest}.nc" for config in library.planned().values()} | {"manifest.json", "sweeps"}
+    expected = {f"{config.digest}.nc" for config in library.planned().values()}
+    expected |= {"manifest.json", "sweeps", language.NAME}
     assert {f.name for f in library.bundle_dir().iterdir()} <= expected
     assert sum(f.stat().st_size for f in library.bundle_dir().rglob("*")) < 30e6

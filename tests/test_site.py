@@ -6,6 +6,7 @@ in headless Chromium and is skipped, with the reason, where there is none.
 
 import functools
 import http.server
+import json
 import re
 import threading
 from html import unescape
@@ -96,10 +97,23 @@ def test_search_engines_find_every_page(site):
 
 @pytest.mark.parametrize("chapter", gate.CHAPTERS, ids=lambda path: path.stem)
 def test_chapter_opens_in_colab(chapter, site):
-    path = chapter.relative_to(gate.ROOT)
-    url = f"https://colab.research.google.com/github/{gate.repository.slug(gate.repository.read())}"
-    html = (site / path).with_suffix(".html").read_text()
-    assert f'href="{url}/blob/main/{path.as_posix()}"' in html
+    """And is loaded down: the edition, each time."""
+    url = gate.repository.colab(gate.repository.read(), gate.repository.ref(), chapter.stem)
+    html = (site / chapter.relative_to(gate.ROOT)).with_suffix(".html").read_text()
+    links = re.findall(r'href="([^"]*\.ipynb)"', html)
+    assert links == [url, f"../notebooks/{chapter.name}"]
+
+
+def test_the_editions_beside_the_pages_are_current(site):
+    """And their links lead to pages and places that are there."""
+    made, seen = dict(gate.colab.editions()), functools.cache(Page)
+    files = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (site / "notebooks").iterdir()}
+    assert files == made
+    links = {link for one in made.values() for cell in one["cells"] if cell["cell_type"] == "markdown"
+             for link in re.findall(rf"\]\({re.escape(BASE)}([^)]*)\)", "".join(cell["source"]))}
+    assert len(links) > 50
+    for page, _, place in (link.partition("#") for link in links):
+        assert (site / page).is_file() and (not place or place in seen(site / page).ids), f"{page}#{place}"
 
 
 @EACH_PAGE

@@ -11,15 +11,15 @@ from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "compare",
+    "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "check", "compare",
     "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
-    "page_data", "peaks", "plots", "random_updates", "recorder", "recording", "run", "schedules", "sweep", "table",
-    "theory", "train", "watch",
+    "page_data", "peaks", "plots", "predict", "predictions", "random_updates", "recorder", "recording", "run",
+    "schedules", "successive", "sweep", "table", "theory", "train", "watch",
 ]  # fmt: skip
 
 
 _LATE = {"Controls": "controls", "Crossing": "crossing", "Explorer": "explorer", "Live": "live",
-         "invariant_parameters": "invariance", "watch": "watching"}  # fmt: skip
+         "invariant_parameters": "invariance", "predict": "predictions", "watch": "watching"}  # fmt: skip
 
 
 def __getattr__(name):

@@ -14,10 +14,10 @@ from beartype.vale import Is
 from jaxtyping import Bool, Complex, Float, Float32, Float64, Int, Int64, Shaped, UInt16
 
 __all__ = [
-    "Array", "ByFilter", "ByLayer", "ByStep", "ByStepLayer", "Codes", "Decoded", "Edges", "Filters", "Flags", "Full",
-    "Lags", "LayerRows", "LayerWeights", "Layers", "Line", "Measured", "Multipliers", "Number", "One", "OneStep",
-    "Part", "PerStep", "PerWindow", "Place", "Reals", "Rows", "Series", "Share", "Sizes", "Squares", "Steps",
-    "Totals", "Weights",
+    "Array", "ByFilter", "ByLayer", "ByStep", "ByStepLayer", "Characters", "Codes", "Decoded", "Edges", "Filters",
+    "Flags", "Full", "Lags", "LayerRows", "LayerWeights", "Layers", "Line", "Measured", "Multipliers", "Number", "One",
+    "OneStep", "Part", "PerStep", "PerWindow", "Place", "Reals", "Rows", "Scores", "Series", "Share", "Sizes",
+    "Squares", "Steps", "Stream", "Totals", "Weights",
 ]  # fmt: skip
 
 
@@ -62,6 +62,11 @@ LayerWeights = Float[Any, "*K"]
 LayerRows = Float32[Any, "5 *K"]
 Filters = Float32[Any, "F 5 K"]
 ByFilter = Float32[Any, "T _ 15"]
+
+# The transformer: B texts of T characters, D wide
+Characters = Int64[Any, "B T"]
+Stream = Float[Any, "B T D"]
+Scores = Float[Any, "B T characters"]
 
 # Evidence
 Edges = Int[np.ndarray, "edges"]  # W + 1 steps

@@ -58,9 +58,10 @@ def checked(function: Callable) -> Callable:
 _ARGUMENTS = {
     **dict.fromkeys(("lr", "weight_decay", "lr_t"), ("≥ 0 and finite", lambda x: x >= 0, False)),
     **dict.fromkeys(("momentum", "beta1", "beta2"), ("in [0, 1)", lambda x: (x >= 0) & (x < 1), False)),
-    **dict.fromkeys(("slope", "z0", "weights"), ("> 0 and finite", lambda x: x > 0, False)),
+    **dict.fromkeys(("slope", "z0", "weights", "product"), ("> 0 and finite", lambda x: x > 0, False)),
     **dict.fromkeys(("w", "g", "v", "kappa", "s", "wv_0"), ("finite", lambda x: True | (x == x), True)),
-    **dict.fromkeys(("w2", "g2", "c", "square", "v2_0", "s_0"), ("≥ 0 and finite", lambda x: ~(x < 0), True)),
+    **dict.fromkeys(("w2", "g2", "c", "c1", "c2", "square"), ("≥ 0 and finite", lambda x: ~(x < 0), True)),
+    **dict.fromkeys(("v2_0", "s_0"), ("≥ 0 and finite", lambda x: ~(x < 0), True)),
     "w2_0": ("> 0 and finite", lambda x: ~(x <= 0), True),
     **dict.fromkeys(("chi", "r"), ("in [−1, 1]", lambda x: ~(abs(x) > 1), True)),
     "drift": ("≥ −1 and finite", lambda x: ~(x < -1), True),

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import inspect
 import os
 import re
 import secrets
@@ -34,6 +35,8 @@ VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the sy
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO, 524)  # what such file systems say
+# No lock that only seems one, where a file system has none. An older filelock has no other way, and no word for it.
+REAL = {"fallback_to_soft": False} if "fallback_to_soft" in inspect.signature(FileLock).parameters else {}
 LEFT = 3600  # seconds after which an unfinished file is nobody's
 SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\s*\Z")
 
@@ -275,10 +278,7 @@ def turn(path: Path):
 def _held(path):
     _make_folder(path.parent)
     file, mode = f"{path}.lock", path.parent.stat().st_mode & 0o666 | 0o600
-    try:
-        lock = FileLock(file, mode=mode, fallback_to_soft=False)
-    except TypeError:  # an older filelock, which has no other way
-        lock = FileLock(file, mode=mode)
+    lock = FileLock(file, mode=mode, **REAL)
     waiting = _now().waiting
     while True:
         try:

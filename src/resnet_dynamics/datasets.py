@@ -209,12 +209,13 @@ def cifar10(root: str | os.PathLike | None = None) -> Images:
             archive is downloaded to it (170 MB). No file of yours is ever replaced.
 
     Nothing is used, downloaded or found, unless it has the MD5 that torchvision knows. The archive is read as it is,
-    and nothing is unpacked.
+    and nothing is unpacked. Six hosts are asked for it in turn. What has come when a download ends, by whatever, stays
+    in the cache, and the next one goes on from there.
 
     Raises:
         TypeError, ValueError, NotADirectoryError: `root` is no folder.
         FileExistsError: in `root`, something else is in the archive's place.
-        ConnectionError: no mirror has the archive.
+        ConnectionError: no host gives the archive; the error has the reason of each.
     """
     folder = kept.folder() if root is None else expanded(as_text(root, "root", "a folder"), "root")
     if os.path.exists(folder) and not os.path.isdir(folder):

@@ -7,8 +7,8 @@ import re
 import warnings
 
 __all__ = [
-    "CONVS", "FOREIGN", "among", "canonical_model", "check", "integer", "model_convs", "model_parts", "number",
-    "one_of", "plain",
+    "CONVS", "FOREIGN", "among", "canonical_model", "check", "conv_shapes", "integer", "model_convs", "model_parts",
+    "number", "one_of", "plain",
 ]  # fmt: skip
 
 CONVS = (
@@ -37,6 +37,26 @@ def model_parts(model: str) -> list[str]:
     """Return the parts that a model's name adds to the backbone: "resnet9" → ["res1", "res3"]."""
     base, *parts = model.split("+")
     return (["res1", "res3"] if base == "resnet9" else []) + parts
+
+
+def conv_shapes(model: str, width: int) -> dict[str, tuple[int, int]]:
+    """Return the convolutions of a network as matrices: name → (output channels, input channels · kernel)."""
+    c, found = [width * 2**i for i in range(4)], {}
+    if model == "vgg11":
+        sides = [3, c[0], c[1], c[2], c[2], c[3], c[3], c[3], c[3]]
+        places = (0, 4, 8, 11, 15, 18, 22, 25)
+        return {f"features.{at}": (sides[i + 1], 9 * sides[i]) for i, at in enumerate(places)}
+    if model == "resnet18":
+        for i, (inputs, outputs) in enumerate(zip([c[0], *c], c), start=1):
+            convs = {name: (outputs, 9 * outputs) for name in ("0.conv1", "0.conv2", "1.conv1", "1.conv2")}
+            convs |= {"0.conv1": (outputs, 9 * inputs)} | ({"0.downsample.0": (outputs, inputs)} if i > 1 else {})
+            found |= {f"layer{i}.{name}": shape for name, shape in convs.items()}
+        return {"conv1": (c[0], 27), **found}
+    for name in model_convs(model):
+        stage = 0 if name == "prep" else int(name.removeprefix("layer")[0])
+        inputs = 3 if name == "prep" else c[stage] if "." in name else c[stage - 1]
+        found[name] = c[stage], 9 * inputs
+    return found
 
 
 def canonical_model(model) -> str:

@@ -158,12 +158,12 @@ def rate(ds: xr.Dataset) -> ByStepLayer:
 def line(ds: xr.Dataset) -> ByStep | ByStepLayer:
     """Return √(2λα(1 − ρ)), to which equilibrium drives `rate` [step], or each layer's. Right side of (6) and (9).
 
-    Of sgdw and adamw √(2λα/S), see `updates`.
+    Of sgdw, adam, adamw, lion and muon √(2λα/S), see `updates`; of adam and muon each layer's.
     """
     c = of_sgd(alike(setting(ds), "line"), "line", *LARS, *SEPARATE)
     lr, alpha, symbol = ds.lr.astype(float), weight_decay(ds), "√(2λα(1−ρ))" if c.momentum else "√(2λα)"
     if c.optimizer in SEPARATE:
-        return named(updates.line(c, lr, alpha), "line", "√(2λα/S)", "equilibrium", "rad/step")
+        return named(updates.line(ds, lr, alpha), "line", "√(2λα/S)", "equilibrium", "rad/step")
     return named(theory.lars_rate(lr, alpha, c.momentum), "line", symbol, "equilibrium", "rad/step")
 
 
@@ -172,7 +172,7 @@ def balance(ds: xr.Dataset, steps: int | None = None) -> ByStepLayer:
     """Return z = λ|g|²/(2α(1 − ρ)|w|²), the square of dots over line [step, layer].
 
     With `steps`, numerator λ²|g|² and denominator are averaged over so many steps first: z is then a ratio of sums. Of
-    sgdw and adamw λ²|v|²/(line²|w|²).
+    sgdw, adam, adamw, lion and muon λ²|v|²/(line²|w|²).
     """
     c = alike(setting(ds), "balance")
     positive(c, "balance", "weight_decay", "lr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,23 +13,33 @@ from torch.overrides import TorchFunctionMode
 from .config import FOREIGN, Config, model_parts
 
 __all__ = [
-    "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18", "spread",
-    "symmetries", "vgg11",
+    "NORMALIZATIONS", "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18",
+    "spread", "symmetries", "vgg11",
 ]  # fmt: skip
 
 
+NORMALIZATIONS = {
+    "batch": lambda channels: nn.BatchNorm2d(channels),
+    "instance": lambda channels: nn.GroupNorm(channels, channels),
+    "group": lambda channels: nn.GroupNorm(4, channels),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+}
+"""Channels → norm. What shares a mean and a standard deviation: a channel of the batch, of an image, a group, all."""
+
+
 class ConvNorm(nn.Sequential):
-    """Convolution 3 × 3, batch norm, ReLU. The convolution is blind to its own scale: norm(r·w·x) = norm(w·x).
+    """Convolution 3 × 3, norm, ReLU. The convolution is blind to its own scale: norm(r·w·x) = norm(w·x).
 
     If asked for, a max-pool comes before the ReLU. They commute, bit for bit and in the gradient, too, and so the ReLU
     has a quarter of the work.
     """
 
-    def __init__(self, c_in: int, c_out: int, norm: bool = True, pool: bool = False):
+    def __init__(self, c_in: int, c_out: int, norm: str | None = "batch", pool: bool = False):
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
         if norm:
-            self.norm = nn.BatchNorm2d(c_out)
+            self.norm = NORMALIZATIONS[norm](c_out)
+        if norm == "batch":
             self.norm.num_batches_tracked = None  # a launch a step for a number that nobody reads
         if pool:
             self.pool = nn.MaxPool2d(2)
@@ -38,12 +49,12 @@ class ConvNorm(nn.Sequential):
 class Stage(nn.Module):
     """Conv-norm-pool-ReLU; then, if asked for, x + res2(res1(x)) and one more conv-norm-ReLU."""
 
-    def __init__(self, name: str, c_in: int, c_out: int, residual: bool, extra: bool, no_norm: str | None):
+    def __init__(self, name: str, c_in: int, c_out: int, residual: bool, extra: bool, norm_of: Callable):
         super().__init__()
-        self.first = ConvNorm(c_in, c_out, no_norm != name, pool=True)
-        self.res1 = ConvNorm(c_out, c_out, no_norm != f"{name}.res1") if residual else None
-        self.res2 = ConvNorm(c_out, c_out, no_norm != f"{name}.res2") if residual else None
-        self.extra = ConvNorm(c_out, c_out, no_norm != f"{name}.extra") if extra else None
+        self.first = ConvNorm(c_in, c_out, norm_of(name), pool=True)
+        self.res1 = ConvNorm(c_out, c_out, norm_of(f"{name}.res1")) if residual else None
+        self.res2 = ConvNorm(c_out, c_out, norm_of(f"{name}.res2")) if residual else None
+        self.extra = ConvNorm(c_out, c_out, norm_of(f"{name}.extra")) if extra else None
 
     def forward(self, x):
         x = self.first(x)
@@ -57,18 +68,25 @@ class ResNet9(nn.Module):
 
     Stage i halves the image and doubles the channels: `width` × (1, 2, 4, 8). "+res" and "+extra" parts are those of
     the fourth post; resnet9 has residual branches in stages 1 and 3 (6.6 M parameters at width 64). The logits are
-    multiplied by 0.125, as there.
+    multiplied by 0.125, as there. Every convolution has a norm of the kind `normalization`, but `no_norm`.
 
     Shapes: images [B, 3, 32, 32] → logits [B, classes].
     """
 
-    def __init__(self, model: str = "resnet9", width: int = 64, classes: int = 10, no_norm: str | None = None):
+    def __init__(
+        self, model: str = "resnet9", width: int = 64, classes: int = 10, no_norm: str | None = None,
+        normalization: str = "batch"
+    ):  # fmt: skip
         super().__init__()
+
+        def norm_of(name):
+            return None if name == no_norm else normalization
+
         parts = model_parts(model)
         c = [width * 2**i for i in range(4)]
-        self.prep = ConvNorm(3, c[0], no_norm != "prep")
+        self.prep = ConvNorm(3, c[0], norm_of("prep"))
         for i in (1, 2, 3):
-            stage = Stage(f"layer{i}", c[i - 1], c[i], f"res{i}" in parts, f"extra{i}" in parts, no_norm)
+            stage = Stage(f"layer{i}", c[i - 1], c[i], f"res{i}" in parts, f"extra{i}" in parts, norm_of)
             setattr(self, f"layer{i}", stage)
         self.linear = nn.Linear(c[3], classes, bias=False)
 
@@ -87,7 +105,7 @@ def build(config: Config, classes: int = 10) -> nn.Module:
         if config.model in FOREIGN:
             model = {"resnet18": resnet18, "vgg11": vgg11}[config.model](config.width, classes)
         else:
-            model = ResNet9(config.model, config.width, classes, config.no_norm)
+            model = ResNet9(config.model, config.width, classes, config.no_norm, config.normalization)
         layers = conv_layers(model)
         for weight, factor in zip(layers.values(), spread(config, len(layers))):
             weight.mul_(config.init_scale * factor)
@@ -211,14 +229,18 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
     The rules, for batch norm with ε → 0:
 
     1. A convolution followed by batch norm: each output filter by itself. Max-pooling or ReLU in between is harmless,
-       since both commute with a positive factor.
+       since both commute with a positive factor. So it is with instance norm. Group norm and layer norm divide out the
+       scale of what shares a standard deviation: a group of filters, or all of them; no filter by itself.
     2. A gain and offset (γ, β) jointly, where all that reads the layer's output is ReLU, pooling, and then a
        convolution with batch norm. Where a residual sum mixes several layers, all that write into the sum jointly.
        A convolution that has lost its batch norm stands in for its missing (γ, β).
     3. What reaches the linear layer without another batch norm is not invariant, nor is the linear layer.
 
-    "Invariant" is about the group as listed: a γ without its β is not.
+    "Invariant" is about the group as listed: a γ without its β is not. A network that has `symmetries` of its own, as
+    `transformer.Transformer`, is asked itself.
     """
+    if hasattr(model, "symmetries"):
+        return model.symmetries()
     if isinstance(model, ResNet9):
         layers, streams = _resnet9_wiring(model)
     else:
@@ -235,7 +257,7 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
         )
 
     groups = [
-        Symmetry(name, (f"{conv}.weight",), True, True, "batch norm follows and divides out each filter's scale")
+        Symmetry(name, (f"{conv}.weight",), True, *_divided(model.get_submodule(norm)))
         for name, (conv, norm) in layers.items()
         if norm is not None
     ]
@@ -254,6 +276,16 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
         groups.append(Symmetry(" ∪ ".join(names), tuple(parameters), invariant, False, why))
     of_head = tuple(name for name, _ in model.named_parameters() if name.startswith(f"{head}."))
     return [*groups, Symmetry(head, of_head, False, False, "the softmax sees the scale of the logits")]
+
+
+def _divided(norm):
+    """Whether a norm divides out the scale of each filter, and in words."""
+    if not isinstance(norm, nn.GroupNorm):
+        return True, "batch norm follows and divides out each filter's scale"
+    if norm.num_groups == norm.num_channels:
+        return True, "instance norm follows and divides out each filter's scale"
+    of, its = ("group", "each group's") if norm.num_groups > 1 else ("layer", "the layer's")
+    return False, f"{of} norm follows and divides out {its} scale"
 
 
 # The wiring of a network: layers {name: (path of the convolution, path of its batch norm or None)}, and streams

@@ -240,20 +240,27 @@ def _set(plan, found) -> dict:
             "codes": base64.b64encode(b"".join(codes)).decode()}  # fmt: skip
 
 
+CHOSEN = ("lr", "weight_decay", "momentum", "optimizer")  # by the reader
+
+
+def _as(plan: Config, config: Config) -> bool:
+    """Whether a run differs from that of a plan in nothing but λ, α, ρ and the optimizer."""
+    return config.replace(**{name: getattr(plan, name) for name in CHOSEN}) == plan
+
+
 def _tables():
-    """(name, table) of the sweeps that keep series, as far as they are here."""
+    """(name, table) of the sweeps of the plan "short" that keep series, as far as they are here."""
+    sweeps, short = library.planned_sweeps(), configs()["short"]
     for name, entry in library.manifest()["sweeps"].items():
-        path = library.sweep_file(name)
-        if entry.get("series") and path.is_file():
+        (base, axes), path = sweeps[name], library.sweep_file(name)
+        if entry.get("series") and axes.keys() <= {*CHOSEN} and _as(short, base) and path.is_file():
             yield from ((name, table) for table in _trusted(recording.read, path) if "drive" in table)
 
 
 def _recordings():
     """(name, windows) of the book's own runs, which differ from its baseline in λ, α, ρ and optimizer alone."""
-    book = Config.book()
-    same = {name: getattr(book, name) for name in ("lr", "weight_decay", "momentum", "optimizer")}
     for name, config in library.bundled().items():
-        if config.optimizer not in SEPARATE and config.replace(**same) == book:
+        if config.optimizer not in SEPARATE and _as(Config.book(), config):
             found = _trusted(recording.load, library.recording_file(config), config)
             yield from ((name, windowed(ds)) for ds in found)
 

@@ -166,7 +166,7 @@ def _is_lars(ds):
 def ratio(recordings, ax=None, *, layers=None, dots=1200):
     """Draw λ|g|/|w| of all layers as dots and √(2λα(1−ρ)) as a line. Figure 5; with momentum figure 7.
 
-    Of SGDW and AdamW it is λ|v|/|w|, v being what λ multiplies, and √(2λα/S), see `measure.line`. Of a LARS recording
+    Of SGDW, AdamW and their like it is λ|v|/|w|, v being what λ multiplies, and √(2λα/S), see `measure.line`. Of LARS
     the rate is set, not measured: its λ_LARS is drawn as a dashed line, so that ratio([sgd, lars]) compares the two.
     Only so many dots are drawn, taken evenly; what is computed is not thinned.
     """
@@ -270,7 +270,7 @@ def cosine(recordings, ax=None, *, layers=None):
 def rotation(recordings, ax=None, *, layers=None):
     """Draw the angle by which each layer turns in a step, rms over 50 steps, and its equilibrium √(2λα/(1+ρ)).
 
-    Of SGDW and AdamW that is √(2λα/S), their `measure.line`; where there is no equation there is no line.
+    Of SGDW, AdamW and their like that is √(2λα/S), their `measure.line`; where there is no equation there is no line.
     """
     seeds, ax = _pick(band(recordings), layers), house.dress(ax)
     seeds_but_last = [ds.isel(step=slice(0, -1)) for ds in seeds]  # the angle of the last step is not recorded
@@ -289,10 +289,10 @@ def rotation(recordings, ax=None, *, layers=None):
 def _turn(ds):
     """The rotation in equilibrium, and its formula; "" where there is none."""
     c, lr, alpha = recording.setting(ds), ds.lr.astype(float), measure.weight_decay(ds)
-    if c.optimizer not in ("sgd", "nesterov", *updates.KNOWN) or (c.optimizer in SEPARATE and apart(c)):
-        return None, ""
     if c.optimizer in SEPARATE:
-        return measure.line(ds), "√(2λα/S)"
+        return (measure.line(ds), "√(2λα/S)") if updates.has_line(ds) and not apart(c) else (None, "")
+    if c.optimizer not in ("sgd", "nesterov"):
+        return None, ""
     said = "equilibrium" if c.optimizer == "nesterov" else "√(2λα/(1+ρ))" if c.momentum else "√(2λα)"
     return theory.rotation_angle(lr, alpha, c.momentum, optimizer=c.optimizer), said
 

@@ -322,7 +322,7 @@ def parsed(file: bytes, path: Path, sealed=False) -> xr.Dataset:
     except Exception as error:  # h5py, xarray and numpy each have their own ways to fail on a bad file
         raise BrokenRecording(f"{path}: truncated, damaged or not NetCDF ({type(error).__name__}: {error})") from error
     version = ds.attrs.get("format_version")
-    if not isinstance(version, (int, np.integer)) or "config" not in ds.attrs:
+    if not isinstance(version, (int, np.integer)) or not {"config", "languages"} & {*ds.attrs}:
         raise OtherRecording(f"{path}: a NetCDF file, but not a recording of this package")
     if version > FORMAT:
         raise OtherRecording(f"{path}: format {version}, this version reads up to {FORMAT}; update resnet_dynamics")

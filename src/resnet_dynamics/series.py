@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SMOOTH", "WINDOW", "alive", "changes", "checked", "dead", "earlier", "enough", "fate", "first", "later", "length",
-    "moved", "named", "of_recording", "own_rates", "rms", "smooth", "taken", "window", "without_gaps",
+    "moved", "named", "of_recording", "own_rates", "rms", "smooth", "taken", "together", "window",
+    "without_gaps",
 ]  # fmt: skip
 
 SMOOTH = 50
 WINDOW = (0.25, 0.75)
+SUMS = ("w2", "g2", "d2", "v2", "u2", "wg", "wv", "dv", "gv", "weights")  # of a layer, which add up over layers
 DIGITS = 1e-9  # a sum that is a smaller part of what was summed before has lost its digits
 
 
@@ -241,6 +243,40 @@ def own_rates(ds: xr.Dataset) -> float | ByLayer:
     if not getattr(c, "layer_settings", ""):
         return 1.0
     return xr.DataArray([own_rate(c, str(layer)) for layer in ds.layer.values], {"layer": ds.layer}, "layer")
+
+
+@of_recording
+def together(ds: xr.Dataset, groups: Mapping[str, Iterable[str]]) -> xr.Dataset:
+    """Return a recording in which several layers are one: the weights of all of them, as one vector.
+
+        |w|² = Σ|w_i|²,  w·g = Σ w_i·g_i, and so on
+
+    So `measure` and `plots` show the balance of layers whose scale the loss sees in none, but not in all together,
+    as what writes into a residual stream: `transformer.Transformer.writers`.
+
+    Args:
+        groups: name → layers. Those of a group must have the same λ, α, ρ and optimizer. A layer may be in several.
+
+    Raises:
+        ValueError: a group is empty, names what is not there, or has layers that differ.
+    """
+    parts = []
+    for name, layers in groups.items():
+        layers = list(layers)
+        unknown = [layer for layer in layers if layer not in ds.layer]
+        if unknown or not layers:
+            said = f"no layer {', '.join(map(str, unknown))} in this recording" if unknown else f"{name}: no layer"
+            raise ValueError(f"{said}: must be of {', '.join(map(str, ds.layer.values))}")
+        part, first = ds.sel(layer=layers), ds.sel(layer=layers[:1])
+        layered = [n for n in part.variables if n != "layer" and "layer" in part[n].dims]
+        sums = [n for n in layered if n in SUMS]
+        for other in set(layered) - {*sums}:
+            if not (part[other] == first[other].isel(layer=0)).all():
+                raise ValueError(f"{name}: must be layers with the same {other}")
+        added = {n: part[n].astype(float).sum("layer", keep_attrs=True, skipna=False) for n in sums}
+        added = {n: a.expand_dims(layer=[name], axis=part[n].dims.index("layer")) for n, a in added.items()}
+        parts.append(first.assign_coords(layer=[name]).assign(added))
+    return xr.concat(parts, "layer", data_vars="minimal", coords="minimal", compat="override", join="exact")
 
 
 def rms(series: Measured, dims="step") -> xr.DataArray:

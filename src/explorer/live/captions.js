@@ -16,7 +16,7 @@ const RATES = {
   lars: "LARS sets λ|g|/|w| to √(2λα(1−ρ)), bold",
   adam: `λ|v|/|w|, ${RMS}; each layer has a level of its own`,
 };
-const BALANCES = { lars: "LARS has no shrink", adam: "Adam has both in one step" };
+const BALANCES = { lars: ": LARS has no shrink", adam: ": Adam has both in one step" };
 const TAKEN = { adamw: ", with s as measured", adam: ", with s as measured", muon: ", with |v|² as measured" };
 const CAPTIONS = {
   norm: ({ optimizer }) => `|w|² (u²): dots measured, lines theory${TAKEN[optimizer] ?? ""}, bars equilibrium`,
@@ -25,8 +25,7 @@ const CAPTIONS = {
     (directed(optimizer) ? `λ|v|/|w|, ${RMS}; bold: √(2λα/S)` : `λ|g|/|w|, ${RMS}; bold: √(2λα(1−ρ))`),
   angle: ({ optimizer }) => `angle of a step (rad), ${RMS}${optimizer === "adam" ? "" : "; bold: at equilibrium"}`,
   cosine: () => `cosine of w and g, ${RMS}`,
-  balance: ({ optimizer }) =>
-    `growth ÷ shrink of |w|²${BALANCES[optimizer] ? `: ${BALANCES[optimizer]}` : `, mean over ${WINDOW} steps; bold: balance`}`,
+  balance: ({ optimizer }) => `growth ÷ shrink of |w|²${BALANCES[optimizer] ?? `, mean over ${WINDOW} steps; bold: balance`}`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };
@@ -137,7 +136,8 @@ function onTheLine(run, network) {
   const ratios = found?.filter((_, l) => has[l]);
   if (!ratios?.length) return "";
   const bold = settings.optimizer === "adam" ? "its level" : "the bold line";
-  return ` ${RATE(directed(settings.optimizer))} is ${span(ratios)} times ${bold} (rms over ${steps(past.steps - Math.ceil(from))}).`;
+  const rate = RATE(directed(settings.optimizer));
+  return ` ${rate} is ${span(ratios)} times ${bold} (rms over ${steps(past.steps - Math.ceil(from))}).`;
 }
 
 /** Whether the network has stopped learning: its loss is that of who guesses among ten classes. */

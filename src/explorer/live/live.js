@@ -60,8 +60,10 @@ export function mount(host, given, link = null) {
  *  are empty, as those of a network that nobody has scrolled to. */
 function printedUntilItRuns(host) {
   const copies = [...host.children].filter(({ tagName }) => tagName !== "SCRIPT").map((part) => part.cloneNode(true));
-  for (const copy of copies) for (const one of [copy, ...copy.querySelectorAll("[id]")]) one.removeAttribute("id");
-  return element("div", { class: "recorded" }, ...copies);
+  const box = element("div", { class: "recorded" }, ...copies);
+  for (const one of box.querySelectorAll("[id]")) one.removeAttribute("id");
+  for (const one of box.querySelectorAll("img")) Object.assign(one, { loading: "eager", fetchPriority: "low" });
+  return box;
 }
 
 function parts(self, unique) {
