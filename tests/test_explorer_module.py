@@ -124,7 +124,8 @@ def cut(kind, rho, shape):
     if kind == "lion":
         found = correlation.sign_overlap(correlation.mean_correlation(rho, 0.99)(k))
     else:
-        found = correlation.polar_overlap(correlation.mean_correlation(rho**2, rho)(k), shape, correlation.newton_schulz)
+        r = correlation.mean_correlation(rho**2, rho)(k)
+        found = correlation.polar_overlap(r, shape, correlation.newton_schulz)
     return found[: np.argmax(found <= 1e-3)]
 
 
@@ -193,8 +194,9 @@ def test_no_file_is_long_and_no_line():
 
 def test_the_half_that_computes_never_looks_at_the_page():
     """What node tests: it imports nothing of the other half, and no name of a browser stands in it."""
-    pure = {"between.js", "captions.js", "compute.js", "decoupled.js", "evidence.js", "frames.js", "links.js", "moves.js", "own.js",
-            "scales.js", "series.js", "settings.js", "state.js", "theory.js", "ticks.js", "verdict.js", "words.js"}  # fmt: skip
+    pure = {"between.js", "captions.js", "compute.js", "decoupled.js", "evidence.js", "frames.js", "links.js",
+            "moves.js", "own.js", "scales.js", "series.js", "settings.js", "state.js", "theory.js", "ticks.js",
+            "verdict.js", "words.js"}  # fmt: skip
     for name in pure:
         text = (SOURCE / name).read_text(encoding="utf-8")
         assert set(re.findall(r'from "\./([\w.]+)"', text)) <= pure, name

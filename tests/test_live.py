@@ -71,8 +71,8 @@ def test_python_and_javascript_know_the_same_values():
     script = ("import * as s from './live/state.js'; import {STORIES, scene} from './live/stories.js'; "
               "import {ARRAYS} from './live/reports.js'; import {OPTIMIZERS} from './live/optimizers.js'; "
               "import {SHAPES} from './live/forecast.js'; console.log(JSON.stringify({VALUES: s.VALUES, ARRAYS, "
-              "PANELS: Object.keys(s.PANEL_NAMES), LAYERS: s.LAYERS, OPTIMIZERS, SHAPES, scenes: Object.fromEntries(Object.keys(STORIES)"
-              ".map(name => [name, scene(name)]))}))")  # fmt: skip
+              "PANELS: Object.keys(s.PANEL_NAMES), LAYERS: s.LAYERS, OPTIMIZERS, SHAPES, "
+              "scenes: Object.fromEntries(Object.keys(STORIES).map(name => [name, scene(name)]))}))")  # fmt: skip
     status, output = node("--input-type=module", "-e", script, cwd=SOURCE)
     assert status == 0, output
     theirs = json.loads(output)

@@ -1,5 +1,5 @@
-// Optimizers that convolutions have to themselves, as resnet_dynamics.decoupled and .correlation have them; a test holds
-// the two together.
+// Optimizers that convolutions have to themselves, as resnet_dynamics.decoupled and .correlation have them; a test
+// holds the two together.
 //
 //   w ← w − λ(v + αw),  a = 1 − λα,  S = 1 + 2Σ aᵏC_k over k ≥ 1, C_k = E[v_t·v_{t−k}]/E|v|²
 //
@@ -81,7 +81,7 @@ export function square({ momentum: rho, optimizer }, [rows, columns]) {
   return optimizer === "lion" ? rows * columns : (rows * columns * (1 - rho)) / (1 + rho);
 }
 
-/** |w|² at equilibrium, from c² of SGDW and Adam, E|v|² of the others. Adam's is to leading order, and where s = |g|²/K. */
+/** |w|² at equilibrium, from c² of SGDW and Adam, E|v|² of the others. Adam's is to leading order, where s = |g|²/K. */
 export function level(values, shape, { c2, v2 }) {
   const { lr, weight_decay: alpha, momentum: rho, optimizer } = values;
   if (optimizer === "adam") return Math.cbrt((lr ** 2 * c2 * shape[0] * shape[1]) / (4 * alpha ** 2)); // |w|³ = λc√K/2α

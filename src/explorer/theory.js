@@ -33,7 +33,7 @@ export function equilibrium(c, { lr, weight_decay: alpha, momentum: rho, optimiz
   return c * Math.sqrt(lr / (alpha * balance(lr * alpha, rho, optimizer)));
 }
 
-/** Steps in which |w|⁴ comes e times closer to equilibrium, (1 − ρ)/(4λα), SGDW 1/(4λα); where it rings, the damping. */
+/** Steps in which |w|⁴ comes e times closer to equilibrium, (1 − ρ)/(4λα), SGDW 1/(4λα); if it rings, the damping. */
 export function timeConstant(values) {
   const { lr, weight_decay: alpha, momentum: rho, optimizer } = values;
   const rings = ringing(values);
@@ -49,8 +49,8 @@ export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
 }
 
-/** Of a cubic for the factors per step of small deviations one root is real, between 0 and 1: if the others are not, and
- *  are larger, it rings. */
+/** Of a cubic for the factors per step of small deviations one root is real, between 0 and 1: if the others are not,
+ *  and are larger, it rings. */
 function decoupledRinging(a, rho) {
   const q = ((1 - rho ** 2) * (1 - a ** 2) * (1 - a * rho)) / (1 + a * rho);
   const sum = a ** 2 - q + a * rho + rho ** 2;
@@ -80,9 +80,9 @@ export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
 /** Follow the mean of |w|² of random orthogonal gradients through a schedule, one layer.
  *  With X = |w|², Y = w·v, Z = |v|², G = |g|² = c²/X; LARS: G = X, no decay, λ its own rate:
  *      w·v' = ρY + αX     Z' = ρ²Z + 2ραY + G + α²X     Y' = w·v' − λZ'     X' = X − 2λ w·v' + λ²Z'
- *  SGDW: α = 0 in these, and (1 − λα)w for w in the last two. Adam and AdamW: v = m/√s and has another λ, which follows s;
- *  see resnet_dynamics.theory.adam_recurrence. `weights` K is theirs.
- *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|², of Adam s after so many `steps`.
+ *  SGDW: α = 0 in these, and (1 − λα)w for w in the last two. Adam and AdamW: v = m/√s and has another λ, which follows
+ *  s; see resnet_dynamics.theory.adam_recurrence. `weights` K is theirs.
+ *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|², of Adam s after as many `steps`.
  *  Returns w2 [T], before each step, v2 [T], |v|² of the step, and growth [T], what the step's gradient will have added
  *  to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
 export function follow(w2_0, c2, lr, values, { wv = 0, v2 = 0, s = 0, steps: before = 0 } = {}, weights = 1) {

@@ -49,8 +49,8 @@ class Live(Element):
         layer: the one that is kicked, or loses its batch norm: "all", or a name.
         small: with few controls.
 
-    What is None is as the story has it, or as the optimizer begins. All can be read and set later, and follow what the reader does: setting lr
-    moves λ of the network that runs.
+    What is None is as the story has it, or as the optimizer begins. All can be read and set later, and follow what the
+    reader does: setting lr moves λ of the network that runs.
 
     Attributes:
         history: what the network has done since it started, a recording [step, layer] without a configuration, of the

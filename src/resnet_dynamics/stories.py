@@ -39,7 +39,10 @@ LOOKS = {
 
 @functools.cache
 def recorded() -> dict:
-    """Return what `live.json` has: the default story, the layers, what optimizers begin with, and of each story {label, look, values, picture}."""
+    """Return what `live.json` has: the default story, the layers, what optimizers begin with, and the stories.
+
+    Of each story {label, look, values, picture}.
+    """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 

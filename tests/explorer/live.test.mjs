@@ -126,7 +126,7 @@ test("theory that runs ahead: dots arrive on the lines after a movement of λ, �
   }
 });
 
-test("AdamW and its like: dots arrive on the lines after λ has moved, after a kick, and after a change of the optimizer", () => {
+test("AdamW and its like: dots arrive after λ has moved, after a kick, and after a change of the optimizer", () => {
   const from = (optimizer) => ({ optimizer, ...HOMES[optimizer] });
   const { lr, weight_decay, momentum } = HOMES.adamw;
   for (const [optimizer, move, within] of [

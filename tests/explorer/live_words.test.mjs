@@ -189,7 +189,7 @@ test("in a link sgd with momentum is heavy ball, and without one has none", () =
   assert.deepEqual([plain.optimizer, plain.momentum], ["sgd", 0]);
 });
 
-test("state: AdamW and its like have λ and α of their own, with the same λα; on the way back they are as before", () => {
+test("state: AdamW and its like have λ and α of their own, with the same λα; on the way back it is as before", () => {
   const sgd = states.initial();
   const to = (state, optimizer) => states.changed(state, { optimizer });
   for (const [optimizer, home] of Object.entries(HOMES)) {
@@ -218,12 +218,12 @@ test("which optimizers begin without a memory the page knows as the network does
   assert.deepEqual([...OPTIMIZERS].sort(), [...NETWORK].sort());
 });
 
-test("sentences of AdamW and its like: λ|v|/|w| and √(2λα/S), what is taken as measured, and what Adam cannot tell", () => {
+test("sentences of AdamW and its like: λ|v|/|w| and √(2λα/S), what is as measured, and what Adam cannot tell", () => {
   const at_ = (optimizer) => ({ optimizer, ...HOMES[optimizer] });
   const say = (optimizer, changes) => captions.verdict({ ...at_(optimizer), ...changes });
   assert.match(
     say("adamw"),
-    /with the time constant 100 steps; in equilibrium λ\|v\|\/\|w\| = 0\.0235 in every layer .*, if batches are independent/,
+    /time constant 100 steps; in equilibrium λ\|v\|\/\|w\| = 0\.0235 in every layer .*, if batches are independent/,
   );
   assert.match(say("adam"), /where layers settle depends on the size of their gradients/);
   assert.match(say("sgdw", { lr: 0.02, weight_decay: 0.25, momentum: 0.99 }), /rings, period 5\d\d steps/);

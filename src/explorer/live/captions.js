@@ -25,7 +25,8 @@ const CAPTIONS = {
     (directed(optimizer) ? `λ|v|/|w|, ${RMS}; bold: √(2λα/S)` : `λ|g|/|w|, ${RMS}; bold: √(2λα(1−ρ))`),
   angle: ({ optimizer }) => `angle of a step (rad), ${RMS}${optimizer === "adam" ? "" : "; bold: at equilibrium"}`,
   cosine: () => `cosine of w and g, ${RMS}`,
-  balance: ({ optimizer }) => `growth ÷ shrink of |w|²${BALANCES[optimizer] ?? `, mean over ${WINDOW} steps; bold: balance`}`,
+  balance: ({ optimizer }) =>
+    `growth ÷ shrink of |w|²${BALANCES[optimizer] ?? `, mean over ${WINDOW} steps; bold: balance`}`,
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };

@@ -12,7 +12,7 @@ export const NAMES = Object.assign({}, ...Object.values(GROUPS));
 export const OPTIMIZERS = Object.keys(NAMES);
 export const RANGES = { weight_decay: [0, 100, "in [0, 100]"] }; // where they are not the explorer's
 
-/** λ, α and ρ with λα = X, and norms of the size that they have at the start. λ and α of SGDW depend on ρ as SGD's do. */
+/** λ, α and ρ with λα = X, and norms of the size that they have at the start. SGDW's λ and α depend on ρ as SGD's do. */
 export const HOMES = {
   sgdw: { lr: 0.05, weight_decay: 0.1, momentum: 0.9 },
   adamw: { lr: 0.005, weight_decay: 1, momentum: 0.9 },
@@ -28,8 +28,8 @@ const memory = (name) =>
 /** Whether one begins without a memory after another. */
 export const forgets = (from, to) => memory(from) !== memory(to);
 
-/** λ and α with which another optimizer turns the weights as far in the long run, by √(2λα) a step, SGD with momentum by
- *  √(2λα/(1 − ρ)): its own, times one factor, so that |w|² stays of the size that it likes. `momentum` is that of SGD. */
+/** λ and α with which another optimizer turns the weights as far in the long run, by √(2λα) a step, SGD with momentum
+ *  by √(2λα/(1 − ρ)): its own, times one factor, so that |w|² stays of the size that it likes. `momentum` is SGD's. */
 export function carried({ lr, weight_decay, momentum: before, optimizer: from }, optimizer, momentum) {
   const x = (lr * weight_decay) / (directed(from) ? 1 : 1 - before);
   const by = from === "adam" || optimizer === "adam" || x === 0 ? 1 : Math.sqrt(Math.min(100, Math.max(0.002, x / X)));

@@ -179,8 +179,8 @@ export const SHIELDED = {
   "layer3.res1": "layer3.res2",
 };
 
-/** The layers of a network that theory is for: those whose length the loss is blind to. LARS, AdamW and its like leave a
- *  layer without batch norm to SGD. */
+/** The layers of a network that theory is for: those whose length the loss is blind to. LARS, AdamW and its like leave
+ *  a layer without batch norm to SGD. */
 export const blind = (run, { no_norm, settings }) =>
   run.layers.map((name) => name !== no_norm || (name in SHIELDED && !ofNormalized(settings.optimizer)));
 export const ofNormalized = (optimizer) => optimizer === "lars" || directed(optimizer);
