@@ -41,14 +41,14 @@ export function length({ acts = [], ramp }) {
 
 /** A run of a story, of so many steps at most: what the page knows of it. */
 export function recorded(story, steps) {
-  const { layer, ramp } = STORIES[story];
+  const { ramp } = STORIES[story];
   let values = { ...scene(story) };
   const lab = new Lab({ kernels });
   const run = begin(start(values, story), LAYERS, { span: () => steps, correlated: () => false });
   if (ramp) run.ramp = { ...ramp, from: values.lr, to: values.lr / (ramp.end - ramp.start) };
   const change = (changes) => {
     values = { ...values, ...changes };
-    for (const command of sets(changes, story)) lab.receive(command);
+    for (const command of sets(changes, story, values)) lab.receive(command);
   };
   lab.receive(run.start);
   lab.receive({ type: "play" });
@@ -57,7 +57,7 @@ export function recorded(story, steps) {
     heard(run, lab.report());
     for (const { command, times = {}, to } of due(story, lab.t - 1, lab.t)) {
       const multiplied = Object.entries(times).map(([key, by]) => [key, by * values[key]]);
-      if (command) lab.receive({ layer, ...command });
+      if (command) lab.receive(command);
       else change({ ...Object.fromEntries(multiplied), ...to });
     }
     if (falls(run.ramp, lab.t)) change({ lr: along(run.ramp, lab.t) });

@@ -82,7 +82,7 @@ export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
  *      w·v' = ρY + αX     Z' = ρ²Z + 2ραY + G + α²X     Y' = w·v' − λZ'     X' = X − 2λ w·v' + λ²Z'
  *  SGDW: α = 0 in these, and (1 − λα)w for w in the last two. Adam and AdamW: v = m/√s and has another λ, which follows
  *  s; see resnet_dynamics.theory.adam_recurrence. `weights` K is theirs.
- *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|², of Adam s after as many `steps`.
+ *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|², of Adam s after `steps`.
  *  Returns w2 [T], before each step, v2 [T], |v|² of the step, and growth [T], what the step's gradient will have added
  *  to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
 export function follow(w2_0, c2, lr, values, { wv = 0, v2 = 0, s = 0, steps: before = 0 } = {}, weights = 1) {

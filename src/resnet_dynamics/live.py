@@ -44,7 +44,8 @@ class Live(Element):
             the rest has SGD with λ = 0.5.
         seed: of the images and of the weights at the start, a whole number in [0, 2³²).
         story: sets the scene, and may do something by itself: "settle", "double", "kick", "rings", "slow", "growth",
-            "hot", "control", "decay", "adamw", "muon", "twins" or "cousins"; None is the default scene without a story.
+            "hot", "control", "decay", "adamw", "beside", "muon", "twins" or "cousins"; None is the default scene
+            without a story.
         panels: what is drawn: any of "norm", "rate", "angle", "cosine", "balance", "loss", "accuracy".
         layer: the one that is kicked, or loses its batch norm: "all", or a name.
         small: with few controls.

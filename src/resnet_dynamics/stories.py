@@ -35,6 +35,7 @@ LOOKS = {
     "bold": dict(linewidth=2.4, color=plots.INK), "curve": dict(linewidth=1.4, color="#3b528b"),
     "tests": dict(linestyle="", marker="o", markersize=5, color=plots.INK),
 }  # fmt: skip
+SECOND = {"dots": dict(markerfacecolor="white", markeredgewidth=0.6), "bold": dict(linewidth=1.7, linestyle="--")}
 
 
 @functools.cache
@@ -111,8 +112,7 @@ def _draw(ax, panel, drawn, layers, run):
     for one in drawn:
         look = {**looks.get(one["layer"], {}), **LOOKS[one["kind"]]}
         if one["network"]:
-            open_dots = {"markerfacecolor": "white", "markeredgewidth": 0.6}
-            look |= open_dots if one["kind"] == "dots" else {"linewidth": 0.8}
+            look |= SECOND.get(one["kind"], {"linewidth": 0.8})
         key = one["layer"] if one["kind"] == "line" else None
         ax.plot(one["xs"], one["ys"], label=None if key in named else key, **look)
         named.add(key)

@@ -5,7 +5,7 @@ import test from "node:test";
 import { read, write } from "../../src/explorer/links.js";
 import * as captions from "../../src/explorer/live/captions.js";
 import { settlesAt } from "../../src/explorer/live/forecast.js";
-import { forgets, HOMES, OPTIMIZERS } from "../../src/explorer/live/optimizers.js";
+import { forgets, HOMES, LAWS, OPTIMIZERS } from "../../src/explorer/live/optimizers.js";
 import { picture } from "../../src/explorer/live/picture.js";
 import { ARRAYS, joined, packed } from "../../src/explorer/live/reports.js";
 import { extent, PANELS, series } from "../../src/explorer/live/series.js";
@@ -71,6 +71,64 @@ test("of two networks a movement keeps λα the same", () => {
     { type: "set", network: 1, lr: 4, weight_decay: 0.005 },
   ]);
   assert.deepEqual(sets({ momentum: 0.5 }, "twins")[1], { type: "set", network: 1, momentum: 0.5 });
+});
+
+test("beside SGD, AdamW has the same λα and ρ, whatever is moved, and stays AdamW", () => {
+  const [sgd, adamw] = start(scene("beside"), "beside").networks;
+  const { momentum, ...home } = HOMES.adamw;
+  assert.deepEqual([sgd.optimizer, adamw], ["sgd", { ...home, momentum: 0, optimizer: "adamw" }]);
+  let state = states.initial({ story: "beside" });
+  for (const changes of [{ lr: 2 }, { weight_decay: 0.5 }, { momentum: 0.9 }, { optimizer: "muon" }, { lr: 1000 }]) {
+    const next = states.changed(state, changes);
+    const [first, second] = sets(states.moved(state, next), "beside", next);
+    const setting = states.setting(next);
+    assert.deepEqual({ ...setting, ...first }, { type: "set", network: 0, ...setting });
+    near(second.lr * second.weight_decay, next.lr * next.weight_decay, 1e-12);
+    assert.ok(second.optimizer === "adamw" && second.weight_decay <= 100);
+    assert.equal(second.momentum, first.momentum, "ρ is left alone where it is not moved");
+    state = next;
+  }
+  const [, none] = sets({ weight_decay: 0 }, "beside", { ...state, weight_decay: 0 });
+  assert.deepEqual([none.weight_decay, none.lr], [0, HOMES.adamw.lr]);
+});
+
+test("beside: the second network has its own bold line, mark and sentence, and no losses are compared", () => {
+  const { go, act, run } = started("beside");
+  for (let i = 0; i < 6; i++) go(100);
+  assert.equal(run.twins, null);
+  const bold = () => series("rate", run, [0, 1000]).filter(({ kind }) => kind === "bold");
+  const last = () => bold().map(({ ys }) => ys.at(-1));
+  for (const y of last()) near(y, 0.1, 1e-6);
+  const said = captions.beside(run);
+  assert.match(said, /^Open: λ = 0\.005, α = 1, ρ = 0, AdamW, dashed line at 0\.1\. .*λ\|v\|\/\|w\| is (0\.9|1\.0)\d/);
+  const [{ command }] = due("beside", 599, 600);
+  act(command);
+  go(100);
+  near(last()[0], 0.1, 1e-6);
+  near(last()[1], Math.sqrt(0.01 / ((1 + 0.995 * 0.9) / (1 - 0.995 * 0.9))), 1e-6);
+  assert.deepEqual(
+    run.marks.map(({ text }) => text),
+    ["ρ = 0.9 of network 2"],
+  );
+  act({ type: "set", network: 0, lr: 1 });
+  act({ type: "set", network: 1, lr: 0.007 });
+  go(10);
+  assert.deepEqual([run.marks.length, run.marks.at(-1).text], [2, "λ = 1 of network 1"]);
+  const [first, second] = run.networks.map(({ settings }) => settings);
+  assert.match(
+    captions.caption("rate", first, second),
+    /√\(2λα\(1−ρ\)\); open: AdamW, λ\|v\|\/\|w\|; dashed: √\(2λα\/S\)$/,
+  );
+  assert.match(captions.caption("loss", first, second), /; dashed: AdamW$/);
+  assert.match(captions.caption("norm", first, second), /; open: AdamW$/);
+});
+
+test("each optimizer's law is said, with where λ|v|/|w| or λ|g|/|w| comes to rest", () => {
+  assert.deepEqual(Object.keys(LAWS).sort(), [...OPTIMIZERS].sort());
+  for (const [name, law] of Object.entries(LAWS)) {
+    const rest = name === "adam" ? "a level of its own" : name in HOMES ? "√(2λα/S)" : "√(2λα";
+    assert.ok(law.includes(rest) && law.includes("w ← "), name);
+  }
 });
 
 test("what a story does is done once, at the report that passes its step", () => {
@@ -238,7 +296,9 @@ test("sentences of AdamW and its like: λ|v|/|w| and √(2λα/S), what is as me
     /K, the number of weights\. The growth .* measured/,
   );
   assert.match(captions.sizes({ optimizer: "sgdw", correlated: false }), /c² = \|g\|²\|w\|² of each layer/);
-  assert.match(captions.carried(at_("adamw")), /to 0\.005 and 1: .* as far as before/);
+  assert.match(captions.takenOver("sgd", at_("adamw"), true), /without a memory.* 0\.005, 1 and 0\.9: .* as before/);
+  assert.match(captions.takenOver("sgd", at_("adam"), true), / 0\.005, 0\.01 and 0\.9\.$/);
+  assert.equal(captions.takenOver("adam", at_("adamw"), false), "AdamW goes on with what Adam remembers.");
   const { go, run } = started("settle", at_("adamw"));
   for (let i = 0; i < 8; i++) go(100);
   assert.match(captions.agrees(run), / λ\|v\|\/\|w\| is (0\.\d\d|1\.\d\d).* times the bold line/);

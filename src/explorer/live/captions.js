@@ -5,12 +5,14 @@ import { larsRate, ringing, timeConstant } from "../theory.js";
 import { written } from "../words.js";
 import { agreement, lineOf, overLine, RECENT, SHAPES, settlesAt } from "./forecast.js";
 import { column, mean } from "./history.js";
-import { NAMES } from "./optimizers.js";
+import { forgets, NAMES } from "./optimizers.js";
 import { blind, ofNormalized, SHIELDED, short, shrunk } from "./run.js";
 import { WINDOW } from "./series.js";
 import { setting as scenery } from "./state.js";
 import { DEFAULT, STORIES, scene } from "./stories.js";
 
+const rateOf = (optimizer) => (directed(optimizer) ? "λ|v|/|w|" : "λ|g|/|w|");
+const lineNamed = (optimizer) => (directed(optimizer) ? "√(2λα/S)" : "√(2λα(1−ρ))");
 const RMS = `rms over ${WINDOW} steps`;
 const RATES = {
   lars: "LARS sets λ|g|/|w| to √(2λα(1−ρ)), bold",
@@ -20,9 +22,7 @@ const BALANCES = { lars: ": LARS has no shrink", adam: ": Adam has both in one s
 const TAKEN = { adamw: ", with s as measured", adam: ", with s as measured", muon: ", with |v|² as measured" };
 const CAPTIONS = {
   norm: ({ optimizer }) => `|w|² (u²): dots measured, lines theory${TAKEN[optimizer] ?? ""}, bars equilibrium`,
-  rate: ({ optimizer }) =>
-    RATES[optimizer] ??
-    (directed(optimizer) ? `λ|v|/|w|, ${RMS}; bold: √(2λα/S)` : `λ|g|/|w|, ${RMS}; bold: √(2λα(1−ρ))`),
+  rate: ({ optimizer }) => RATES[optimizer] ?? `${rateOf(optimizer)}, ${RMS}; bold: ${lineNamed(optimizer)}`,
   angle: ({ optimizer }) => `angle of a step (rad), ${RMS}${optimizer === "adam" ? "" : "; bold: at equilibrium"}`,
   cosine: () => `cosine of w and g, ${RMS}`,
   balance: ({ optimizer }) =>
@@ -30,7 +30,15 @@ const CAPTIONS = {
   loss: () => `loss (nat): mean over ${WINDOW} steps; dots: test`,
   accuracy: () => `accuracy (%): mean over ${WINDOW} steps; dots: test`,
 };
-export const caption = (panel, settings) => CAPTIONS[panel](settings);
+
+/** What a panel shows; of two networks with an optimizer each the second one, too, in another `other`. */
+export function caption(panel, settings, other = settings) {
+  const text = CAPTIONS[panel](settings);
+  if (other.optimizer === settings.optimizer) return text;
+  if (panel === "loss" || panel === "accuracy") return `${text}; dashed: ${NAMES[other.optimizer]}`;
+  const rate = panel === "rate" ? `, ${rateOf(other.optimizer)}; dashed: ${lineNamed(other.optimizer)}` : "";
+  return `${text}; open: ${NAMES[other.optimizer]}${rate}`;
+}
 
 const factor = (value) => value.toFixed(value < 9.95 ? 2 : 1);
 const steps = (n) => `${written(n)} step${n === 1 ? "" : "s"}`;
@@ -52,8 +60,6 @@ export function look(state) {
   return `${of}${acting} Its button begins it again.`;
 }
 
-const RATE = (own) => (own ? "λ|v|/|w|" : "λ|g|/|w|");
-
 /** What theory says of the setting, in a sentence or two; `line` is its forecast, if there is one yet. */
 export function verdict(setting, line = null) {
   const { lr, weight_decay: alpha, momentum, optimizer } = setting;
@@ -74,7 +80,7 @@ export function verdict(setting, line = null) {
   const independent = momentum > 0 ? ", if batches are independent" : "";
   const balance = adam
     ? "where layers settle depends on the size of their gradients"
-    : `in equilibrium ${RATE(own)} = ${written(rate)} in every layer with batch norm${independent}`;
+    : `in equilibrium ${rateOf(optimizer)} = ${written(rate)} in every layer with batch norm${independent}`;
   return `Theory: ${goal(line, own ? relaxation(values) : timeConstant(values))}; ${balance}.${ring}`;
 }
 
@@ -87,9 +93,8 @@ function goal(line, tau) {
 }
 
 /** How well the dots agree with theory, and what is to be known of it. */
-export function agrees(run) {
+export function agrees(run, network = run.networks[0]) {
   if (run.state === "diverged") return diverged(run);
-  const network = run.networks[0];
   const found = agreement(network.past, network.line);
   if (!network.past.steps) return "";
   if (!network.line) return "Theory begins as soon as the size of the gradients is known.";
@@ -136,9 +141,8 @@ function onTheLine(run, network) {
   const has = told(run, network);
   const ratios = found?.filter((_, l) => has[l]);
   if (!ratios?.length) return "";
-  const bold = settings.optimizer === "adam" ? "its level" : "the bold line";
-  const rate = RATE(directed(settings.optimizer));
-  return ` ${rate} is ${span(ratios)} times ${bold} (rms over ${steps(past.steps - Math.ceil(from))}).`;
+  const times = `${span(ratios)} times ${settings.optimizer === "adam" ? "its level" : "the bold line"}`;
+  return ` ${rateOf(settings.optimizer)} is ${times} (rms over ${steps(past.steps - Math.ceil(from))}).`;
 }
 
 /** Whether the network has stopped learning: its loss is that of who guesses among ten classes. */
@@ -180,10 +184,25 @@ export function twins({ same, most, steps: n }) {
   return `${equal}; largest difference ${written(most)} nat.`;
 }
 
-/** What another optimizer has for λ and α. */
-export const carried = ({ lr, weight_decay, optimizer }) =>
-  `λ and α were moved, to ${written(lr)} and ${written(weight_decay)}` +
-  (optimizer === "adam" || !weight_decay ? "." : ": steps turn the weights as far as before, in the long run.");
+/** Of two networks with an optimizer each, what the second one has and how well theory agrees with it. */
+export function beside(run) {
+  const [, { settings, line }] = run.networks;
+  if (run.state === "diverged" || !line) return "";
+  const at = lineOf(settings, run.shapes.at(-1));
+  const bold = Number.isFinite(at) && at > 0 ? `, dashed line at ${written(at)}` : "";
+  return `Open: ${numbers(settings)}${bold}. ${agrees(run, run.networks[1])}`;
+}
+
+/** What a change of the optimizer does to what was remembered, and to λ and α where it `carries` them over. */
+export function takenOver(from, { lr, weight_decay, momentum, optimizer }, carries) {
+  const memory = forgets(from, optimizer)
+    ? `${NAMES[optimizer]} begins without a memory: v is zero, as that of ${NAMES[from]} has another unit.`
+    : `${NAMES[optimizer]} goes on with what ${NAMES[from]} remembers.`;
+  if (!carries) return memory;
+  const to = `λ, α and ρ are now ${written(lr)}, ${written(weight_decay)} and ${written(momentum)}`;
+  const alike = optimizer === "adam" || from === "adam" || !weight_decay;
+  return `${memory} ${to}${alike ? "." : ": steps turn the weights as far as before, in the long run."}`;
+}
 
 /** What theory takes for the size of the gradients. */
 export function sizes({ correlated, optimizer }) {

@@ -7,7 +7,7 @@
 //               began the step since which it remembers
 //   marks       movements: {t, text, kind}
 //   ramp        λ that the page moves by itself, see forecast.js
-//   twins       of two networks, {same, most, steps}: how far their losses differ
+//   twins       of two networks with one optimizer, {same, most, steps}: how far their losses differ
 //   state       "running", "paused" or "diverged"
 
 import { directed, relaxation } from "../decoupled.js";
@@ -30,7 +30,8 @@ export function begin(start, layers, { span, correlated, shapes = SHAPES }) {
     ...{ no_norm, eps, optimizer, began: 0 },
     ...{ line: null, lines: [], tests: [], state: null, sizes: null, diverged_at: -1 },
   });
-  const twins = start.networks.length > 1 ? { same: 0, most: 0, steps: 0 } : null;
+  const [first, second] = start.networks;
+  const twins = second?.optimizer === first.optimizer ? { same: 0, most: 0, steps: 0 } : null;
   const told = { steps_per_second: 0, kernels: "", where: "", twins };
   const run = {
     start,
@@ -88,7 +89,8 @@ function happened(run, event) {
   }
   const planned = run.ramp && event.type === "set" && event.t >= run.ramp.start && !event.momentum;
   if (planned || !FORESEEN.includes(event.type)) return;
-  if (event.network !== 1) merged(run.marks, mark(event), run.span() / 40); // of two networks the second one follows
+  const follows = event.network === 1 && run.marks.at(-1)?.t === event.t; // the first network
+  if (!follows) merged(run.marks, mark(event), run.span() / 40);
   run.awaits = event.t;
   run.since = event.t;
 }

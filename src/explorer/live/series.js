@@ -31,7 +31,9 @@ export const PANELS = {
 /** The series of a panel between the steps from … to. */
 export function series(panel, run, [from, to]) {
   const all = run.networks.flatMap((network, n) => ofNetwork(panel, run, network, n, from, to));
-  return ["rate", "angle", "balance"].includes(panel) ? [...all, ...shared(panel, run, from, to)] : all;
+  if (!["rate", "angle", "balance"].includes(panel)) return all;
+  const own = run.twins ? run.networks.slice(0, 1) : run.networks; // twins have one line
+  return [...all, ...own.map((network, n) => shared(panel, network, n, run.shapes.at(-1), from, to))];
 }
 
 function ofNetwork(panel, run, network, n, from, to) {
@@ -98,9 +100,7 @@ function path(panel, kind, one, layer, from, to, shapes) {
 
 /** The line of all layers, √(2λα(1 − ρ)) or √(2λα/S), the angle that belongs to it, or 1, as λ, α and ρ were and will
  *  be. Muon's S is that of the largest layers; Adam has no line that all layers share. */
-function shared(panel, run, from, to) {
-  const network = run.networks[0];
-  const shape = run.shapes.at(-1);
+function shared(panel, network, n, shape, from, to) {
   const view = windows(network.past, from, (to - from) / FINE);
   const names = ["lr", "weight_decay", "momentum", "optimizer"];
   const [lr, weight_decay, momentum, optimizer] = names.map((name) => values(view, column(name)));
@@ -116,9 +116,8 @@ function shared(panel, run, from, to) {
   );
   xs.push(network.past.steps, to);
   ys.push(at(network.settings), at(network.settings));
-  return [
-    { kind: "bold", xs, ys: ys.map((v) => v || NaN), color: "currentColor", dash: null, layer: null, network: 0 },
-  ];
+  const look = { color: "currentColor", dash: n ? "6 3" : null, layer: null, network: n };
+  return { ...look, kind: "bold", xs, ys: ys.map((v) => v || NaN) };
 }
 
 /** Loss of the batches, running mean, with that of the tests; accuracy of the tests, in per cent. */

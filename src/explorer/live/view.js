@@ -9,6 +9,7 @@ import { canvas } from "./canvas.js";
 import * as captions from "./captions.js";
 import { agreement, expected, overLine } from "./forecast.js";
 import { at, column, mean } from "./history.js";
+import { LAWS } from "./optimizers.js";
 import { extent, PANELS, series, WINDOW } from "./series.js";
 import { LAYERS } from "./state.js";
 
@@ -47,7 +48,7 @@ function draw(one, state, run, x, ink) {
   const { log } = PANELS[name];
   const shown = series(name, run, x);
   one.range = settle(one.range, extent(name, shown), { log, held: state.held });
-  say(text, captions.caption(name, run.networks[0].settings));
+  say(text, captions.caption(name, ...run.networks.map(({ settings }) => settings)));
   const y = name === "accuracy" ? { low: 0, high: 100 } : one.range;
   const { cursor, lit } = state;
   const now = performance.now();
@@ -109,6 +110,7 @@ function read({ networks: [{ past, line, lines }] }, l, cursor) {
 
 /** The sentences: what theory says of the setting, how well it agrees, what a kick did, and how it runs. */
 export function sentences() {
+  const law = element("p", { class: "law" });
   const verdict = element("p", { class: "verdict" });
   const agrees = element("p", { class: "agrees" });
   const runs = element("p", { class: "runs" });
@@ -116,7 +118,7 @@ export function sentences() {
   const printed = element("p", { class: "printed" });
   const told = { looked: 0, spoken: 0, state: "" };
   return {
-    parts: [printed, verdict, agrees, runs, aloud],
+    parts: [printed, law, verdict, agrees, runs, aloud],
     /** Say something at once. */
     announce(text) {
       told.spoken = performance.now();
@@ -124,13 +126,15 @@ export function sentences() {
     },
     show(state, run, plays) {
       const now = performance.now();
+      law.hidden = state.small;
+      say(law, LAWS[state.optimizer]);
       say(verdict, captions.verdict(state, run.networks[0].line));
       say(printed, captions.setting(state));
       if (now - told.looked < OFTEN && run.state === told.state && run.state === "running") return;
       told.looked = now;
       const news = captions.agrees(run);
-      const two = run.twins ? ` ${captions.twins(run.twins)}` : "";
-      say(agrees, news + two);
+      const two = run.networks.length > 1 && (run.twins ? captions.twins(run.twins) : captions.beside(run));
+      say(agrees, two ? `${news} ${two}` : news);
       say(runs, captions.runs(run, plays));
       agrees.classList.toggle("error", run.state === "diverged");
       const urgent = run.state !== told.state;
