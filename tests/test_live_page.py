@@ -201,7 +201,9 @@ def test_adamw_takes_over_in_flight_and_its_dots_arrive(page):
     live.reaches(150)
     live.choose("optimizer", "adamw")
     wait(live.browser, lambda: live.value("lr") == "0.005" and live.value("weight_decay") == "1")
-    assert "λ and α were moved, to 0.005 and 1" in live.text(".news")
+    assert "AdamW begins without a memory" in live.text(".news")
+    assert "λ, α and ρ are now 0.005, 1 and 0.9" in live.text(".news")
+    assert live.text(".law").startswith("AdamW: v = m/√s")
     slider = live.find("input[type=range][data-value=lr]")
     assert float(slider.get_attribute("min")) < float(slider.get_attribute("value"))
     assert "λ|v|/|w| = 0.0235 in every layer" in live.text(".verdict")
@@ -235,6 +237,9 @@ def test_every_story_runs(page):
         if story == "twins":
             live.reaches(20)
             assert "equal, bit for bit, in all" in live.text(".agrees")
+        if story == "beside":
+            wait(live.browser, lambda: "Open: λ = 0.005, α = 1, ρ = 0, AdamW" in live.text(".agrees"))
+            assert "open: AdamW, λ|v|/|w|; dashed" in live.find("[data-panel=rate]").find_element("xpath", "..").text
 
 
 def test_a_story_acts_at_its_step(page):
