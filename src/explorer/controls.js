@@ -89,7 +89,7 @@ function take(key, { symbol }, typed, change, complain, [low, high, allowed]) {
 }
 
 function showSlider({ key, spec, range, typed }, value, wide) {
-  [range.min, range.max] = (wide && WIDE[key]) ?? [spec.from, spec.to];
+  [range.min, range.max] = (wide ? WIDE[key] : null) ?? [spec.from, spec.to];
   range.value = Math.round(spec.notch(value));
   range.setAttribute("aria-valuetext", `${spec.symbol} ${written(value)}`);
   if (!typed.draft && typed.getAttribute("aria-invalid") !== "true") typed.value = plain(value);

@@ -7,12 +7,12 @@ import { column, mean } from "./history.js";
 export const SHAPES = [4, 8, 8, 8, 16, 32, 32, 32].map((rows, l) => [rows, 9 * [3, 4, 8, 8, 8, 16, 32, 32][l]]);
 export const RECENT = 128; // steps over which the size of the gradients is taken
 export const FEWEST = 12; // steps before there is a size to take
-const NOW = 32; // steps over which s of Adam is taken, which changes by a share of 1/1,000 a step
 const AHEAD = 4; // time constants
 const MOST = 20000; // steps that are drawn ahead
 
 /** The size of each layer's gradients over the last RECENT steps: {c2, gv}, nat². c2 is the mean of |g|²|w|², gv
- *  that of g·v |w|²; and of AdamW and its like, since they began, the means {v2, gain, h2} that history.js has, NaN
+ *  that of g·v |w|²; and of AdamW and its like, since they began, the means {v2, gain} that history.js has and h2, the
+ *  mean of 1/s of Adam, weighted with |d|², so that |d|²h2 is what was measured of them; NaN
  *  before there are. Null before there is a c2. */
 export function recent(past, began = 0, steps = RECENT) {
   if (past.steps < FEWEST) return null;
@@ -20,8 +20,8 @@ export function recent(past, began = 0, steps = RECENT) {
   const since = Math.max(from, began + FEWEST);
   return Array.from({ length: past.layers }, (_, l) => {
     const of = (name, first) => mean(past, column(name, l), first);
-    const [gv, v2, gain] = ["gv", "v2", "gain"].map((name) => of(name, since));
-    return { c2: of("c2", from), gv: gv || 0, v2, gain, h2: of("h2", Math.max(since, past.steps - NOW)) };
+    const [gv, v2, gain, d2, n2] = ["gv", "v2", "gain", "d2", "n2"].map((name) => of(name, since));
+    return { c2: of("c2", from), gv: gv || 0, v2, gain, h2: n2 / d2 };
   });
 }
 

@@ -14,7 +14,8 @@
 //                balance what the step's gradient adds to |w|² in all over what decay takes from it; NaN without decay
 //                v2      |v|²
 //                gain    what AdamW and its like add to |w|², over λ²: |v|² − 2(1 − λα)w·v/λ
-//                h2      the mean of 1/s of Adam: |d|²/|g|² of d = (v − ρv_prev)/(1 − ρ)
+//                d2      |d|²|w|², d = g + αw
+//                n2      |d|²|w|² after Adam's division by √s: d/√s is (v − ρv_prev)/(1 − ρ); AdamW divides g
 // All but lr, weight_decay, momentum, optimizer and w2 are means over the window.
 
 import { directed } from "../decoupled.js";
@@ -23,7 +24,7 @@ import { OPTIMIZERS } from "./optimizers.js";
 
 export const CAPACITY = 512;
 export const SCALARS = ["loss", "accuracy", "lr", "weight_decay", "momentum", "optimizer"];
-export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2", "balance", "v2", "gain", "h2"];
+export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2", "balance", "v2", "gain", "d2", "n2"];
 const FIRST = ["lr", "weight_decay", "momentum", "optimizer", "w2"]; // what a window has from its first step
 
 // A row of a report has the inner products of w, g, v_prev, v and u = w' − w, 15 a layer, in the recorder's order.
@@ -96,7 +97,8 @@ function measure(row, at, p, o, setting) {
   row[at + 6] = optimizer !== "adam" && alpha > 0 ? (lr * lr * gain) / ((1 - kept ** 2) * w2) : NaN;
   row[at + 8] = gain;
   const fresh = (v2 - 2 * rho * p[o + V_BOTH] + rho ** 2 * p[o + PREV2]) / (1 - rho) ** 2;
-  row[at + 9] = fresh / (optimizer === "adam" ? d2 : g2);
+  row[at + 9] = (optimizer === "adam" ? d2 : g2) * w2;
+  row[at + 10] = fresh * w2;
 }
 
 /** A window is complete at level j; with every second one, one of the next level. */
