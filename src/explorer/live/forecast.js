@@ -11,9 +11,8 @@ const AHEAD = 4; // time constants
 const MOST = 20000; // steps that are drawn ahead
 
 /** The size of each layer's gradients over the last RECENT steps: {c2, gv}, nat². c2 is the mean of |g|²|w|², gv
- *  that of g·v |w|²; and of AdamW and its like, since they began, the means {v2, gain} that history.js has and h2, the
- *  mean of 1/s of Adam, weighted with |d|², so that |d|²h2 is what was measured of them; NaN
- *  before there are. Null before there is a c2. */
+ *  that of g·v |w|²; and of AdamW and its like, since they began, the means {v2, gain} that history.js has, and h2,
+ *  that of 1/s of Adam, weighted with |d|²; NaN before there are. Null before there is a c2. */
 export function recent(past, began = 0, steps = RECENT) {
   if (past.steps < FEWEST) return null;
   const from = Math.max(0, past.steps - steps);

@@ -14,8 +14,9 @@
 //                balance what the step's gradient adds to |w|² in all over what decay takes from it; NaN without decay
 //                v2      |v|²
 //                gain    what AdamW and its like add to |w|², over λ²: |v|² − 2(1 − λα)w·v/λ
-//                d2      |d|²|w|², d = g + αw
-//                n2      |d|²|w|² after Adam's division by √s: d/√s is (v − ρv_prev)/(1 − ρ); AdamW divides g
+//                d2      |d|²|w|², d = g + αw of Adam, and g of the others
+//                n2      |d|²|w|² after Adam's division by √s: d/√s is (v − ρv_prev)/(1 − ρ). Of AdamW, whose d are
+//                        independent, |v|²|w|²(1 + ρ)/(1 − ρ), so that |v|² is as measured where they are not
 // All but lr, weight_decay, momentum, optimizer and w2 are means over the window.
 
 import { directed } from "../decoupled.js";
@@ -96,9 +97,10 @@ function measure(row, at, p, o, setting) {
   row[at + 3] = (lr * lr * v2) / w2;
   row[at + 6] = optimizer !== "adam" && alpha > 0 ? (lr * lr * gain) / ((1 - kept ** 2) * w2) : NaN;
   row[at + 8] = gain;
+  const adam = optimizer === "adam";
   const fresh = (v2 - 2 * rho * p[o + V_BOTH] + rho ** 2 * p[o + PREV2]) / (1 - rho) ** 2;
-  row[at + 9] = (optimizer === "adam" ? d2 : g2) * w2;
-  row[at + 10] = fresh * w2;
+  row[at + 9] = (adam ? d2 : g2) * w2;
+  row[at + 10] = (adam ? fresh : (v2 * (1 + rho)) / (1 - rho)) * w2;
 }
 
 /** A window is complete at level j; with every second one, one of the next level. */
