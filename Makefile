@@ -45,7 +45,7 @@ SUITABLE := import platform, sys; sys.exit( \
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install book html test colab lowest lint recordings explorer live picture lock repository clean
+.PHONY: help setup install book html test colab lowest lint recordings explorer live picture lock repository teach clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
@@ -56,6 +56,7 @@ help:
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
+	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
 	@echo "make repository URL=https://github.com/OWNER/NAME REF=v1.2.3   say where the project lives, and which tag or"
@@ -108,6 +109,7 @@ lint: setup
 recordings: setup
 	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) \
 		"$$VENV/bin/python" -P -m resnet_dynamics record $${DATA:+--data "$$DATA"}
+	@$(ONLINE) $(call pass,RESNET_DYNAMICS_CACHE) "$$VENV/bin/python" -P -m resnet_dynamics.language
 
 # The package carries the bundle, so that nobody else needs node.
 explorer: $(MODULES)
@@ -123,6 +125,11 @@ $(MODULES): src/explorer/package-lock.json
 
 picture: setup
 	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py
+
+# The editions for a class. Standard library only; outputs come from the book that make html built last, if there is one.
+teach:
+	@rm -rf _build/teach
+	@$(CLEAN) "$$PYTHON" book/_teach.py _build/teach
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

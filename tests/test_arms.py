@@ -201,7 +201,8 @@ def test_lars_is_blind_to_the_length_at_the_start(monkeypatch):
 
 
 def test_a_start_at_equilibrium():
-    config = small.config(weight_decay=0.05, init_norms="equilibrium", momentum=0.5, lr=0.2, seed=5)
+    own = "layer1.lr=0.1, layer2.weight_decay=0.01, layer3.momentum=0.9"
+    config = small.config(weight_decay=0.05, init_norms="equilibrium", momentum=0.5, lr=0.2, seed=5, layer_settings=own)
     plain = config.replace(init_norms="drawn")
     data, probe = Data(config), Data(config)
     model, reference = build(config, 3), build(plain, 3)
@@ -211,13 +212,21 @@ def test_a_start_at_equilibrium():
         reference.zero_grad()
         F.cross_entropy(reference(x), y).backward()
         c2 += torch.stack([(w.grad.norm() * w.norm()) ** 2 for w in conv_layers(reference).values()]).detach() / 5
-    for w, w0, c2_ in zip(conv_layers(model).values(), conv_layers(build(plain, 3)).values(), c2):
-        assert w.norm().item() ** 4 == pytest.approx(0.2 * c2_.item() / (2 * 0.05 * 0.5), rel=1e-3)
+    times = {"layer1": 0.5, "layer2": 5, "layer3": 5}  # in λ/(α(1−ρ))
+    for (layer, w), w0, c2_ in zip(conv_layers(model).items(), conv_layers(build(plain, 3)).values(), c2):
+        fourth = 0.2 * c2_.item() / (2 * 0.05 * 0.5) * times.get(layer, 1)
+        assert w.norm().item() ** 4 == pytest.approx(fourth, rel=1e-3)
         torch.testing.assert_close(w / w.norm(), w0 / w0.norm())
     others = {name: value for name, value in model.state_dict().items() if "conv" not in name}
     assert all(value.equal(build(plain, 3).state_dict()[name]) for name, value in others.items())  # statistics, too
     for (x, y), (x_, y_) in zip(data.epoch(), batches):
         assert x.equal(x_) and y.equal(y_)
+
+
+def test_a_layer_without_an_equilibrium_cannot_start_at_it():
+    for place in ("prep.lr", "prep.weight_decay"):
+        with pytest.raises(ValueError, match=f"^layer_settings: {place}=0.0: must be above 0 with init_norms="):
+            Config(init_norms="equilibrium", layer_settings=f"{place}=0")
 
 
 def test_a_root_of_a_warm_up():

@@ -137,6 +137,7 @@ BAD = [
     (dict(no_norm=["prep"]), "None, or a convolution"),
     (dict(normalization="group", width=6), 'one of "batch", "instance", "layer" with model=.resnet9. and width=6'),
     (dict(normalization="layer", model="vgg11"), 'one of "batch" with model=.vgg11.'),
+    (dict(normalization="layer", optimizer="lars-filter"), 'one of "batch", "instance" with optimizer="lars-filter"'),
     (dict(data=b"cifar10"), '"cifar10", "synthetic"'),
 ]
 

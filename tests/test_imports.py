@@ -65,7 +65,7 @@ ALLOWED = {
     "transformer": {"torch", "models"},
     "prose": {"numpy", "torch", "xarray", "console", "directions", "machine", "transformer", "watching"},
     "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
-    "starts": {"torch", "config", "models"},
+    "starts": {"torch", "arms", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
                  "schedules", "theory"},
     "train": {"numpy", "torch", "config", "console", "data", "machine", "models", "optim", "recorder", "recording",

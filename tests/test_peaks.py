@@ -144,6 +144,7 @@ BAD = {
     "smooth(table.assign_coords(lr=[1, 2, 4, 8, 4, 6, 7, 9]))": r"lr=\[1, .*\]: must be different values, 4 is there",
     "tops(surface(1.0, seeds=4)[0], 'seed')": r"along='seed': must be an axis with at least 4 values",
     "ridge(found.assign_coords(batch_size=[1, 2, 3, 4, 5, 1]), 'batch_size')": ".*: must be different values",
+    "tops(table.rename(batch_size='draw'))": "draw: must be no dimension of the accuracy",
     "ridge(table, 'batch_size')": "found=a DataArray: must be what tops",
     "ridge(found, 'lr')": "against='lr': must be the only dimension of the tops, which have batch_size",
     "ridge(found, 'batch_size', level=0)": f"level=0: {LEVEL}",

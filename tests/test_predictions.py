@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import gate
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,15 @@ def test_the_histogram_of_words():
     class_of("above", "below", "below", which="8.2")
     ax = predictions.histogram("8.2", ".")
     assert [(bar.get_height(), bar.get_facecolor()[0]) for bar in ax.patches] == [(1, 0), (2, 0.75)]
+
+
+@pytest.mark.parametrize("chapter", sorted({which.split(".")[0] for which in predictions.PREDICTIONS}))
+def test_a_chapter_asks_for_its_predictions_below_the_questions(chapter):
+    """In its notebook; on the page there is no place to answer."""
+    path = next(path for path in gate.CHAPTERS if path.stem.lstrip("0").startswith(f"{chapter}-"))
+    cells = nbformat.read(path, as_version=4).cells
+    asked = next(i for i, cell in enumerate(cells) if cell.id == f"keep-{chapter}")
+    assert cells[asked - 1].source.startswith("## A prediction") and cells[asked].metadata.tags == ["remove-cell"]
+    lines = [f'print(predict("{which}", None))  # {one.asks}'
+             for which, one in predictions.PREDICTIONS.items() if which.split(".")[0] == chapter]
+    assert cells[asked].source.splitlines()[3:] == lines

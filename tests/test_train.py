@@ -12,9 +12,11 @@ import torch.nn.functional as F
 
 from resnet_dynamics import measure
 from resnet_dynamics import train as loop
+from resnet_dynamics.arms import REST
 from resnet_dynamics.data import Data
 from resnet_dynamics.machine import duration, pick_device, precision
-from resnet_dynamics.models import build, conv_layers
+from resnet_dynamics.models import build, conv_layers, normalized
+from resnet_dynamics.steering import make_optimizers
 from resnet_dynamics.train import train
 
 
@@ -424,3 +426,16 @@ def test_decay_that_follows_the_rate(monkeypatch):
     assert measure.acceptance(ds).cosine.max() < 1e-3
     w2 = measure.predicted(ds, steps=1).w2
     assert w2.values == pytest.approx(ds.w2.values, rel=1e-3)
+
+
+@pytest.mark.parametrize("normalization", ["instance", "group", "layer"])
+def test_convolutions_decay_whatever_their_norm_is(normalization):
+    """Shrink and growth close the books of each layer; the rest, gains and offsets too, does not decay."""
+    config = small.config(normalization=normalization, weight_decay=0.05, momentum=0.0, rest_weight_decay_scale=0)
+    model, ds = quietly(config)
+    assert float(abs(measure.telescoping(ds).closure).max()) < 1e-3
+    assert normalized(model) == {name for name, p in model.named_parameters() if p.ndim == 4}
+    kinds = {kind: make_optimizers(config.replace(rest_decays=kind, rest_weight_decay_scale=1), model)[0].param_groups
+             for kind in REST}  # fmt: skip
+    assert {kind: [len(group["params"]) for group in groups] for kind, groups in kinds.items()} == {
+        "gains": [8, 8, 9], "offsets": [8, 8, 9], "linear": [8, 1, 16]}  # fmt: skip

@@ -12,9 +12,9 @@ from .tables import table
 __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "check", "compare",
-    "correlation", "data", "datasets", "invariant_parameters", "library", "machine", "measure", "models", "optim",
-    "page_data", "peaks", "plots", "predict", "predictions", "random_updates", "recorder", "recording", "run",
-    "schedules", "successive", "sweep", "table", "theory", "train", "watch",
+    "correlation", "data", "datasets", "invariant_parameters", "language", "library", "machine", "measure", "models",
+    "optim", "page_data", "pairs", "peaks", "plots", "predict", "predictions", "random_updates", "recorder",
+    "recording", "run", "schedules", "successive", "sweep", "table", "theory", "train", "transformer", "watch",
 ]  # fmt: skip
 
 

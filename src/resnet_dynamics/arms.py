@@ -163,6 +163,8 @@ def _layer_settings(config) -> str:
         found[layer, field] = number(f"layer_settings: {place}", value)
         range_ = "in [0, 1)" if field == "momentum" else "not negative, at most 1e30"
         check(f"layer_settings: {place}", value, 0 <= value < 1 if field == "momentum" else 0 <= value <= 1e30, range_)
+        check(f"layer_settings: {place}", value, field == "momentum" or value > 0 or config.init_norms == "drawn",
+              f'above 0 with init_norms="{config.init_norms}"')  # fmt: skip
         check(field, getattr(config, field), field == "momentum" or getattr(config, field) > 0,
               f"above 0 where {place} is set")  # fmt: skip
     check("layer_settings", text, not found or config.lars_rate != "replay", 'empty with lars_rate="replay"')

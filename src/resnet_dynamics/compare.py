@@ -2,7 +2,8 @@
 
 Runs that share a seed share initial weights and batches, so part of their scatter is common and drops out of the
 difference. What is left is scatter of the differences, of which n runs give an estimate with n − 1 degrees of freedom:
-the interval is Student's. It says nothing about other networks, data, or lengths of training.
+the interval is Student's. It says nothing about other networks, data, or lengths of training. `spreads` compares how
+much two settings scatter.
 
 `verdict` is the same of single runs: yours against the seeds of another.
 """
@@ -20,7 +21,7 @@ from .measure import overall
 from .seeds import images, of_one_run, semantics
 from .series import fate, length, of_recording
 
-__all__ = ["Difference", "paired", "runs_needed", "sees", "student", "verdict"]
+__all__ = ["Difference", "Ratio", "holm", "paired", "runs_needed", "sees", "spreads", "student", "verdict"]
 
 
 class Difference(NamedTuple):
@@ -43,6 +44,22 @@ class Difference(NamedTuple):
     def within(self, margin: float) -> bool:
         """Return whether the whole interval is within ± margin: the settings are equivalent, as far as that."""
         return max(abs(self.low), abs(self.high)) <= margin
+
+    def verdict(self, margin: float) -> str:
+        """Say what the interval shows: "below" or "above" (it does not hold zero), "equivalent within …", "undecided".
+
+        A difference may be both below and equivalent: seen, and small.
+
+        >>> paired([3.0, 3.1, 3.2], [2.9, 3.0, 3.1]).verdict(0.2)
+        'above, equivalent within 0.2'
+        """
+        words = ["below"] * (self.high < 0) + ["above"] * (self.low > 0)
+        words += [f"equivalent within {margin:g}"] * self.within(margin)
+        return ", ".join(words) or "undecided"
+
+    def __format__(self, digits):
+        """Mean and half of the interval, with that format: f"{d:.3f}" is "+0.012 ± 0.004". Empty: as `str`."""
+        return f"{self.mean:+{digits}} ± {self.half:{digits}}".replace("-", "−") if digits else str(self)
 
     def __str__(self):
         return f"{self.mean:+.3g} ± {self.half:.2g} (n = {self.n})".replace("-", "−")
@@ -77,6 +94,70 @@ def paired(a, b, *, level: float = 0.95) -> Difference:
     return Difference(float(d.mean()), sees(sd, len(d), level=level), len(d), sd, level)
 
 
+class Ratio(NamedTuple):
+    """A ratio with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def __str__(self):
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def spreads(a, b, *, level: float = 0.95) -> Ratio:
+    """Return sd(a)/sd(b) with its interval: the ratio over √F and times √F, with Fisher's F of n − 1 and m − 1 degrees.
+
+    The interval is for normal values and independent samples. If the values of a and b are pairs that rise and fall
+    together, it is too wide.
+
+    Args:
+        a, b: values, [n ≥ 2] and [m ≥ 2]; the values of b are not all the same.
+
+    Raises:
+        ValueError: a sample is not like that, or not finite.
+
+    Example:
+        >>> str(spreads([1.0, 3.0, 5.0], [1.0, 2.0, 3.0]))
+        '2.00 (0.32 to 12.49)'
+    """
+    from scipy.special import fdtri
+
+    a, b = (np.asarray(values, float) for values in (a, b))
+    for name, values in (("a", a), ("b", b)):
+        if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+            raise ValueError(f"{name}={values.tolist()}: must be a list of at least 2 finite numbers")
+    if not b.std():
+        raise ValueError(f"b={b.tolist()}: must not be all the same, its spread divides")
+    _share(level)
+    ratio, tail = float(a.std(ddof=1) / b.std(ddof=1)), 0.5 + level / 2
+    low, high = fdtri(len(a) - 1, len(b) - 1, tail), fdtri(len(b) - 1, len(a) - 1, tail)
+    return Ratio(ratio, ratio / float(np.sqrt(low)), ratio * float(np.sqrt(high)), level)
+
+
+def holm(p) -> np.ndarray:
+    """Return probabilities corrected for being many, by Holm's method: the i-th smallest of n times n − i + 1.
+
+    A corrected one is not below one before it, and not above 1. If none of the n effects is there, the smallest is
+    below a level at most as often as that level says, however the n depend on each other.
+
+    Args:
+        p: probabilities, [n].
+
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p, float)
+    if p.ndim != 1 or not ((0 <= p) & (p <= 1)).all():
+        raise ValueError(f"p={p.tolist()}: must be a list of probabilities, from 0 to 1")
+    order = np.argsort(p, kind="stable")
+    many = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(many, 1)
+    return corrected
+
+
 def sees(sd: float, n: int, *, level: float = 0.95) -> float:
     """Return what n pairs can see: half of the interval of a mean difference, t·sd/√n.
 
@@ -98,8 +179,7 @@ def student(freedom: int, level: float = 0.95) -> float:
     """
     from scipy.special import stdtrit  # loads in a fraction of the time of scipy.stats
 
-    if not isinstance(level, numbers.Real) or not 0 < level < 1:
-        raise ValueError(f"level={level!r}: must be between 0 and 1")
+    _share(level)
     return float(stdtrit(freedom, 0.5 + level / 2))
 
 
@@ -148,6 +228,11 @@ def verdict(mine, seeds):
     else:
         said = _compared(value, theirs)
     return " ".join([said, *_apart(mine, seeds)])
+
+
+def _share(level):
+    if not isinstance(level, numbers.Real) or not 0 < level < 1:
+        raise ValueError(f"level={level!r}: must be between 0 and 1")
 
 
 def _part(ds) -> str:

@@ -299,4 +299,20 @@ EXERCISES = {
             "Give it in percent.": lambda y: y / 100,
             "This is the fall at one octave: how far away are the neighbors, on average?": lambda y: 1.0,
         }, 0.08),
+    "11.3": Exercise("the share of the initial |w|² that is left at the end.",
+        lambda: float(np.prod((1 - 0.1 * np.linspace(3e-4, 0, 10_000)) ** 2)), {
+            "This is of |w|: |w|² is asked for.": lambda y: y**0.5,
+            "λ falls to zero: what is its mean? (Decay takes 2λα of |w|²; 4λα is the time constant of SGD.)":
+                lambda y: y**2,
+            "This is the share that is gone.": lambda y: 1 - y,
+            "1/(λα) is 33,000 steps, so something is left.": lambda y: 0.0,
+        }, 0.01),
+    "11.6": Exercise("the number by which λ has to be divided when ρ goes from 0.9 to 0.95.",
+        lambda: theory.hyperball(0.01, lambda k: 0.95**k).lifetime_rate
+        / theory.hyperball(0.01, lambda k: 0.9**k).lifetime_rate, {
+            "This is the factor on S: lengths go as its root.": lambda y: y**2,
+            "Upside down: which of the two adds up to more?": lambda y: 1 / y,
+            "This would be so if S were 1/(1 − ρ).": lambda y: 2**0.5,
+            "The length of a step stays, but the long run is asked for.": lambda y: 1.0,
+        }, 0.005),
 }  # fmt: skip

@@ -23,10 +23,10 @@ from . import recording
 from .fields import check, integer, number, one_of
 from .library import bundle_dir
 
-__all__ = ["EVERY", "NAME", "OPTIMIZERS", "Language", "bundled", "planned", "record", "run"]
+__all__ = ["BITS", "EVERY", "NAME", "OPTIMIZERS", "Language", "bundled", "planned", "record", "run"]
 
 NAME = "language.nc"
-EVERY = 20  # steps from one that is recorded to the next
+EVERY, BITS = 20, 8  # steps from one that is recorded to the next, and binary digits: 22 kB a run
 OPTIMIZERS = {"adamw": dict(lr=2e-3, weight_decay=1.0, momentum=0.9),
               "muon": dict(optimizer="muon", lr=0.02, weight_decay=0.1, momentum=0.95)}  # fmt: skip
 VARIANTS = {"pre-norm": {}, "qk-norm": dict(qk_norm=True), "branch-norm": dict(branch_norm=True)}
@@ -122,7 +122,7 @@ def run(language: Language, *, progress=True, folder: Path | None = None) -> xr.
     The recording is that of `watching.watch`, of every 20th step, so that `measure` and `plots` take it; of one
     optimizer at a time where there are two, as ds.sel(layer=ds.optimizer.isel(step=0) == "muon"). Layers are the
     matrices of `transformer.Transformer`. Attributes: `test_loss`, of the last tenth of the text, after training; seed,
-    batch_size, and where it was made.
+    batch_size, and where it was made. Those of the package are rounded to 8 binary digits, and have no |d|².
 
     Raises:
         recording.BrokenRecording: the file of the package is damaged.
@@ -169,7 +169,7 @@ def _row(ds, language):
     layered = {name: (series if "layer" in series.dims else series.expand_dims(layer=ds.layer, axis=1))
                for name, series in each.items()}  # fmt: skip
     words = np.broadcast_to(ds.optimizer.isel(step=0).values, ds.sizes["layer"])
-    ds = recording.thin(ds.drop_vars([*each, "optimizer", "part"])).assign(layered)
+    ds = recording.thin(ds.drop_vars([*each, "d2", "optimizer", "part"]), BITS).assign(layered)
     ds = ds.assign_coords(optimizer=("layer", words)).expand_dims(run=[language.digest])
     ds = ds.assign_coords(optimizer=ds.optimizer.expand_dims(run=ds.run), told=("run", [json.dumps(known)]))
     ds.attrs = {"languages": "one a run, in `told`", "format_version": recording.FORMAT}

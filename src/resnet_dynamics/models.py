@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 from .config import FOREIGN, Config, model_parts
 
 __all__ = [
-    "NORMALIZATIONS", "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "resnet18",
-    "spread", "symmetries", "vgg11",
+    "NORMALIZATIONS", "ConvNorm", "Drawing", "ResNet9", "Stage", "Symmetry", "build", "conv_layers", "normalized",
+    "resnet18", "spread", "symmetries", "vgg11",
 ]  # fmt: skip
 
 
@@ -241,10 +241,7 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
     """
     if hasattr(model, "symmetries"):
         return model.symmetries()
-    if isinstance(model, ResNet9):
-        layers, streams = _resnet9_wiring(model)
-    else:
-        layers, streams = _resnet18_wiring() if hasattr(model, "fc") else _vgg_wiring(model)
+    layers, streams = _wiring(model)
     head = next(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
 
     def normalized(name):
@@ -278,6 +275,11 @@ def symmetries(model: nn.Module) -> list[Symmetry]:
     return [*groups, Symmetry(head, of_head, False, False, "the softmax sees the scale of the logits")]
 
 
+def normalized(model: nn.Module) -> set[str]:
+    """Return the names of the weights of convolutions that a norm follows, of any kind."""
+    return {f"{conv}.weight" for conv, norm in _wiring(model)[0].values() if norm is not None}
+
+
 def _divided(norm):
     """Whether a norm divides out the scale of each filter, and in words."""
     if not isinstance(norm, nn.GroupNorm):
@@ -290,6 +292,12 @@ def _divided(norm):
 
 # The wiring of a network: layers {name: (path of the convolution, path of its batch norm or None)}, and streams
 # (layers whose outputs are added up, layer that reads the sum). A stream ends where a batch norm restores the scale.
+def _wiring(model):
+    if isinstance(model, ResNet9):
+        return _resnet9_wiring(model)
+    return _resnet18_wiring() if hasattr(model, "fc") else _vgg_wiring(model)
+
+
 def _resnet9_wiring(model):
     layers, streams, writers = {}, [], []
     for conv in conv_layers(model):

@@ -45,8 +45,8 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
         with noise="each" a list of it, one for each value of the axis, rising.
 
     Raises:
-        ValueError: there is no such axis, it has fewer than 4 values or one that is not positive, or another argument
-            is not as above.
+        ValueError: there is no such axis, it has fewer than 4 values or one that is not positive, there is a dimension
+            draw, or another argument is not as above.
     """
     _table(accuracy)
     _whole("points", points, 4)
@@ -57,6 +57,8 @@ def tops(accuracy: xr.DataArray, along: str = "lr", *, points: int = 5, resample
     if along == "seed" or along not in accuracy.dims or accuracy.sizes[along] < 4:
         has = ", ".join(f"{name} ({n})" for name, n in accuracy.sizes.items())
         raise ValueError(f"along={along!r}: must be an axis with at least 4 values, of {has}")
+    if "draw" in accuracy.dims:
+        raise ValueError("draw: must be no dimension of the accuracy, the draws of the interval have it; rename yours")
     accuracy = _rising(accuracy, along)
     seeds = accuracy.sizes.get("seed", 1)
     if noise == "each" and seeds < 2:

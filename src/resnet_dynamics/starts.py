@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from .arms import OWN
 from .config import Config
-from .models import conv_layers, symmetries
+from .models import conv_layers, normalized
 
 __all__ = ["PROBED", "settle"]
 
@@ -18,12 +19,13 @@ def settle(model, data, config: Config) -> None:
 
         |w|⁴ = λc²/(2α(1−ρ)),  c² = mean of |g|²|w|² over the first 20 batches
 
-    c does not depend on |w|, so it is found with the weights as they were drawn. Nothing else is changed: not the
-    statistics of batch norm, and not the batches that follow.
+    with the λ, α and ρ of the layer. c does not depend on |w|, so it is found with the weights as they were drawn.
+    Nothing else is changed: not the statistics of batch norm, and not the batches that follow.
     """
     of = {p: name for name, p in model.named_parameters()}
-    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
-    weights = [w for w in conv_layers(model).values() if of[w] in invariant]
+    invariant = normalized(model)
+    layers = {layer: w for layer, w in conv_layers(model).items() if of[w] in invariant}
+    weights = [*layers.values()]
     before = {name: value.clone() for name, value in model.named_buffers()}
     squares, batches = torch.zeros(len(weights)), data.first(PROBED)
     model.train()
@@ -35,6 +37,7 @@ def settle(model, data, config: Config) -> None:
     with torch.no_grad():
         for name, value in model.named_buffers():
             value.copy_(before[name])
-        for w, c2 in zip(weights, squares.tolist()):
-            length = (config.lr * c2 / (2 * config.weight_decay * (1 - config.momentum))) ** 0.25
+        for (layer, w), c2 in zip(layers.items(), squares.tolist()):
+            lr, weight_decay, momentum = (config.of_layer(layer, field) for field in OWN)
+            length = (lr * c2 / (2 * weight_decay * (1 - momentum))) ** 0.25
             w.mul_(length / w.norm())

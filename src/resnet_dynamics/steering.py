@@ -9,7 +9,7 @@ from . import measure, theory
 from .arms import OWN, REST, SEPARATE, own_rate
 from .config import Config
 from .directions import SGDW, Adam, Lion, Muon
-from .models import conv_layers, symmetries
+from .models import conv_layers, normalized
 from .optim import LARS, SGD, SmoothLARS, Steered
 from .recording import config as config_of
 from .schedules import decays, rates
@@ -24,9 +24,8 @@ def make_optimizers(config: Config, model) -> list[torch.optim.Optimizer]:
 
     A group of convolutions says which `layers` it has. Those with a λ, α, ρ or rate of their own are each a group.
     """
-    invariant = {name for group in symmetries(model) if group.per_filter for name in group.parameters}
     common = dict(lr=0.0, momentum=config.momentum)  # `Rates` sets λ, and each group has its own ρ
-    convs, rest = _convs(config, model, invariant), _rest(config, model, invariant)
+    convs, rest = _convs(config, model, normalized(model)), _rest(config, model, normalized(model))
     if config.optimizer in SEPARATE:
         return [_directed(config, convs, common), SGD(rest, **common)]
     if config.optimizer.startswith("lars"):
@@ -76,7 +75,7 @@ def _rest(config, model, invariant):
     for name, p in model.named_parameters():
         if name not in invariant:
             module = model.get_submodule(name.rpartition(".")[0])
-            norm = hasattr(module, "running_mean")
+            norm = not isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))
             kind = REST[("weight", "bias").index(name.rpartition(".")[2])] if norm else "linear"
             (decaying if kind in config.rest_decays.split("+") else others).append(p)
     own = config.rest_lr is not None or config.optimizer in SEPARATE
