@@ -84,7 +84,7 @@ def test_how_fast():
 
 
 def test_limits():
-    """No gradients: equal, in 1/2λα steps. Where P is B c_1c_2, each layer has the norm of equation (3), (7)."""
+    """No gradients: equal, in 1/2λα steps. Where P² is Bc_1c_2, each layer has the norm of equation (3), (7)."""
     none = pair(0.0, 0.0, 1.0, 0.1, 0.5)
     assert none.ratio == 1 and none.difference == 0 and none.time_constant == pytest.approx(10)
     lr, weight_decay, momentum = 0.1, 0.02, 0.9
@@ -92,6 +92,9 @@ def test_limits():
     found = pair(5.0, 2.0, np.sqrt(np.prod(alone)), lr, weight_decay, momentum)
     assert found.ratio == pytest.approx(alone[0] / alone[1]) == pytest.approx(2.5)
     assert found.difference == pytest.approx(alone[0] - alone[1])
+    growth = lr / (1 - momentum) / (2 * weight_decay)
+    assert np.prod(alone) == pytest.approx(growth * 5.0 * 2.0)  # P², and not P
+    assert pair(5.0, 2.0, 1e-4, lr, weight_decay, momentum).ratio == pytest.approx(2.5**2)
 
 
 # ------------------------------------------------------------------------------------------- together

@@ -44,9 +44,9 @@ def pair(
         |w_1|² − |w_2|² = B(|g_1|² − |g_2|²)        that of the gradients of different batches, which are independent
         |w_1|²/|w_2|² = (P² + Bc_1²)/(P² + Bc_2²)   the same, with |g_i| = c_i/|w_i|
         1/τ = 2k_1k_2/(k_1 + k_2)                   while P stays
-    So the layer with the larger gradients is longer. Where the loss makes P large, against B c_1c_2, both are nearly as
-    long, however different their gradients; where P is B c_1c_2, the ratio is c_1/c_2, and each has the norm of
-    equation (3), as if it were invariant by itself.
+    So the layer with the larger gradients is longer. Where the loss makes P² large, against Bc_1c_2, both are nearly as
+    long, however different their gradients; where P² is Bc_1c_2, the ratio is c_1/c_2, and each has the norm of
+    equation (3), as if it were invariant by itself; where P is smaller still, the ratio goes on towards c_1²/c_2².
 
     Decay is coupled, as in `optim.SGD`. With a momentum P must not have changed much in 1/(1 − ρ) steps.
 
