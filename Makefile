@@ -41,7 +41,7 @@ SUITABLE := import platform, sys; sys.exit( \
 	"PyTorch is no longer made for Macs with an Intel processor, so the book cannot be built on one" \
 		if (sys.platform, platform.machine()) == ("darwin", "x86_64") else 0)
 
-# What npm installs, pinned by its hashes: esbuild, d3 and biome.
+# What npm installs, pinned by its hashes: esbuild, AssemblyScript and biome.
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help

@@ -256,6 +256,58 @@ def test_through_a_schedule_simulations_follow_the_recurrence(steps=1500):
         assert_allclose(walk.w2.mean(1), w2, rtol=0.015)
 
 
+def test_a_run_under_way_goes_on_as_it_was(lr=0.02, alpha=0.5):
+    """From equilibrium and its w·u nothing moves, whatever the correlation; of a geometric one two means are enough."""
+    lion = correlation.sign_overlap(correlation.mean_correlation(0.9, 0.99)(np.arange(1.0, 2500)))
+    for found in ([0.6, 0.3, -0.1], lion):
+        law = theory.decoupled(7.0, found, lr, alpha, exact=True)
+        a = 1 - lr * alpha
+        known = -lr * 7.0 * np.polyval(np.r_[found[::-1], 1], a)  # w·u of the last update: −λU²Σ aʲC_j
+        assert_allclose(theory.decoupled_recurrence(law.norm**2, 7.0, found, np.full(200, lr), alpha, wv_0=known),
+                        law.norm**2)  # fmt: skip
+    w2, wv, rho, rows = 3.0, 0.4, 0.9, []
+    for _ in range(100):
+        rows.append(w2)
+        w2, wv = a**2 * w2 - 2 * a * lr * rho * wv + lr**2 * 7.0, a * rho * wv - lr * 7.0
+    series = theory.decoupled_recurrence(3.0, 7.0, lambda k: rho**k, np.full(100, lr), alpha, wv_0=0.4)
+    assert_allclose(series, rows, rtol=1e-9)
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_adam_moves_as_its_recurrence_says_also_where_it_remembers_other_gradients(decoupled, weights=2 * K):
+    """From twice the norm of equilibrium, with a λ that is halved: gradients change faster than s."""
+    torch = pytest.importorskip("torch")
+    lr, alpha, steps, make = (0.01, 0.5, 300, torch.optim.AdamW) if decoupled else (0.002, 0.35, 150, torch.optim.Adam)
+    law = theory.adamw(weights, lr, alpha) if decoupled else theory.adam_l2(1.0, weights, lr, alpha)
+    rates, start = np.where(np.arange(steps) < steps / 2, lr, lr / 2), 2 * float(law.norm)
+    walk = walks.follow(walks.torch_rule(lambda w: make(w, eps=1e-30)), (weights,), rates, alpha, start=start, runs=2)
+    w2 = theory.adam_recurrence(start**2, 1.0, weights, rates, alpha, decoupled=decoupled)
+    assert_allclose(walk.w2.mean(1), w2, rtol=0.015 if decoupled else 0.06)
+    still = theory.adamw(weights, lr, alpha, 0.9, exact=True).norm ** 2 if decoupled else law.norm**2
+    settled = theory.adam_recurrence(still, 1.0, weights, np.full(4000, lr), alpha, 0.9, 0.99, decoupled=decoupled)
+    assert_allclose(settled[-1], still, rtol=1e-7 if decoupled else 0.03)
+
+
+def test_adam_goes_on_from_what_it_remembers(c=3.0, lr=0.01, alpha=0.4, beta1=0.8, beta2=0.98):
+    """The same numbers by hand: m, s and their biases, of one gradient and a w that are orthogonal."""
+    w2, wm, m2, s, rows = 2.0, 0.0, 0.0, 0.0, []
+    for t in range(1, 21):
+        g2 = c**2 / w2
+        m2, wm = beta1**2 * m2 + (1 - beta1) ** 2 * g2, beta1 * wm
+        s = beta2 * s + (1 - beta2) * g2 / 50
+        root = np.sqrt(s / (1 - beta2**t)) * (1 - beta1**t)
+        rows.append((w2, wm, m2, root))
+        by, a = lr / root, 1 - lr * alpha
+        w2, wm = a**2 * w2 - 2 * a * by * wm + by**2 * m2, a * wm - by * m2
+        rows[-1] += (wm,)
+    series = theory.adam_recurrence(2.0, c, 50, np.full(20, lr), alpha, beta1, beta2)
+    assert_allclose(series, [row[0] for row in rows])
+    _, _, m2, root, wm = rows[9]
+    under_way = dict(steps_0=10, wv_0=wm / root, v2_0=m2 / root**2, s_0=(root / (1 - beta1**10)) ** 2)
+    assert_allclose(theory.adam_recurrence(series[10], c, 50, np.full(10, lr), alpha, beta1, beta2, **under_way),
+                    series[10:])  # fmt: skip
+
+
 def test_the_ode_is_the_recurrence_to_leading_order():
     lr, square, found = triangle(0.02), 3.0, np.array([0.5, 0.2])
     whole = square * (1 + 2 * found.sum())

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from resnet_dynamics import history, measure, plots, recording, theory
+from resnet_dynamics.arms import SEPARATE
 from resnet_dynamics.config import CONVS
 from resnet_dynamics.history import SERIES, History
 
@@ -49,6 +50,12 @@ class Network:
             lr, d = theory.lars_rate(lr, at["weight_decay"], rho), g * np.linalg.norm(w) / np.linalg.norm(g)
         else:
             d = g + at["weight_decay"] * w
+        if at["optimizer"] in SEPARATE:  # w ← w − λ(v + αw)
+            v = np.sign(g) if at["optimizer"] == "lion" else rho * v_prev + g
+            u = -lr * (v + at["weight_decay"] * w)
+            self.w[n], self.v[n] = w + u, v
+            rows = np.stack([w, g, v_prev, v, u])
+            return (rows @ rows.T)[np.triu_indices(5)]
         v = rho * v_prev + d
         u = -lr * (d + rho * v if at["optimizer"] == "nesterov" else v)
         self.w[n], self.v[n] = w + u, v
@@ -97,6 +104,22 @@ def test_what_was_reported_is_a_recording(optimizer, momentum):
     measured = measure.rotation(ds)
     assert measured.sizes["step"] == 99 and float(measured.max()) < 1
     assert np.array_equal(ds.equals(told(Network(optimizer=optimizer, momentum=momentum), 100)), True)
+
+
+def test_what_lambda_multiplies_is_v_of_sgdw_and_its_like():
+    """The rate is λ|v|/|w|, and goes to the line; the equations of SGD are refused."""
+    ds = told(Network(optimizer="sgdw", momentum=0.8, lr=0.5, weight_decay=0.05), 400)
+    assert recording.setting(ds).optimizer == "sgdw" and ds.v2.attrs["long_name"].endswith("what λ multiplies")
+    rate, line = measure.rate(ds), measure.line(ds)
+    np.testing.assert_allclose(rate, 0.5 * np.sqrt(ds.v2 / ds.w2), rtol=1e-6)
+    np.testing.assert_allclose(line, np.sqrt(2 * 0.025 * 0.2 / 1.8), rtol=0.15)
+    assert float(abs(np.sqrt((rate[200:] ** 2).mean()) / line.mean() - 1)) < 0.1
+    with pytest.raises(ValueError, match="growth of a run with optimizer='sgdw': must be a run of SGD"):
+        measure.growth(ds)
+    ds = told(Network(optimizer="lion", momentum=0.9, lr=0.01, weight_decay=0.5), 20)
+    assert measure.rate(ds).shape == (20, 8) and ds.weights.values.sum() == 25740
+    with pytest.raises(ValueError, match="line of a run with optimizer='lion'"):
+        measure.line(ds)
 
 
 def test_lr_and_weight_decay_may_move():

@@ -14,7 +14,7 @@ from test_explorer_module import SOURCE, node
 from test_history import Network
 
 import resnet_dynamics as rd
-from resnet_dynamics import element, live, page_data, stories, theory
+from resnet_dynamics import arms, element, explorer, history, live, page_data, stories, theory
 from resnet_dynamics.history import SERIES
 from resnet_dynamics.live import Live
 
@@ -34,12 +34,16 @@ def test_a_story_sets_the_scene_and_what_is_given_stays():
     assert plain.story is None and {name: getattr(plain, name) for name in stories.scene(None)} == stories.scene(None)
     assert (Live(momentum=0.9).optimizer, Live(momentum=0.9).momentum) == ("heavy-ball", 0.9)
     assert (Live(momentum=0.9, optimizer="sgd").optimizer, Live(momentum=0.9, optimizer="sgd").momentum) == ("sgd", 0)
+    adamw = Live(optimizer="adamw", momentum=0.8)  # λ = 0.5 would ruin it
+    assert (adamw.lr, adamw.weight_decay, adamw.momentum, adamw.optimizer) == (0.005, 1.0, 0.8, "adamw")
+    assert Live(story="muon").lr == 0.5 and Live(story="adamw").optimizer == "adamw"
     assert type(Live(seed=np.int64(7)).seed) is int and Live(lr=np.float32(0.1)).lr == 0.1
 
 
 @pytest.mark.parametrize("given, said", [
     (dict(lr=0), "lr=0: must be a number in (0, 1000]"), (dict(momentum=1.0), "momentum=1.0: must be a number in [0"),
-    (dict(optimizer="adam"), "optimizer='adam': must be one of \"sgd\""), (dict(small=1), "True or False"),
+    (dict(optimizer="adagrad"), "optimizer='adagrad': must be one of \"sgd\""), (dict(small=1), "True or False"),
+    (dict(weight_decay=101), "weight_decay=101: must be a number in [0, 100]"),
     (dict(seed=-1), "seed=-1: must be a whole"), (dict(seed=0.5), "seed=0.5: must be a whole number in [0, 2³²)"),
     (dict(seed=2**32), "seed=4294967296: must be"), (dict(seed=True), "seed=True: must be a whole number"),
     (dict(seed=float("nan")), "seed=nan: must be a whole"), (dict(story=["kick"]), "story=['kick']: must be"),
@@ -65,15 +69,20 @@ def test_an_argument_that_there_is_not_is_named():
 
 def test_python_and_javascript_know_the_same_values():
     script = ("import * as s from './live/state.js'; import {STORIES, scene} from './live/stories.js'; "
-              "import {ARRAYS} from './live/reports.js'; console.log(JSON.stringify({VALUES: s.VALUES, ARRAYS, "
-              "PANELS: Object.keys(s.PANEL_NAMES), LAYERS: s.LAYERS, scenes: Object.fromEntries(Object.keys(STORIES)"
-              ".map(name => [name, scene(name)]))}))")  # fmt: skip
+              "import {ARRAYS} from './live/reports.js'; import {OPTIMIZERS} from './live/optimizers.js'; "
+              "import {SHAPES} from './live/forecast.js'; console.log(JSON.stringify({VALUES: s.VALUES, ARRAYS, "
+              "PANELS: Object.keys(s.PANEL_NAMES), LAYERS: s.LAYERS, OPTIMIZERS, SHAPES, "
+              "scenes: Object.fromEntries(Object.keys(STORIES).map(name => [name, scene(name)]))}))")  # fmt: skip
     status, output = node("--input-type=module", "-e", script, cwd=SOURCE)
     assert status == 0, output
     theirs = json.loads(output)
     assert set(theirs["VALUES"]) == set(live.VALUES) and tuple(theirs["PANELS"]) == live.PANELS
     assert tuple(theirs["ARRAYS"]) == SERIES and tuple(theirs["scenes"]) == stories.names()
     assert theirs["LAYERS"] == stories.recorded()["layers"]
+    assert set(theirs["OPTIMIZERS"]) == {*explorer.CHOICES["optimizer"], *arms.SEPARATE}
+    convs = rd.models.conv_layers(rd.models.build(rd.Config(width=4))).values()
+    assert theirs["SHAPES"] == [list(w.flatten(1).shape) for w in convs]
+    assert [rows * columns for rows, columns in theirs["SHAPES"]] == list(history.WEIGHTS)
     for name, values in theirs["scenes"].items():
         assert values.items() <= stories.scene(name).items()
     said = Live.__doc__
@@ -159,7 +168,7 @@ def test_the_recorded_stories_are_current():
     for name in output.strip().split(","):
         digest.update(f"{name}\n".encode() + (SOURCE / name).read_bytes())
     assert stories.recorded()["made_from"] == digest.hexdigest(), "make live records them again"
-    assert stories.FILE.stat().st_size < 70_000
+    assert stories.FILE.stat().st_size < 80_000
 
 
 def test_a_run_of_today_is_the_recorded_one():

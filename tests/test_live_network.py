@@ -1,6 +1,7 @@
 """The network in the page is that of the package: forward, gradients, statistics, optimizers, recorder."""
 
 import base64
+import functools
 import json
 
 import numpy as np
@@ -9,14 +10,16 @@ import torch
 import torch.nn.functional as F
 from test_explorer_module import node
 
-from resnet_dynamics import theory
+from resnet_dynamics import directions, theory
+from resnet_dynamics.arms import SEPARATE
 from resnet_dynamics.models import ResNet9, conv_layers, symmetries
 from resnet_dynamics.optim import LARS, SGD
 from resnet_dynamics.recorder import Recorder
 
 STEPS, BATCH = 50, 16
 SETTING = dict(lr=0.05, weight_decay=0.02, momentum=0.0, optimizer="sgd", init_scale=1.0, no_norm=None,
-               rest_lr_scale=0.5, rest_weight_decay_scale=0.25, eps=1e-5)  # fmt: skip
+               rest_lr_scale=0.5, rest_weight_decay_scale=0.25, rest_lr=0.03, rest_weight_decay=0.01, rest_momentum=0.5,
+               eps=1e-5)  # fmt: skip
 OPTIMIZERS = {
     "sgd": {},
     "heavy-ball": dict(optimizer="heavy-ball", momentum=0.9, lr=0.01),
@@ -25,7 +28,15 @@ OPTIMIZERS = {
     "lars with momentum": dict(optimizer="lars", momentum=0.9),
     "layer1 without batch norm": dict(no_norm="layer1"),
     "LARS, layer1 without batch norm": dict(optimizer="lars", no_norm="layer1"),
+    "sgdw": dict(optimizer="sgdw", momentum=0.9, lr=0.002, weight_decay=0.1),
+    "adam": dict(optimizer="adam", momentum=0.9, lr=0.001, weight_decay=0.01),
+    "adamw": dict(optimizer="adamw", momentum=0.9, lr=7e-4, weight_decay=1.0),
+    "lion": dict(optimizer="lion", momentum=0.9, lr=2.5e-4, weight_decay=5.0),
+    "muon": dict(optimizer="muon", momentum=0.95, lr=7e-4, weight_decay=0.5),
+    "AdamW, layer1 without batch norm": dict(optimizer="adamw", momentum=0.9, lr=7e-4, no_norm="layer1"),
 }
+MAKE = {"sgdw": directions.SGDW, "adam": functools.partial(directions.Adam, decoupled=False),
+        "adamw": directions.Adam, "lion": directions.Lion, "muon": directions.Muon}  # fmt: skip
 
 
 def unpacked(text, *shape):
@@ -89,11 +100,14 @@ class Torch:
         named = dict(self.model.named_parameters())
         convs = list(self.convs.values())
         rest = [w for w in named.values() if not any(w is conv for conv in convs)]
+        normed = [w for name, w in named.items() if name in invariant]
+        bare = [w for w in convs if not any(w is one for one in normed)]
+        if s["optimizer"] in SEPARATE:
+            of_rest = (s[f"rest_{name}"] for name in ("lr", "momentum", "weight_decay"))
+            return [MAKE[s["optimizer"]](normed, lr, rho, alpha), SGD([*rest, *bare], *of_rest)]
         rest = dict(params=rest, lr=lr * s["rest_lr_scale"], weight_decay=alpha * s["rest_weight_decay_scale"])
         if s["optimizer"] != "lars":
             return [SGD([dict(params=convs, weight_decay=alpha), rest], lr, rho, nesterov=nesterov)]
-        normed = [w for name, w in named.items() if name in invariant]
-        bare = [w for w in convs if not any(w is one for one in normed)]
         own = float(theory.lars_rate(lr, alpha, rho))
         groups = [rest, *([dict(params=bare, weight_decay=alpha)] if bare else [])]
         return [LARS(normed, own, rho), SGD(groups, lr, rho)]
@@ -168,4 +182,4 @@ def test_fifty_steps_are_those_of_torch(tmp_path, optimizer, kernels, first, las
     i, j = np.triu_indices(5)
     sizes = np.sqrt(squares[..., i] * squares[..., j])
     off = np.abs(ours - theirs) / np.where(sizes > 0, sizes, 1)
-    assert off.max() < 2e-5  # u is a small difference of weights in float32
+    assert off.max() < (2e-4 if setting["optimizer"] in SEPARATE else 2e-5)  # u is a small difference of weights

@@ -54,6 +54,10 @@ class Seen:
 
         self.find(f"[data-typed={name}]").send_keys(Keys.CONTROL, "a", Keys.NULL, str(value), Keys.TAB)
 
+    def choose(self, name, value):
+        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+        self.browser.execute_script(script, self.find(f"select[data-value={name}]"), value)
+
     def value(self, name):
         return self.find(f"[data-typed={name}]").get_attribute("value")
 
@@ -191,6 +195,29 @@ def test_each_slider_acts_in_flight(page):
     assert live.find("select[data-value=optimizer]").get_attribute("value") == "heavy-ball"
 
 
+def test_adamw_takes_over_in_flight_and_its_dots_arrive(page):
+    """With another λ and α, and the page says so; the sliders reach there, and back it is as it was."""
+    live = page(rd.Live())
+    live.reaches(150)
+    live.choose("optimizer", "adamw")
+    wait(live.browser, lambda: live.value("lr") == "0.005" and live.value("weight_decay") == "1")
+    assert "AdamW begins without a memory" in live.text(".news")
+    assert "λ, α and ρ are now 0.005, 1 and 0.9" in live.text(".news")
+    assert live.text(".law").startswith("AdamW: v = m/√s")
+    slider = live.find("input[type=range][data-value=lr]")
+    assert float(slider.get_attribute("min")) < float(slider.get_attribute("value"))
+    assert "λ|v|/|w| = 0.0235 in every layer" in live.text(".verdict")
+    switched = live.step
+    live.reaches(switched + 300)
+    found = re.search(r"\|w\|² is ([\d.]+) to ([\d.]+) times the line in all 8 layers", live.text(".agrees"))
+    assert 0.5 < float(found[1]) <= float(found[2]) < 2
+    assert "λ|v|/|w|" in live.find("[data-panel=rate]").find_element("xpath", "..").text
+    wait(live.browser, lambda: "optimizer=adamw" in live.browser.current_url)
+    live.choose("optimizer", "sgd")
+    wait(live.browser, lambda: live.value("lr") == "0.5" and live.value("weight_decay") == "0.01")
+    live.reaches(live.step + 20)
+
+
 def test_every_story_runs(page):
     live = page(rd.Live(story="settle"))
     for story in stories.names()[1:] + stories.names()[:1]:
@@ -210,6 +237,9 @@ def test_every_story_runs(page):
         if story == "twins":
             live.reaches(20)
             assert "equal, bit for bit, in all" in live.text(".agrees")
+        if story == "beside":
+            wait(live.browser, lambda: "Open: λ = 0.005, α = 1, ρ = 0, AdamW" in live.text(".agrees"))
+            assert "open: AdamW, λ|v|/|w|; dashed" in live.find("[data-panel=rate]").find_element("xpath", "..").text
 
 
 def test_a_story_acts_at_its_step(page):
@@ -346,9 +376,9 @@ def test_who_wants_less_motion_presses_play(page, browser):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_it_fits_and_everything_has_a_name(page, width):
-    live = page(rd.Live(), width=width, height=740)
+@pytest.mark.parametrize("width, story", [(360, "settle"), (360, "muon"), (1200, "adamw")])
+def test_it_fits_and_everything_has_a_name(page, width, story):
+    live = page(rd.Live(story=story), width=width, height=740)
     live.reaches(3)
     browser = live.browser
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

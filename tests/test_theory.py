@@ -372,6 +372,28 @@ def test_heavy_ball_rings_with_the_predicted_period():
     assert_allclose(w2[turn + round(period)] / w2[turn], np.exp(-period / damping), rtol=0.1)
 
 
+def test_sgdw_rings_with_the_period_of_its_multipliers(lr=0.02, alpha=0.25, rho=0.99):
+    at = dict(optimizer="sgdw")
+    period, damping = theory.ringing(lr, alpha, rho, **at)
+    mu, other, real = theory.norm_multipliers(lr, alpha, rho, **at)
+    assert_allclose([mu * other * real, abs(mu)], [((1 - lr * alpha) * rho) ** 3, np.exp(-1 / damping)])
+    w2_star = theory.equilibrium_norm(1.0, lr, alpha, rho, exact=True, **at) ** 2
+    w2 = theory.norm_recurrence(1.001 * w2_star, 1.0, np.full(2500, lr), alpha, rho, **at) / w2_star - 1
+    crossings = np.flatnonzero(np.diff(np.sign(w2)))[2:]
+    assert len(crossings) > 4
+    assert_allclose(np.diff(crossings), period / 2, rtol=0.02)
+    assert theory.ringing(0.05, 0.1, 0.9, **at) is None
+
+
+def test_moments_go_on_from_a_momentum_that_is_under_way():
+    for optimizer in ("sgd", "nesterov", "sgdw"):
+        m = theory.moments(2.0, 3.0, np.full(40, 0.1), 0.2, 0.9, optimizer=optimizer)
+        given = dict(wv_0=m.wv[20], v2_0=m.v2[19])
+        again = theory.moments(m.w2[20], 3.0, np.full(20, 0.1), 0.2, 0.9, optimizer=optimizer, **given)
+        for name, series in again._asdict().items():
+            assert_allclose(series, getattr(m, name)[20:], err_msg=name)
+
+
 def test_memory_of_the_initial_norm():
     lr_t = triangle(0.4)
     memory = theory.memory(lr_t, 5e-4, 0.9)
@@ -681,6 +703,9 @@ BAD = {
     "decoupled_ode([0, 0.1], 5e-4, z0=1)": r"lr_t \* square=0: must be > 0 at the first step",
     "decoupled_ode([0.1], 5e-4, w2_0=1, z0=1)": "z0=1.0: must be None where w2_0 is given",
     "decoupled_recurrence(0, 1, [0.5], [0.1], 1)": "w2_0=0: must be > 0",
+    "moments(1, 1, [0.1], 5e-4, v2_0=-1)": "v2_0=-1: must be ≥ 0",
+    "adam_recurrence(1, 1, 10, [0.1], 5e-4, beta2=1)": r"beta2=1: must be in \[0, 1\)",
+    "ringing(1, 1, 0.9, optimizer='adam')": "optimizer='adam': must be 'sgd', 'nesterov' or 'sgdw'$",
     "hyperball(-1)": "lr=-1: must be ≥ 0",
     "lion(10, 0.1, 0.1, 1.0)": r"beta1=1.0: must be in \[0, 1\)",
     "lion(10, 0.1, 0.1, 0.9, [0.9, 0.99])": r"beta2 of shape \(2,\): must be a number here",

@@ -15,7 +15,6 @@ const KERNELS = "network/simd.wasm.js";
 const WHOLE = "network/whole.js";
 const OPTIONS = {
   absWorkingDir: HERE,
-  alias: { "d3-interpolate": "./numbers.js", "d3-format": "./numbers.js" },
   bundle: true,
   charset: "utf8",
   format: "esm",
@@ -25,11 +24,11 @@ const OPTIONS = {
   write: false,
 };
 
-/** What the bundle is made of: every file of this folder that is code, data or a license, in the order of its name. */
+/** What the bundle is made of: every file of this folder that is code or data, in the order of its name. */
 function sources(folder = "") {
   const found = readdirSync(HERE + folder, { withFileTypes: true }).flatMap((entry) => {
     const name = folder + entry.name;
-    if (entry.isFile()) return /\.(js|ts|json)$|^LICENSE/.test(entry.name) ? [name] : [];
+    if (entry.isFile()) return /\.(js|ts|json)$/.test(entry.name) ? [name] : [];
     return entry.isDirectory() && entry.name !== "node_modules" ? sources(`${name}/`) : [];
   });
   return found.sort((a, b) => (a < b ? -1 : 1));
@@ -101,11 +100,7 @@ await kernels();
 const digest = createHash("sha256");
 for (const name of sources()) digest.update(`${name}\n`).update(readFileSync(HERE + name));
 const code = await bundled("main.js", "weightDecay", [whole, styles]);
-const license = readFileSync(`${HERE}LICENSE-d3`, "utf8").trim();
 const text = `// Made by "make explorer" from src/explorer, sha256 ${digest.digest("hex")}.
-/* Contains d3 and internmap:
-${license}
-*/
 ${code}`;
 writeFileSync(new URL("../resnet_dynamics/explorer.js", import.meta.url), text);
 console.log(`explorer.js: ${(Buffer.byteLength(text) / 1000).toFixed(0)} kB`);

@@ -45,11 +45,8 @@ export const result = (state, { found }) => (found && seen(state) ? outcome(foun
 export function sources(state, computed) {
   const { found } = computed;
   const last = own(state).includes(mine(state)) ? ` Open dots: my last run, ${setting(mine(state))}.` : "";
-  if (!found)
-    return (
-      `No recorded run of ${name(state)} in this training. ` +
-      `Lines: theory, with ${gradients(state, computed)}.${last}`
-    );
+  const theory = `Lines: theory, with ${gradients(state, computed)}.`;
+  if (!found) return `No recorded run of ${name(state)} in this training. ${theory}${last}`;
   const said = result(state, computed);
   const dots = found.exact ? "recorded at exactly these values" : `the nearest recorded run, ${setting(found.run)}`;
   const what = `Dots: ${dots}; ${found.run.what}${said && `; ${said}`}.`;

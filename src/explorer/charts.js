@@ -1,8 +1,8 @@
 // One chart: axes, curves and dots in SVG, with a cursor that all charts share, and the number at the pointer.
 
-import { scaleLinear, scaleLog } from "d3-scale";
 import { say } from "./dom.js";
 import { extent, framed } from "./frames.js";
+import { scaleLinear, scaleLog } from "./scales.js";
 import { asMany, axes, drawn, set } from "./svg.js";
 import { written } from "./words.js";
 

@@ -3,7 +3,7 @@
 
 import { button, element, field, fill, say } from "./dom.js";
 import { moved } from "./moves.js";
-import { PRESETS, SLIDERS } from "./settings.js";
+import { PRESETS, SLIDERS, WIDE } from "./settings.js";
 import { mine, move, story, values } from "./state.js";
 import { GRADIENTS, numeric, OPTIMIZERS, PANELS, plain, RANGES, written } from "./words.js";
 
@@ -35,7 +35,7 @@ export function presets(jump, { moves, opening, small }, extra) {
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** The sliders, and the complaint about a value that was typed. */
-export function sliders(change, unique) {
+export function sliders(change, unique, ranges = RANGES) {
   const complaint = element("p", { class: "error", role: "alert", hidden: true });
   const complain = (text) => {
     complaint.textContent = text;
@@ -46,7 +46,7 @@ export function sliders(change, unique) {
     complain("");
     for (const { typed } of all) typed.setAttribute("aria-invalid", "false");
   };
-  const all = Object.entries(SLIDERS).map(([key, spec]) => slider(key, spec, unique, change, complain));
+  const all = Object.entries(SLIDERS).map(([key, spec]) => slider(key, spec, unique, change, complain, ranges));
   return {
     parts: [...all.map((one) => one.row), complaint],
     complaint,
@@ -54,13 +54,13 @@ export function sliders(change, unique) {
     focus: () => all[0].range.focus(),
     accept, // these values are taken: there is nothing to complain of
     show(state) {
-      for (const one of all) showSlider(one, state[one.key]);
+      for (const one of all) showSlider(one, state[one.key], state.wide);
       showMomentum(all.at(-1), state.optimizer === "sgd");
     },
   };
 }
 
-function slider(key, spec, unique, change, complain) {
+function slider(key, spec, unique, change, complain, ranges) {
   const id = `${unique}-${key}`;
   const range = element("input", { type: "range", id, min: spec.from, max: spec.to, step: 1, "data-value": key });
   const typed = field(`${spec.label}, typed`, { "data-typed": key });
@@ -69,7 +69,7 @@ function slider(key, spec, unique, change, complain) {
   typed.addEventListener("input", () => {
     typed.draft = true; // until it is done nothing else writes there
   });
-  typed.addEventListener("change", () => take(key, spec, typed, change, complain));
+  typed.addEventListener("change", () => take(key, spec, typed, change, complain, ranges[key]));
   return { key, spec, range, typed, label, row: element("div", { class: "slider" }, label, range, typed) };
 }
 
@@ -79,9 +79,8 @@ function named({ label, symbol }) {
 }
 
 /** What was typed is done: a value, or not. */
-function take(key, { symbol }, typed, change, complain) {
+function take(key, { symbol }, typed, change, complain, [low, high, allowed]) {
   const value = numeric(typed.value);
-  const [low, high, allowed] = RANGES[key];
   const good = value >= low && value <= high;
   typed.draft = false;
   typed.setAttribute("aria-invalid", String(!good));
@@ -89,7 +88,8 @@ function take(key, { symbol }, typed, change, complain) {
   if (good) change({ [key]: value });
 }
 
-function showSlider({ spec, range, typed }, value) {
+function showSlider({ key, spec, range, typed }, value, wide) {
+  [range.min, range.max] = (wide ? WIDE[key] : null) ?? [spec.from, spec.to];
   range.value = Math.round(spec.notch(value));
   range.setAttribute("aria-valuetext", `${spec.symbol} ${written(value)}`);
   if (!typed.draft && typed.getAttribute("aria-invalid") !== "true") typed.value = plain(value);

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { along } from "./live/forecast.js";
+import { HOMES } from "./live/optimizers.js";
 import { picture } from "./live/picture.js";
 import { begin, heard } from "./live/run.js";
 import { LAYERS } from "./live/state.js";
@@ -21,9 +22,10 @@ const kernels = await fastest(binary);
 /** What a recording depends on. Whoever changes one of these files records again. */
 export function sources() {
   const here = (folder) => readdirSync(new URL(folder, import.meta.url)).map((name) => folder + name);
-  const live = ["forecast", "history", "marks", "picture", "run", "series", "stories"].map((name) => `live/${name}.js`);
+  const pure = ["forecast", "history", "marks", "optimizers", "picture", "run", "series", "stories"];
+  const live = pure.map((name) => `live/${name}.js`);
   const network = here("network/").filter((name) => !/simd|worker/.test(name));
-  return ["record.js", "theory.js", ...live, ...network].sort();
+  return ["decoupled.js", "record.js", "theory.js", ...live, ...network].sort();
 }
 
 function digest() {
@@ -39,23 +41,24 @@ export function length({ acts = [], ramp }) {
 
 /** A run of a story, of so many steps at most: what the page knows of it. */
 export function recorded(story, steps) {
-  const { layer, ramp } = STORIES[story];
+  const { ramp } = STORIES[story];
   let values = { ...scene(story) };
   const lab = new Lab({ kernels });
   const run = begin(start(values, story), LAYERS, { span: () => steps, correlated: () => false });
   if (ramp) run.ramp = { ...ramp, from: values.lr, to: values.lr / (ramp.end - ramp.start) };
   const change = (changes) => {
     values = { ...values, ...changes };
-    for (const command of sets(changes, story)) lab.receive(command);
+    for (const command of sets(changes, story, values)) lab.receive(command);
   };
   lab.receive(run.start);
   lab.receive({ type: "play" });
   while (lab.running && lab.t < steps) {
     lab.step();
     heard(run, lab.report());
-    for (const { command, times } of due(story, lab.t - 1, lab.t)) {
-      if (command) lab.receive({ layer, ...command });
-      else change(Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * values[key]])));
+    for (const { command, times = {}, to } of due(story, lab.t - 1, lab.t)) {
+      const multiplied = Object.entries(times).map(([key, by]) => [key, by * values[key]]);
+      if (command) lab.receive(command);
+      else change({ ...Object.fromEntries(multiplied), ...to });
     }
     if (falls(run.ramp, lab.t)) change({ lr: along(run.ramp, lab.t) });
   }
@@ -113,7 +116,7 @@ function main() {
     stories[story] = told(story);
     console.log(`${story}: ${stories[story].picture.t} steps`);
   }
-  const text = JSON.stringify({ made_from: digest(), default: "settle", layers: LAYERS, stories });
+  const text = JSON.stringify({ made_from: digest(), default: "settle", layers: LAYERS, homes: HOMES, stories });
   writeFileSync(FILE, `${text}\n`);
   console.log(`live.json: ${(text.length / 1000).toFixed(0)} kB`);
 }

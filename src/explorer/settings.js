@@ -47,6 +47,9 @@ export const SLIDERS = {
   },
 };
 
+/** Notches from … to of those that reach further where λ has the unit of a weight, and α its inverse. */
+export const WIDE = { lr: [-84, 36], weight_decay: [NO_DECAY, 102] };
+
 const BALL = { optimizer: "heavy-ball" };
 const BOTH = ["norm", "rate"];
 

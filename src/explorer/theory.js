@@ -2,7 +2,9 @@
 //
 //   lr            λ  learning rate            weight_decay  α
 //   momentum      ρ  v ← ρv + d               c             |g||w|, the size of a gradient whatever |w| is
-//   optimizer     "sgd" (ρ = 0), "heavy-ball", "nesterov", "lars"
+//   optimizer     "sgd" (ρ = 0), "heavy-ball", "nesterov", "lars"; "sgdw", "adam" and "adamw", see decoupled.js
+
+const ADAM = 0.999; // β₂
 
 /** λ of every step: [T]. A step takes the schedule at its middle, (t + ½)/S epochs. */
 export function rates({ steps, steps_per_epoch, epochs, warmup, schedule }, lr) {
@@ -31,19 +33,38 @@ export function equilibrium(c, { lr, weight_decay: alpha, momentum: rho, optimiz
   return c * Math.sqrt(lr / (alpha * balance(lr * alpha, rho, optimizer)));
 }
 
-/** Steps in which |w|⁴ comes e times closer to equilibrium, (1 − ρ)/(4λα); where it rings, the damping 2/ln(1/ρ). */
+/** Steps in which |w|⁴ comes e times closer to equilibrium, (1 − ρ)/(4λα), SGDW 1/(4λα); if it rings, the damping. */
 export function timeConstant(values) {
-  const { lr, weight_decay: alpha, momentum: rho } = values;
+  const { lr, weight_decay: alpha, momentum: rho, optimizer } = values;
   const rings = ringing(values);
-  return rings ? rings.damping : (1 - rho) / (4 * lr * alpha);
+  return rings ? rings.damping : (optimizer === "sgdw" ? 1 : 1 - rho) / (4 * lr * alpha);
 }
 
-/** {period, damping} in steps if heavy ball rings, 4λα > (1 − √ρ)², else null. Leading order in λα. */
+/** {period, damping} in steps if heavy ball rings, 4λα > (1 − √ρ)², leading order in λα, or SGDW does; else null. */
 export function ringing({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
   const x = lr * alpha;
+  if (optimizer === "sgdw") return decoupledRinging(1 - x, rho);
   const cos = (1 + rho - 4 * x) / (2 * Math.sqrt(rho));
   if (optimizer !== "heavy-ball" || rho === 0 || Math.abs(cos) >= 1) return null;
   return { period: (2 * Math.PI) / Math.acos(cos), damping: 2 / Math.log(1 / rho) };
+}
+
+/** Of a cubic for the factors per step of small deviations one root is real, between 0 and 1: if the others are not,
+ *  and are larger, it rings. */
+function decoupledRinging(a, rho) {
+  const q = ((1 - rho ** 2) * (1 - a ** 2) * (1 - a * rho)) / (1 + a * rho);
+  const sum = a ** 2 - q + a * rho + rho ** 2;
+  const pairs = a * rho * (a ** 2 + q + a * rho + rho ** 2);
+  const product = (a * rho) ** 3;
+  let [low, high] = [0, 1];
+  for (let i = 0; i < 60; i++) {
+    const mu = (low + high) / 2;
+    if (((mu - sum) * mu + pairs) * mu < product) low = mu;
+    else high = mu;
+  }
+  const [size, cos] = [Math.sqrt(product / low), (sum - low) / 2];
+  if (!(size > Math.abs(cos) && size > low)) return null;
+  return { period: (2 * Math.PI) / Math.acos(cos / size), damping: -1 / Math.log(size) };
 }
 
 /** The angle of a step at equilibrium, in rad: 2 arcsin(|Δw|/2|w|), |Δw|/|w| = √(2λα/(1 + ρ)); exact for SGD, whose
@@ -59,37 +80,49 @@ export function turn({ lr, weight_decay: alpha, momentum: rho, optimizer }) {
 /** Follow the mean of |w|² of random orthogonal gradients through a schedule, one layer.
  *  With X = |w|², Y = w·v, Z = |v|², G = |g|² = c²/X; LARS: G = X, no decay, λ its own rate:
  *      w·v' = ρY + αX     Z' = ρ²Z + 2ραY + G + α²X     Y' = w·v' − λZ'     X' = X − 2λ w·v' + λ²Z'
- *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|².
- *  Returns w2 [T], before each step, and growth [T], what the step's gradient will have added to |w|² in all:
- *  λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
-export function follow(w2_0, c2, lr, { weight_decay, momentum: rho, optimizer }, { wv = 0, v2 = 0 } = {}) {
-  const steps = lr.length;
-  const w2 = new Float64Array(steps);
-  const grown = new Float64Array(steps);
+ *  SGDW: α = 0 in these, and (1 − λα)w for w in the last two. Adam and AdamW: v = m/√s and has another λ, which follows
+ *  s; see resnet_dynamics.theory.adam_recurrence. `weights` K is theirs.
+ *  Starts at |w|² = w2_0 and the momentum that is given, none by default: w·v and |v|², of Adam s after `steps`.
+ *  Returns w2 [T], before each step, v2 [T], |v|² of the step, and growth [T], what the step's gradient will have added
+ *  to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ); Nesterov has ρ² in that bracket. */
+export function follow(w2_0, c2, lr, values, { wv = 0, v2 = 0, s = 0, steps: before = 0 } = {}, weights = 1) {
+  const { weight_decay, momentum: rho, optimizer } = values;
+  const [w2, sizes, grown] = [0, 0, 0].map(() => new Float64Array(lr.length));
   const lars = optimizer === "lars";
   const nesterov = optimizer === "nesterov";
-  const alpha = lars ? 0 : weight_decay;
+  const adam = optimizer.startsWith("adam");
+  const apart = optimizer === "sgdw" || optimizer === "adamw"; // decay is no part of v
+  const alpha = lars || apart ? 0 : weight_decay;
   const a = nesterov ? 1 + rho : 1;
   const b = nesterov ? rho ** 2 : rho;
+  const biased = (n) => (1 - rho ** n) / (1 - rho);
+  let root = adam ? Math.sqrt(s) * biased(before) : 1; // √s, of which Adam's momentum has been divided
   let X = w2_0;
-  let Y = wv;
-  let Z = v2;
-  for (let t = 0; t < steps; t++) {
-    const rate = lr[t];
+  let Y = root * wv;
+  let Z = root ** 2 * v2;
+  for (let t = 0; t < lr.length; t++) {
+    const kept = apart ? 1 - lr[t] * weight_decay : 1;
     const G = lars ? X : c2[t] / X;
     const wd = alpha * X;
     const dv = alpha * Y;
     const d2 = G + alpha ** 2 * X; // as w·g = v·g = 0
+    if (adam) {
+      const n = before + t + 1;
+      s += ((1 - ADAM) / (1 - ADAM ** n)) * (d2 / weights - s);
+      root = Math.sqrt(s) * biased(n);
+    }
+    const rate = lr[t] / root;
     w2[t] = X;
     grown[t] = growth(rho === 0 ? G : d2, dv, { lr: rate, momentum: rho, optimizer });
     const wu = a * wd + b * Y;
     const u2 = a ** 2 * d2 + 2 * a * b * dv + b ** 2 * Z;
     const uv = a * d2 + (a * rho + b) * dv + b * rho * Z;
-    X = X - 2 * rate * wu + rate ** 2 * u2;
-    Y = wd + rho * Y - rate * uv;
+    X = kept ** 2 * X - 2 * kept * rate * wu + rate ** 2 * u2;
+    Y = kept * (wd + rho * Y) - rate * uv;
     Z = d2 + 2 * rho * dv + rho ** 2 * Z;
+    sizes[t] = Z / root ** 2;
   }
-  return { w2, growth: grown };
+  return { w2, v2: sizes, growth: grown };
 }
 
 /** What a step's gradient will have added to |w|² in all: λ'²(|d|² + 2ρ d·v), λ' = λ/(1 − ρ), d = g + αw, v before the

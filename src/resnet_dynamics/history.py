@@ -11,6 +11,7 @@ from .config import CONVS
 __all__ = ["KEPT", "SERIES", "History"]
 
 KEPT = 50_000  # steps, the last ones: 30 MB a network
+WEIGHTS = (108, 288, 576, 576, 1152, 4608, 9216, 9216)  # of each layer
 SERIES = ("lr", "weight_decay", "momentum", "products", "loss", "accuracy")  # what a report has of each network
 
 
@@ -88,6 +89,7 @@ class _Network:
                 every["lars_lr"] = np.where(lars, rates, np.nan)
             tests = {"test": "t", "test_loss": "loss", "test_accuracy": "accuracy"}
             tests = {name: np.array([one[key] for one in self.tests]) for name, key in tests.items()}
-            self.made = recording.from_steps(CONVS, products, every, kinds, step=step, part=part, tests=tests,
-                                             attrs=attrs | {"diverged_at": self.diverged_at})  # fmt: skip
+            made = recording.from_steps(CONVS, products, every, kinds, step=step, part=part, tests=tests,
+                                        attrs=attrs | {"diverged_at": self.diverged_at})  # fmt: skip
+            self.made = made.assign_coords(weights=("layer", list(WEIGHTS), {"long_name": "weights"}))
         return self.made.copy(deep=True)

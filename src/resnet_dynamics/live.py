@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from . import stories
+from .arms import SEPARATE
 from .config import CONVS
 from .element import Element, Value, as_module, flag, number, one_of, some_of
 from .explorer import CHOICES, RANGES
@@ -21,7 +22,8 @@ __all__ = ["PANELS", "VALUES", "Live"]
 PANELS = ("norm", "rate", "angle", "cosine", "balance", "loss", "accuracy")
 VALUES = {
     **{name: number(*allowed) for name, allowed in RANGES.items()},
-    "optimizer": one_of(*CHOICES["optimizer"]),
+    "weight_decay": number("in [0, 100]", 0.0, 100.0),
+    "optimizer": one_of(*CHOICES["optimizer"], *SEPARATE),
     "seed": number("in [0, 2³²)", 0, 2**32 - 1, whole=True),
     "story": one_of(None, *stories.names()),
     "panels": some_of(*PANELS),
@@ -35,18 +37,21 @@ class Live(Element):
 
     Args:
         lr: λ in (0, 1000], u²/nat.
-        weight_decay: α in [0, 1], nat/u².
+        weight_decay: α in [0, 100], nat/u².
         momentum: ρ in [0, 0.999].
-        optimizer: "sgd" (ρ = 0, whatever momentum is), "heavy-ball", "nesterov" or "lars".
+        optimizer: "sgd" (ρ = 0, whatever momentum is), "heavy-ball", "nesterov" or "lars". Or one of convolutions with
+            batch norm alone, as in `Config`: "sgdw", "adamw", "lion", "muon" or "adam", with λ, α and ρ of their own;
+            the rest has SGD with λ = 0.5.
         seed: of the images and of the weights at the start, a whole number in [0, 2³²).
         story: sets the scene, and may do something by itself: "settle", "double", "kick", "rings", "slow", "growth",
-            "hot", "control", "decay", "twins" or "cousins"; None is the default scene without a story.
+            "hot", "control", "decay", "adamw", "beside", "muon", "twins" or "cousins"; None is the default scene
+            without a story.
         panels: what is drawn: any of "norm", "rate", "angle", "cosine", "balance", "loss", "accuracy".
         layer: the one that is kicked, or loses its batch norm: "all", or a name.
         small: with few controls.
 
-    What is None is as the story has it. All can be read and set later, and follow what the reader does: setting lr
-    moves λ of the network that runs.
+    What is None is as the story has it, or as the optimizer begins. All can be read and set later, and follow what the
+    reader does: setting lr moves λ of the network that runs.
 
     Attributes:
         history: what the network has done since it started, a recording [step, layer] without a configuration, of the
@@ -83,7 +88,7 @@ class Live(Element):
         given = dict(lr=lr, weight_decay=weight_decay, momentum=momentum, optimizer=optimizer, seed=seed,
                      panels=panels, layer=layer, small=small)  # fmt: skip
         given = {name: VALUES[name](name, value) for name, value in given.items() if value is not None}
-        scene = stories.scene(VALUES["story"]("story", story)) | given
+        scene = stories.scene(VALUES["story"]("story", story)) | stories.home(given.get("optimizer")) | given
         if scene["optimizer"] == "sgd" and scene["momentum"] and "optimizer" not in given:
             scene["optimizer"] = "heavy-ball"
         scene["momentum"] *= scene["optimizer"] != "sgd"

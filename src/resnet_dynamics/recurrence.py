@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ._shapes import Full, Lags, Layers, Multipliers, Number, OneStep, Reals, Series, Sizes
 
 __all__ = [
-    "Moments", "Undecayed", "decoupled_ode", "decoupled_recurrence", "master_ode", "moments", "next_moments",
-    "norm_multipliers", "norm_recurrence", "without_decay",
+    "Moments", "Undecayed", "adam_recurrence", "decoupled_ode", "decoupled_recurrence", "master_ode", "moments",
+    "next_moments", "norm_multipliers", "norm_recurrence", "without_decay",
 ]  # fmt: skip
 
 
@@ -32,15 +32,16 @@ class Moments(NamedTuple):
 
 @checked
 def moments(
-    w2_0: Layers, c: Sizes, lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.0, *, optimizer="sgd"
+    w2_0: Layers, c: Sizes, lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.0, *, optimizer="sgd",
+    wv_0: Layers = 0.0, v2_0: Layers = 0.0
 ) -> Moments:
     """Follow the means X = |w|², Y = w·v, Z = |v|² of random orthogonal gradients, any schedule.
 
     They close if there are many weights, so that |w| is its mean: G = |g|² = c²/X. Heavy ball:
         w·v' = ρY + αX       Z' = ρ²Z + 2ραY + G + α²X
         Y' = w·v' − λZ'      X' = X − 2λ w·v' + λ²Z'
-    from v = 0. "lars" is (8): lr_t is its own rate, and as d = (|w|/|g|) g the same with G = X and
-    α = 0, whatever c and weight_decay are; without momentum X' = (1 + λ²)X.
+    from v = 0, or from the w·v and |v|² that are given. "lars" is (8): lr_t is its own rate, and as d = (|w|/|g|) g the
+    same with G = X and α = 0, whatever c and weight_decay are; without momentum X' = (1 + λ²)X.
 
     Args: lr_t [T] or [T, L]; c the same, a number, or [1, L]; others numbers or [L]. weight_decay of the shape of lr_t
     is a series α(t).
@@ -49,7 +50,7 @@ def moments(
     lars = known(optimizer, "lars") == "lars"
     lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
     alpha = 0 * alpha if lars else alpha
-    wv = v2 = np.zeros_like(w2)
+    wv, v2 = 0 * w2 + wv_0, 0 * w2 + v2_0
     rows = []
     for lr, a, c2 in zip(lr_t, alpha, c**2, strict=True):
         g2 = w2 if lars else c2 / w2
@@ -96,15 +97,18 @@ def master_ode(
 
 @checked
 def decoupled_recurrence(
-    w2_0: Layers, square: Sizes, correlation: Lags, lr_t: Series, weight_decay: Layers | Series
+    w2_0: Layers, square: Sizes, correlation: Lags, lr_t: Series, weight_decay: Layers | Series, *,
+    wv_0: Layers = 0.0
 ) -> Series:
     """Return the mean |w_t|² of w ← (1 − λα)w − λu through a schedule, in u², for u of a size that is set. Exact.
 
     With U² = `square` and C_k of `decoupled`, and a = 1 − λα, what w knows of the k-th update to come is Q_k:
         |w'|² = a²|w|² − 2aλU Q_1 + λ²U²      Q_k' = a Q_{k+1} − λU C_k, from Q = 0
     The updates before the first step are as those after it, and w_0 knows nothing of them: an optimizer whose momentum
-    is 0 then departs from it for the length of that memory. Gradients are of one length here. Where |g| = c/|w|, |w|
-    must change little while v of AdamW remembers (β₂), or m of Lion and Muon: a v of smaller gradients makes u longer.
+    is 0 then departs from it for the length of that memory. A run that is under way has w_0·u = `wv_0` with the update
+    before the first, and knows the others as in equilibrium: Q_k = w_0·u N_k/(N_0 U), N_k = Σ aʲC_{k+j}, which is exact
+    for C_k = ρᵏ. Gradients are of one length here. Where |g| = c/|w|, |w| must change little while m of Lion and Muon
+    remembers. v of AdamW remembers longer (β₂), and a v of smaller gradients makes u longer: see `adam_recurrence`.
 
     Shapes of `moments`; U² may be a series, as c there. Returns [T] or [T, L]. Cost: T operations on the lags that
     there are, T at most.
@@ -113,14 +117,52 @@ def decoupled_recurrence(
     [1.0, 1.01, 1.03]
     """
     lr_t, square, w2, alpha, _ = _series(lr_t, square, w2_0, weight_decay, 0.0)
-    found = lags(correlation)[: len(lr_t)]
-    found = found.reshape(-1, *(1,) * w2.ndim)
-    ahead = np.zeros((len(found), *w2.shape))
+    every = lags(correlation)
+    found = every[: len(lr_t)].reshape(-1, *(1,) * w2.ndim)
+    ahead = _foreseen(every, 1 - lr_t[0] * alpha[0])[: len(found)] * wv_0 / np.sqrt(square[0])
     rows = []
     for lr, x, size in zip(lr_t, lr_t * alpha, np.sqrt(square), strict=True):
         rows.append(w2)
         w2 = (1 - x) ** 2 * w2 - 2 * (1 - x) * lr * size * ahead[0] + (lr * size) ** 2
         ahead = (1 - x) * np.concatenate([ahead[1:], 0 * ahead[:1]]) - lr * size * found
+    return np.stack(rows)
+
+
+@checked
+def adam_recurrence(
+    w2_0: Layers, c: Sizes, weights: Layers, lr_t: Series, weight_decay: Layers | Series, momentum: Layers = 0.9,
+    beta2: Number = 0.999, *, decoupled=True, steps_0: int = 0, wv_0: Layers = 0.0, v2_0: Layers = 0.0,
+    s_0: Layers = 0.0
+) -> Series:
+    """Return the mean |w_t|² of AdamW through a schedule, in u²; decoupled=False: of Adam with α in the gradient.
+
+    Its direction m/√s is a momentum v of gradients whose λ moves with s, the mean square of a number in them. With
+    random orthogonal gradients of |g| = c/|w|, K = `weights`, β₁ = `momentum`, in the t-th step of the optimizer:
+        s ← s + (1 − β₂)/(1 − β₂ᵗ) (|d|²/K − s),  |d|² = c²/|w|², with L2 more by α²|w|²
+        λ' = λ(1 − β₁)/((1 − β₁ᵗ)√s)
+        v ← β₁v + g, w ← (1 − λα)w − λ'v;  with L2 v ← β₁v + g + αw, w ← w − λ'v
+    and from there on as `moments`. s remembers 1/(1 − β₂) steps. A |w| that moves faster finds its level for the s
+    that there is, with AdamW in 1/(4λα) steps, as with SGDW; then both go to the level of `adamw` or `adam_l2`
+    together, with AdamW in twice as many steps as s remembers. Gradients that are alike in all weights, and ε small.
+
+    Args: c, lr_t and others in the shapes of `moments`. A run that is under way after `steps_0` steps has w·u = `wv_0`
+    and |u|² = `v2_0` with the direction u of the last of them, and s = `s_0`, without the bias of its start.
+    Returns [T] or [T, L]. Cost: T times a few operations on [L].
+
+    >>> adam_recurrence(10.0, 1.0, 1000, [0.01, 0.01], 0.0).round(3).tolist()
+    [10.0, 10.1]
+    """
+    numbers_only(beta2=beta2)
+    lr_t, c, w2, alpha, rho = _series(lr_t, c, w2_0, weight_decay, momentum)
+    root = np.sqrt(0 * w2 + s_0) * (1 - rho**steps_0) / (1 - rho)
+    wv, v2, s, rows = root * wv_0, root**2 * v2_0, 0 * w2 + s_0, []
+    for t, (lr, a, c2) in enumerate(zip(lr_t, alpha, c**2, strict=True), start=steps_0 + 1):
+        rows.append(w2)
+        g2 = c2 / w2
+        s = s + (1 - beta2) / (1 - beta2**t) * ((g2 + (0 if decoupled else a**2 * w2)) / weights - s)
+        root = np.sqrt(s) * (1 - rho**t) / (1 - rho)  # m/√s is v over this
+        by, optimizer = (a * root, "sgdw") if decoupled else (a, "sgd")
+        w2, wv, v2, _ = next_moments(w2, wv, v2, g2, lr / root, by, rho, optimizer)
     return np.stack(rows)
 
 
@@ -208,6 +250,14 @@ def without_decay(lr_t: Series, weight_decay: Number, momentum: Number = 0.0) ->
                              f"at most {most:.3g} with this momentum; beyond it |w| rings")  # fmt: skip
         s[t + 2] = s[t + 1] / left
     return Undecayed(s[1:-1] * s[2:] * lr, carried * s[2:] / s[:-2], s[1:-1])
+
+
+def _foreseen(found, a):
+    """N_k/N_0 of k = 1, 2, ..., N_k = Σ aʲC_{k+j}: how much of w·u with the last update w has with those to come."""
+    sums = np.zeros((len(found) + 1, *np.shape(a)))
+    for k in range(len(found) - 1, -1, -1):
+        sums[k] = found[k] + a * sums[k + 1]
+    return sums[:-1] / (1 + a * sums[0])
 
 
 def _target_over(y: Layers | None, z0: Layers | None, target: Full, keep: Full, size: str) -> Full:

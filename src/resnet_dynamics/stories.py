@@ -14,10 +14,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from . import page_data, plots, theory
+from . import page_data, plots
+from .arms import SEPARATE
 from .fallback import figure, png, three
 
-__all__ = ["fallback", "names", "picture", "recorded", "scene", "series", "table"]
+__all__ = ["fallback", "home", "names", "picture", "recorded", "scene", "series", "table"]
 
 FILE = Path(__file__).with_name("live.json")
 LABELS = {
@@ -34,11 +35,15 @@ LOOKS = {
     "bold": dict(linewidth=2.4, color=plots.INK), "curve": dict(linewidth=1.4, color="#3b528b"),
     "tests": dict(linestyle="", marker="o", markersize=5, color=plots.INK),
 }  # fmt: skip
+SECOND = {"dots": dict(markerfacecolor="white", markeredgewidth=0.6), "bold": dict(linewidth=1.7, linestyle="--")}
 
 
 @functools.cache
 def recorded() -> dict:
-    """Return what `live.json` has: the default story, the layers, and of each story {label, look, values, picture}."""
+    """Return what `live.json` has: the default story, the layers, what optimizers begin with, and the stories.
+
+    Of each story {label, look, values, picture}.
+    """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
@@ -51,6 +56,11 @@ def scene(story: str | None) -> dict:
     """Return the values that a story starts with, those of the default one for None."""
     found = recorded()
     return dict(found["stories"][story or found["default"]]["values"])
+
+
+def home(optimizer: str | None) -> dict:
+    """Return the λ, α and ρ with which an optimizer begins, where they are not those of the story."""
+    return dict(recorded()["homes"].get(optimizer, {}))
 
 
 def series(panel: list[dict], layers: list[str]) -> list[dict]:
@@ -70,7 +80,7 @@ def fallback(story: str | None, layer: str = "all") -> str:
     name = story or found["default"]
     one = found["stories"][name]
     at, run = one["values"], one["picture"]
-    drawn = " and ".join(SAID[panel] for panel in run["panels"])
+    drawn = " and ".join(SAID[panel] for panel in run["panels"]).replace(SAID["rate"], _rate(run))
     moved = "".join(f"; at step {mark['t']}: {mark['text']}" for mark in run["marks"])
     last = run["numbers"][-1]
     alt = (f"{drawn[0].upper()}{drawn[1:]} over {run['t']} steps of the story “{one['label']}”, measured as dots and "
@@ -102,8 +112,7 @@ def _draw(ax, panel, drawn, layers, run):
     for one in drawn:
         look = {**looks.get(one["layer"], {}), **LOOKS[one["kind"]]}
         if one["network"]:
-            open_dots = {"markerfacecolor": "white", "markeredgewidth": 0.6}
-            look |= open_dots if one["kind"] == "dots" else {"linewidth": 0.8}
+            look |= SECOND.get(one["kind"], {"linewidth": 0.8})
         key = one["layer"] if one["kind"] == "line" else None
         ax.plot(one["xs"], one["ys"], label=None if key in named else key, **look)
         named.add(key)
@@ -111,21 +120,26 @@ def _draw(ax, panel, drawn, layers, run):
         ax.axvline(mark["t"], color=plots.INK, linewidth=0.8, linestyle=":")
     if panel not in ("accuracy", "cosine"):
         ax.set_yscale("log")
-    ax.set(ylabel=LABELS[panel], xlim=(0, run["t"]))
+    ax.set(ylabel=LABELS[panel].replace(SAID["rate"], _rate(run)), xlim=(0, run["t"]))
 
 
 def table(run: dict) -> str:
     """Return the table of a recorded run, in HTML: where its norms went, and where theory has them."""
-    at = run["settings"]
-    line = theory.lars_rate(at["lr"], at["weight_decay"], at["momentum"])
-    heads = ("layer", "|w|² at the end", "|w|² at equilibrium, predicted", "λ|g|/|w|, last steps", "√(2λα(1−ρ))")
+    rate = _rate(run)
+    line = "√(2λα(1−ρ))" if "g" in rate else "√(2λα/S)"
+    heads = ("layer", "|w|² at the end", "|w|² at equilibrium, predicted", f"{rate}, last steps", line)
     rows = []
     for one in run["numbers"]:
-        cells = "".join(f"<td>{three(_number(one[name]))}</td>" for name in ("w2", "limit", "rate"))
-        rows.append(f'<tr><th scope="row">{one["layer"]}</th>{cells}<td>{three(line)}</td></tr>')
+        cells = "".join(f"<td>{three(_number(one[name]))}</td>" for name in ("w2", "limit", "rate", "line"))
+        rows.append(f'<tr><th scope="row">{one["layer"]}</th>{cells}</tr>')
     heads = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return (f"<table>\n<caption>After {run['t']} steps; λ|g|/|w| over the last 256 of them.</caption>\n"
+    return (f"<table>\n<caption>After {run['t']} steps; {rate} over the last 256 of them.</caption>\n"
             f"<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody>\n</table>")  # fmt: skip
+
+
+def _rate(run):
+    """What a story shows as the rate: of AdamW and its like λ|v|/|w|, v being what λ multiplies."""
+    return "λ|v|/|w|" if run["settings"]["optimizer"] in SEPARATE else "λ|g|/|w|"
 
 
 def _number(value):

@@ -32,6 +32,7 @@ from .decoupled import AdamW, Decoupled, Hyperball, adam_l2, adamw, decoupled, h
 from .recurrence import (
     Moments,
     Undecayed,
+    adam_recurrence,
     decoupled_ode,
     decoupled_recurrence,
     master_ode,
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
     from ._shapes import Layers, Number, Reals, Series, Steps, Weights
 
 __all__ = [
-    "AdamW", "Decoupled", "Hyperball", "Moments", "Undecayed", "adam_l2", "adamw", "corrected_rate", "decay",
-    "decoupled", "decoupled_ode", "decoupled_recurrence", "descend", "drift", "equilibrium_lost", "equilibrium_norm",
-    "equilibrium_ratio", "growth", "hyperball", "kappa_from_chi", "lars_momentum_step", "lars_rate", "lars_step",
-    "lifetime_rate", "lion", "master_ode", "memory", "moments", "muon", "norm_after_decay", "norm_after_gradient",
-    "norm_multipliers", "norm_recurrence", "ringing", "rotation_angle", "sgdw", "shrink", "time_constant",
-    "trust_ratio", "update_rate", "without_decay",
+    "AdamW", "Decoupled", "Hyperball", "Moments", "Undecayed", "adam_l2", "adam_recurrence", "adamw", "corrected_rate",
+    "decay", "decoupled", "decoupled_ode", "decoupled_recurrence", "descend", "drift", "equilibrium_lost",
+    "equilibrium_norm", "equilibrium_ratio", "growth", "hyperball", "kappa_from_chi", "lars_momentum_step", "lars_rate",
+    "lars_step", "lifetime_rate", "lion", "master_ode", "memory", "moments", "muon", "norm_after_decay",
+    "norm_after_gradient", "norm_multipliers", "norm_recurrence", "ringing", "rotation_angle", "sgdw", "shrink",
+    "time_constant", "trust_ratio", "update_rate", "without_decay",
 ]  # fmt: skip
 
 
@@ -240,11 +241,15 @@ def time_constant(lr: Reals, weight_decay: Reals, momentum: Reals = 0.0, *, opti
 
 
 @checked
-def ringing(lr: Number, weight_decay: Number, momentum: Number, *, exact=False) -> tuple[Number, Number] | None:
+def ringing(
+    lr: Number, weight_decay: Number, momentum: Number, *, optimizer="sgd", exact=False
+) -> tuple[Number, Number] | None:
     """Return (period, damping time), in steps, of the ringing of |w|² under heavy ball, or None.
 
     It rings if 4λα > (1 − √ρ)², with period 2π/arccos((1 + ρ − 4λα)/(2√ρ)), damping 2/ln(1/ρ).
-    exact=True reads `norm_multipliers`. Numbers only. Related: Tanaka & Kunin 2021 (2105.02716).
+    exact=True reads `norm_multipliers`, as of "sgdw" and "nesterov" always. With a = 1 − λα those of "sgdw" are
+        μ³ − (a² − q + aρ + ρ²)μ² + (a³ρ + aρq + a²ρ² + aρ³)μ = a³ρ³,  q = (1 − ρ²)(1 − a²)(1 − aρ)/(1 + aρ)
+    Numbers only. Related: Tanaka & Kunin 2021 (2105.02716).
 
     >>> ringing(0.4, 5e-4, 0.9) is None, round(float(ringing(0.04, 5e-4, 0.99)[0]))
     (True, 846)
@@ -252,7 +257,8 @@ def ringing(lr: Number, weight_decay: Number, momentum: Number, *, exact=False) 
     numbers_only(lr=lr, weight_decay=weight_decay, momentum=momentum)
     x, rho = lr * weight_decay, momentum
     spring = np.roots([1, -(1 + rho - 4 * x), rho])
-    mu = norm_multipliers(lr, weight_decay, momentum)[0] if exact else spring[0]
+    exact = exact or known(optimizer) != "sgd"
+    mu = norm_multipliers(lr, weight_decay, momentum, optimizer=optimizer)[0] if exact else spring[0]
     if np.imag(mu) == 0:
         return None
     return 2 * np.pi / abs(np.angle(mu)), -1 / np.log(abs(mu))

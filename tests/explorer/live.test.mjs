@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { angle } from "../../src/explorer/decoupled.js";
 import { round, settle, span, steps } from "../../src/explorer/live/axis.js";
 import {
   agreement,
@@ -27,6 +28,7 @@ import {
   windows,
 } from "../../src/explorer/live/history.js";
 import { mark, merged } from "../../src/explorer/live/marks.js";
+import { HOMES } from "../../src/explorer/live/optimizers.js";
 import { redraw } from "../../src/explorer/live/run.js";
 import { DEFAULT, STORIES, scene, start } from "../../src/explorer/live/stories.js";
 import { equilibrium, follow, turn } from "../../src/explorer/theory.js";
@@ -121,6 +123,49 @@ test("theory that runs ahead: dots arrive on the lines after a movement of λ, �
     assert.equal(n, 199);
     for (const ratio of ratios) near(ratio, 1, move.momentum ? 0.25 : 0.01); // of 300 numbers
     for (const l of [0, 4]) near(expected(seen, l, 350), expected(run.networks[0].line, l, 350), 0.01);
+  }
+});
+
+test("AdamW and its like: dots arrive after λ has moved, after a kick, and after a change of the optimizer", () => {
+  const from = (optimizer) => ({ optimizer, ...HOMES[optimizer] });
+  const { lr, weight_decay, momentum } = HOMES.adamw;
+  for (const [optimizer, move, within] of [
+    ["sgdw", { type: "set", lr: 0.1 }, 0.12],
+    ["adamw", { type: "set", lr: 2 * lr }, 0.12],
+    ["adamw", { type: "kick", layer: "all", factor: 2 }, 0.12],
+    ["adam", { type: "set", lr: 2 * lr }, 0.12],
+    ["lion", { type: "set", lr: 2 * HOMES.lion.lr }, 0.25], // of 300 numbers, alike for a hundred steps
+    ["muon", { type: "set", lr: 2 * HOMES.muon.lr }, 0.2],
+    ["sgd", { type: "set", optimizer: "adamw", lr, weight_decay, momentum }, 0.12],
+    ["muon", { type: "set", ...from("lion") }, 0.3],
+  ]) {
+    const { go, act, run } = started("settle", optimizer === "sgd" ? {} : from(optimizer));
+    for (let i = 0; i < 3; i++) go(100);
+    act(move);
+    assert.equal(run.networks[0].line.t, 300, "shown at once");
+    for (let i = 0; i < 20; i++) go(5);
+    const { steps: n, ratios } = agreement(run.networks[0].past, run.networks[0].line);
+    assert.ok(n > 30, `${n}`);
+    for (const ratio of ratios) near(ratio, 1, within);
+    const size = run.networks[0].line.layers[3];
+    if (optimizer === "sgd") near(size.v2[50], (300 * 0.1) / 1.9, 0.3);
+  }
+});
+
+test("settled layers of AdamW and its like lie on √(2λα/S), turn by its angle, and grow as much as they shrink", () => {
+  for (const optimizer of ["sgdw", "adamw", "muon"]) {
+    const { go, run } = started("settle", { optimizer, ...HOMES[optimizer] });
+    for (let i = 0; i < 6; i++) go(100);
+    const { past, settings, line } = run.networks[0];
+    const mean_ = (name) => run.layers.reduce((sum, _, l) => sum + mean(past, column(name, l), 300) / 8, 0);
+    const over = overLine(past, 300, settings, 32, line.layers, run.shapes);
+    near(
+      over.reduce((sum, one) => sum + one / 8, 0),
+      1,
+      0.05,
+    );
+    near(Math.sqrt(mean_("angle2")), angle(settings, run.shapes[0]), 0.05);
+    near(mean_("balance"), 1, 0.1);
   }
 });
 

@@ -5,7 +5,7 @@ import { span } from "../../src/explorer/live/axis.js";
 import { ask, begin, heard } from "../../src/explorer/live/run.js";
 import * as states from "../../src/explorer/live/state.js";
 import { scene, start } from "../../src/explorer/live/stories.js";
-import { randomLab } from "./random_layers.js";
+import { randomLab, SHAPE } from "./random_layers.js";
 
 export const LAYERS = states.LAYERS;
 export const near = (a, b, relative) =>
@@ -16,7 +16,8 @@ export function started(story = "settle", changes = {}, more = {}) {
   const values_ = { ...scene(story), ...changes };
   const command = { ...start(values_, story), ...more };
   const lab = randomLab(LAYERS);
-  const run = begin(command, LAYERS, { span: () => span(values_), correlated: () => more.correlated ?? false });
+  const shapes = LAYERS.map(() => SHAPE);
+  const run = begin(command, LAYERS, { span: () => span(values_), correlated: () => more.correlated ?? false, shapes });
   lab.send(command);
   const go = (n) => {
     const report = lab.run(n);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { BETA2, DIRECTIONS, memories, orthogonal } from "../../src/explorer/network/directions.js";
 import { batches, source } from "../../src/explorer/network/images.js";
 import { plainKernels } from "../../src/explorer/network/kernels.js";
 import { crossEntropy, LAYERS } from "../../src/explorer/network/model.js";
@@ -15,6 +16,7 @@ import { series, trained, wideKernels } from "./networks.mjs";
 const SETTING = {
   ...{ lr: 0.5, weight_decay: 0.01, momentum: 0, optimizer: "sgd", init_scale: 1, no_norm: null },
   ...{ rest_lr_scale: 1, rest_weight_decay_scale: 0, eps: 1e-5 },
+  ...{ rest_lr: 0.25, rest_weight_decay: 0.01, rest_momentum: 0 },
 };
 const place = (pair) => PRODUCTS.findIndex((names) => names.join() === pair);
 
@@ -108,7 +110,7 @@ test("the recorder has the products of what the step has done", () => {
 });
 
 test("a step does what its equation says", () => {
-  for (const optimizer of OPTIMIZERS) {
+  for (const optimizer of OPTIMIZERS.filter((name) => !(name in DIRECTIONS))) {
     const [lr, alpha, rho] = [0.3, 0.02, optimizer === "sgd" ? 0 : 0.8];
     const given = network({ lr, weight_decay: alpha, momentum: 0.8, optimizer });
     const { it, images, labels } = given;
@@ -128,6 +130,81 @@ test("a step does what its equation says", () => {
         assert.ok(Math.abs(layer.w[i] - (w[i] - step * direction)) < 1e-12, `${optimizer} w`);
       }
     }
+  }
+});
+
+/** u of the second step, from the gradients of both and the weights before them; of one weight. */
+const SECOND = {
+  sgdw: ([, a], [, b], rho) => rho * a + b,
+  lion: ([, a], [, b], beta) => Math.sign(beta * (1 - BETA2.lion) * a + (1 - beta) * b),
+  adamw: ([, a], [, b], beta) => adaptive(a, b, beta),
+  adam: ([v, a], [w, b], beta) => adaptive(a + 0.02 * v, b + 0.02 * w, beta),
+};
+const adaptive = (a, b, beta) => {
+  const mean = (beta * a + b) / (1 + beta);
+  return mean / (Math.sqrt((BETA2.adamw * a ** 2 + b ** 2) / (1 + BETA2.adamw)) + 1e-8);
+};
+
+test("a direction is what its equation says, and decay acts beside it; the rest has a λ of its own", () => {
+  for (const [optimizer, second] of Object.entries(SECOND)) {
+    const [lr, alpha, rho] = [0.03, 0.02, 0.8];
+    const { it, images, labels } = network({ lr, weight_decay: alpha, momentum: rho, optimizer });
+    const seen = [0, 1].map(() => {
+      const before = it.model.convs.w.slice();
+      const rest = it.model.rest.w.slice();
+      it.step(images, labels);
+      for (const [i, w] of rest.entries())
+        assert.ok(Math.abs(it.model.rest.w[i] - ((1 - 0.25 * 0.01) * w - 0.25 * it.model.rest.g[i])) < 1e-12);
+      return [before, it.model.convs.g.slice()];
+    });
+    for (let i = 0; i < it.model.convs.w.length; i += 7) {
+      const [first, [w, g]] = seen.map((arrays) => arrays.map((array) => array[i]));
+      const u = second(first, [w, g], rho);
+      assert.ok(Math.abs(it.model.convs.v[i] - u) < 1e-9, `${optimizer} u`);
+      const kept = optimizer === "adam" ? 1 : 1 - lr * alpha;
+      assert.ok(Math.abs(it.model.convs.w[i] - (kept * w - lr * u)) < 1e-10, `${optimizer} w`);
+    }
+  }
+});
+
+test("Muon: the singular values of a matrix come near 1, as in Python's example; zeros stay zeros", () => {
+  const kernels = wideKernels();
+  const [{ room }] = memories(kernels, [{ shape: { cOut: 2 }, w: new Float64Array(6) }]);
+  const small = Float64Array.from([3, 0, 0, 0.03]);
+  orthogonal(kernels, small, 2, room);
+  assert.deepEqual(
+    [...small].map((x) => x.toFixed(4)),
+    ["0.6965", "0.0000", "0.0000", "0.6989"],
+  );
+  const wide = Float64Array.from([4, 3, 0, -0.03, 0.04, 0]); // singular values 5 and 0.05
+  orthogonal(kernels, wide, 2, room);
+  const dot = (i, j) => [0, 1, 2].reduce((sum, k) => sum + wide[3 * i + k] * wide[3 * j + k], 0);
+  for (const i of [0, 1]) assert.ok(Math.abs(Math.sqrt(dot(i, i)) - 0.95) < 0.27);
+  assert.ok(Math.abs(dot(0, 1)) < 1e-12);
+  const zeros = new Float64Array(4);
+  orthogonal(kernels, zeros, 2, room);
+  assert.deepEqual([...zeros], [0, 0, 0, 0]);
+});
+
+test("a new optimizer takes over a memory in its own units, and no other", () => {
+  for (const [from, to, keeps] of [
+    ["heavy-ball", "sgdw", true],
+    ["adam", "adamw", true],
+    ["sgdw", "adamw", false],
+    ["adamw", "lion", false],
+    ["lion", "muon", false],
+    ["muon", "heavy-ball", false],
+  ]) {
+    const { it, images, labels } = network({ optimizer: from, momentum: 0.5, lr: 0.01 });
+    it.step(images, labels);
+    it.change({ optimizer: to, lr: 0.02 });
+    const all = [it.model.convs.v, ...it.memories.flatMap(({ m, s }) => [m, s])];
+    assert.equal(
+      all.some((memory) => memory.some((x) => x !== 0)),
+      keeps,
+      `${from} → ${to}`,
+    );
+    assert.equal(it.memories[0].steps > 0, keeps && from === "adam");
   }
 });
 
@@ -152,17 +229,20 @@ test("SGD without momentum: |w'|² is |w|² less its shrink plus its growth", ()
   }
 });
 
-test("same λα: 4λ, α/4 and weights twice as long are the same function at every step, bit for bit", () => {
-  for (const [optimizer, momentum] of [
-    ["sgd", 0],
-    ["heavy-ball", 0.875],
-    ["nesterov", 0.875],
-    ["lars", 0.875],
+test("same λα: 4λ, α/4 and longer weights are the same function at every step, bit for bit", () => {
+  for (const [optimizer, momentum, by] of [
+    ["sgd", 0, 2], // |w|² ∝ λ
+    ["heavy-ball", 0.875, 2],
+    ["nesterov", 0.875, 2],
+    ["lars", 0.875, 2],
+    ["sgdw", 0.875, 2],
+    ["lion", 0.875, 4], // whose step does not know the size of a gradient: |w| ∝ λ
+    ["muon", 0.875, 4],
   ]) {
     const common = { optimizer, momentum, eps: 1e-30 };
     const networks = [
       { ...common, lr: 0.25, weight_decay: 1 / 64 },
-      { ...common, lr: 1, weight_decay: 1 / 256, init_scale: 2, rest_lr_scale: 1 / 4 },
+      { ...common, lr: 1, weight_decay: 1 / 256, init_scale: by, rest_lr_scale: 1 / 4 },
     ];
     const [one, other] = trained({ steps: 12, networks }).report.networks;
     assert.deepEqual(one.loss, other.loss, optimizer);
@@ -172,8 +252,8 @@ test("same λα: 4λ, α/4 and weights twice as long are the same function at ev
       const [a, b] = [one, other].map((network) => series(network, place("w,w"), l));
       assert.deepEqual(
         b,
-        a.map((w2) => 4 * w2),
-        `${optimizer}: norms apart by 2`,
+        a.map((w2) => by ** 2 * w2),
+        `${optimizer}: norms apart by ${by}`,
       );
     }
   }

@@ -2,8 +2,14 @@
 // and of the length c/|w|. The recurrence of theory.js is exact for their means: what the page says can be checked.
 // Commands and reports are those of network/lab.js; there is no loss to lower, it is 1.
 
+import { forgets } from "../../src/explorer/live/optimizers.js";
+import { DIRECTIONS, memories, move } from "../../src/explorer/network/directions.js";
+import { wideKernels } from "./networks.mjs";
+
 const ROLES = ["w", "g", "prev", "v", "u"];
 const SIZE = 300; // numbers in a layer
+export const SHAPE = [15, 20]; // as a matrix
+const kernels = wideKernels();
 
 function generator(seed) {
   let s = seed >>> 0;
@@ -27,7 +33,8 @@ export function randomLab(layers, size = SIZE) {
   };
   const layer = (name, l, scale) => {
     const w = draw(scale * Math.sqrt(1 + l));
-    return { name, c: 0.3 * (1 + l), w, v: w.map(() => 0) };
+    const [memory] = memories(kernels, [{ w, shape: { cOut: SHAPE[0] } }]);
+    return { name, c: 0.3 * (1 + l), w, v: w.map(() => 0), memory };
   };
   const send = (command) => {
     const { type } = command;
@@ -43,6 +50,7 @@ export function randomLab(layers, size = SIZE) {
     } else {
       for (const [n, network] of networks.entries()) {
         if (command.network !== undefined && command.network !== n) continue;
+        if (type === "set" && forgets(network.optimizer, command.optimizer ?? network.optimizer)) forget(network);
         if (type === "set") Object.assign(network, { ...command, type: network.type });
         for (const one of network.layers) {
           if (type === "kick" && (command.layer === "all" || command.layer === one.name)) {
@@ -72,8 +80,15 @@ export function randomLab(layers, size = SIZE) {
   return { send, run };
 }
 
+function forget({ layers }) {
+  for (const { v, memory } of layers) {
+    for (const one of [v, memory.m, memory.s]) one.fill(0);
+    memory.steps = 0;
+  }
+}
+
 function advance(network, told, draw) {
-  const { lr, weight_decay, momentum } = network;
+  const { lr, weight_decay, momentum, optimizer } = network;
   for (const [key, value] of Object.entries({ lr, weight_decay, momentum, loss: 1, accuracy: 0.5 }))
     told[key].push(value);
   for (const layer of network.layers) {
@@ -84,8 +99,11 @@ function advance(network, told, draw) {
     g = g.map((x, i) => x - along * w[i]);
     const by = c / Math.sqrt(dot(g, g) * dot(w, w));
     g = g.map((x) => by * x);
-    const v = g.map((x, i) => momentum * prev[i] + x + weight_decay * w[i]);
-    const u = v.map((x) => -lr * x);
+    const next = { w: w.slice(), g, v: prev.slice(), shape: { cOut: SHAPE[0] } };
+    if (optimizer in DIRECTIONS) move(kernels, next, layer.memory, network);
+    else next.v = g.map((x, i) => momentum * prev[i] + x + weight_decay * w[i]);
+    const { v } = next;
+    const u = optimizer in DIRECTIONS ? next.w.map((x, i) => x - w[i]) : v.map((x) => -lr * x);
     const of = { w, g, prev, v, u };
     for (const [i, a] of ROLES.entries()) for (const b of ROLES.slice(i)) told.products.push(dot(of[a], of[b]));
     layer.w = w.map((x, i) => x + u[i]);

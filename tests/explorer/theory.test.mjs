@@ -103,7 +103,8 @@ test("without momentum a step changes |w|² by growth less shrink, and Nesterov 
     close(w2[t + 1], w2[t] - shrink(w2[t], lr[t], values) + growth[t], 1e-12);
   }
   for (const optimizer of ["heavy-ball", "nesterov"]) {
-    assert.deepEqual(follow(3, c2, lr, { ...values, optimizer }), { w2, growth });
+    const { v2, ...same } = follow(3, c2, lr, { ...values, optimizer });
+    assert.deepEqual(same, { w2, growth });
   }
 });
 

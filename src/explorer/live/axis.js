@@ -1,5 +1,6 @@
 // Axes that stand still: which steps are seen, and a range of values that grows at once and shrinks late. Pure.
 
+import { directed, relaxation } from "../decoupled.js";
 import { ringing, timeConstant } from "../theory.js";
 
 const SPANS = [1, 2, 5];
@@ -18,7 +19,7 @@ export function round(value) {
 /** How many steps an axis shows of a setting: some twelve time constants; where |w|² rings, five of its damping. */
 export function span(values) {
   const ball = { ...values, optimizer: values.optimizer === "nesterov" ? "heavy-ball" : values.optimizer };
-  const tau = (ringing(ball) ? 5 : 12) * timeConstant(ball);
+  const tau = (ringing(ball) ? 5 : 12) * (directed(values.optimizer) ? relaxation : timeConstant)(ball);
   return round(Math.min(MOST, Math.max(LEAST, Number.isFinite(tau) ? tau : MOST)));
 }
 

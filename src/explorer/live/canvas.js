@@ -1,7 +1,7 @@
 // One chart that is drawn many times a second: axes in SVG, which change seldom, and what moves on a canvas.
 
-import { scaleLinear, scaleLog } from "d3-scale";
 import { element } from "../dom.js";
+import { scaleLinear, scaleLog } from "../scales.js";
 import { axes, drawn, set } from "../svg.js";
 
 const MARGIN = { left: 46, right: 24, top: 16, bottom: 32 };

@@ -2,13 +2,15 @@
 // state when asked to.
 
 import { sliders } from "../controls.js";
+import { directed } from "../decoupled.js";
 import { button, element, field, say } from "../dom.js";
+import { RANGES } from "../words.js";
 import { look as lookAt, sizes } from "./captions.js";
+import { GROUPS, RANGES as OWN } from "./optimizers.js";
 import { LAYERS, PANEL_NAMES } from "./state.js";
 import { STORIES } from "./stories.js";
 
 const SPEEDS = { "": "full speed", 30: "30 steps/s", 5: "5 steps/s" };
-const OPTIMIZERS = { sgd: "SGD", "heavy-ball": "heavy ball", nesterov: "Nesterov", lars: "LARS" };
 
 /** The buttons of the stories; the one that is told is marked, with what to look at below. */
 export function stories(act) {
@@ -37,7 +39,9 @@ export function driving(act) {
   const step = button("step", "Step");
   const restart = button("restart", "Restart");
   const speed = select("speed", SPEEDS, (value) => act.speed(value === "" ? null : +value));
-  const optimizer = select("optimizer", OPTIMIZERS, (value) => act.change({ optimizer: value }), "optimizer");
+  const optimizer = select("optimizer", {}, (value) => act.change({ optimizer: value }));
+  for (const [label, names] of Object.entries(GROUPS))
+    optimizer.append(element("optgroup", { label }, ...options(names)));
   const seed = field("seed", { "data-typed": "seed", size: 4 });
   play.addEventListener("click", act.play);
   step.addEventListener("click", act.step);
@@ -61,14 +65,15 @@ export function driving(act) {
 
 /** The three sliders of the explorer. ρ can be moved under SGD, too: it is heavy ball then. */
 export function settings(act, unique) {
-  const all = sliders(act.change, unique);
+  const all = sliders(act.change, unique, { ...RANGES, ...OWN });
   const box = element("div", { class: "settings" }, ...all.parts);
   for (const range of box.querySelectorAll("input[type=range]")) {
     range.addEventListener("pointerdown", () => act.hold(true));
     for (const end of ["pointerup", "pointercancel", "change", "blur"])
       range.addEventListener(end, () => act.hold(false));
   }
-  return { box, accept: all.accept, show: (state) => all.show({ ...state, optimizer: "heavy-ball" }) };
+  const show = (state) => all.show({ ...state, optimizer: "heavy-ball", wide: directed(state.optimizer) });
+  return { box, accept: all.accept, show };
 }
 
 /** Kick a layer, or take batch norm out of it. */
@@ -120,23 +125,28 @@ export function choices(act) {
   all.addEventListener("change", () => act.show({ all: all.checked }));
   correlated.addEventListener("change", () => act.correlate(correlated.checked));
   const steps = element("label", { class: "choice" }, all, " all steps since the start");
-  const kappa = element("label", { class: "choice" }, correlated, " theory with the measured correlation κ of batches");
+  const measured = element("span", {});
+  const kappa = element("label", { class: "choice" }, correlated, " theory with ", measured);
   const takes = element("p", {});
   return {
     parts: [panels, element("div", { class: "wd-row" }, steps, kappa), takes],
     show(state) {
-      say(takes, sizes(state.correlated));
+      const { optimizer } = state;
+      say(takes, sizes(state));
       for (const [name, check] of boxes) check.checked = state.panels.includes(name);
       all.checked = state.all;
       correlated.checked = state.correlated;
-      kappa.hidden = state.momentum === 0 || state.optimizer === "lars";
+      say(measured, directed(optimizer) ? "the measured growth of |w|²" : "the measured correlation κ of batches");
+      kappa.hidden = optimizer === "adam" || optimizer === "lars" || (state.momentum === 0 && !directed(optimizer));
     },
   };
 }
 
-function select(name, options, onChange, label = name) {
+const options = (choices) => Object.entries(choices).map(([value, text]) => element("option", { value }, text));
+
+function select(name, choices, onChange, label = name) {
   const made = element("select", { "data-value": name, "aria-label": label });
-  made.append(...Object.entries(options).map(([value, text]) => element("option", { value }, text)));
+  made.append(...options(choices));
   made.addEventListener("change", () => onChange(made.value));
   return made;
 }

@@ -3,22 +3,30 @@
 // Level 0 has a window for each of the last steps. Windows merge in pairs, so level j has windows of 2ʲ steps; each
 // level keeps the last CAPACITY of them. A view takes the finest level that reaches back far enough.
 //
-//   of a step    loss, accuracy, lr, weight_decay, momentum
+//   of a step    loss, accuracy, lr, weight_decay, momentum, optimizer: its place in OPTIMIZERS
 //   of a layer   w2      |w|², before the first step of the window
 //                c2      |g|²|w|², squared size of a gradient whatever |w| is
 //                gv      g·v |w|², what correlated batches add to it; v is the momentum before the step
-//                rate2   (λ|g|/|w|)²; for LARS, whose rate is prescribed, that: 2λα(1 − ρ)
+//                rate2   (λ|g|/|w|)²; for LARS, whose rate is prescribed, that: 2λα(1 − ρ); (λ|v|/|w|)² of AdamW and
+//                        its like, v: what λ multiplies
 //                cos2    cos²(w, g)
 //                angle2  θ², θ from w to w' in rad
 //                balance what the step's gradient adds to |w|² in all over what decay takes from it; NaN without decay
-// All but lr, weight_decay, momentum and w2 are means over the window.
+//                v2      |v|²
+//                gain    what AdamW and its like add to |w|², over λ²: |v|² − 2(1 − λα)w·v/λ
+//                d2      |d|²|w|², d = g + αw of Adam, and g of the others
+//                n2      |d|²|w|² after Adam's division by √s: d/√s is (v − ρv_prev)/(1 − ρ). Of AdamW, whose d are
+//                        independent, |v|²|w|²(1 + ρ)/(1 − ρ), so that |v|² is as measured where they are not
+// All but lr, weight_decay, momentum, optimizer and w2 are means over the window.
 
+import { directed } from "../decoupled.js";
 import { growth, larsRate, shrink } from "../theory.js";
+import { OPTIMIZERS } from "./optimizers.js";
 
 export const CAPACITY = 512;
-export const SCALARS = ["loss", "accuracy", "lr", "weight_decay", "momentum"];
-export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2", "balance"];
-const FIRST = ["lr", "weight_decay", "momentum", "w2"]; // what a window has from its first step
+export const SCALARS = ["loss", "accuracy", "lr", "weight_decay", "momentum", "optimizer"];
+export const LAYERED = ["w2", "c2", "gv", "rate2", "cos2", "angle2", "balance", "v2", "gain", "d2", "n2"];
+const FIRST = ["lr", "weight_decay", "momentum", "optimizer", "w2"]; // what a window has from its first step
 
 // A row of a report has the inner products of w, g, v_prev, v and u = w' − w, 15 a layer, in the recorder's order.
 export const PRODUCTS = 15;
@@ -27,6 +35,7 @@ const PAIRS = ROLES.flatMap((a, i) => ROLES.slice(i).map((b) => `${a}·${b}`));
 export const place = (pair) => PAIRS.indexOf(pair);
 const [WW, WG, WU, GG, UU, VV] = ["w·w", "w·g", "w·u", "g·g", "u·u", "v·v"].map(place);
 const [W_PREV, W_V, G_PREV, PREV2, V_U] = ["w·v_prev", "w·v", "g·v_prev", "v_prev·v_prev", "v·u"].map(place);
+const V_BOTH = place("v_prev·v");
 
 /** A history of `layers` layers, empty. */
 export function history(layers) {
@@ -45,16 +54,18 @@ export function column(name, layer = 0) {
   return scalar >= 0 ? scalar : SCALARS.length + LAYERED.length * layer + LAYERED.indexOf(name);
 }
 
-/** Take the steps of a report of one network: its arrays, see the protocol in network/lab.js. */
-export function take(past, network) {
+/** Take the steps of a report of one network: its arrays, see the protocol in network/lab.js. `of(t)` is its optimizer
+ *  in step t, where it has changed in them. */
+export function take(past, network, of = () => network.optimizer) {
   const { row, layers } = past;
-  const lars = network.optimizer === "lars";
   for (let i = 0; i < network.lr.length; i++) {
-    for (const [k, name] of SCALARS.entries()) row[k] = network[name][i];
+    const optimizer = of(past.steps);
+    for (const [k, name] of SCALARS.entries())
+      row[k] = name === "optimizer" ? OPTIMIZERS.indexOf(optimizer) : network[name][i];
     for (let l = 0; l < layers; l++) {
-      const setting = { lr: row[2], weight_decay: row[3], momentum: row[4], optimizer: network.optimizer };
+      const setting = { lr: row[2], weight_decay: row[3], momentum: row[4], optimizer };
       measure(row, column("w2", l), network.products, PRODUCTS * (i * layers + l), setting);
-      if (lars) row[column("rate2", l)] = larsRate(row[2], row[3], row[4]) ** 2;
+      if (optimizer === "lars") row[column("rate2", l)] = larsRate(row[2], row[3], row[4]) ** 2;
     }
     add(past, 0, row);
     past.steps++;
@@ -63,7 +74,7 @@ export function take(past, network) {
 
 /** The quantities of a layer in a step, from its inner products at `p[o …]`. */
 function measure(row, at, p, o, setting) {
-  const { lr, weight_decay: alpha, momentum: rho } = setting;
+  const { lr, weight_decay: alpha, momentum: rho, optimizer } = setting;
   const w2 = p[o + WW];
   const g2 = p[o + GG];
   const after = Math.max(0, w2 + 2 * p[o + WU] + p[o + UU]);
@@ -78,6 +89,18 @@ function measure(row, at, p, o, setting) {
   const d2 = rho === 0 ? g2 : g2 + 2 * alpha * p[o + WG] + alpha ** 2 * w2;
   const decayed = shrink(w2, lr, setting);
   row[at + 6] = decayed > 0 ? growth(d2, p[o + G_PREV] + alpha * p[o + W_PREV], setting) / decayed : NaN;
+  const v2 = p[o + VV];
+  row[at + 7] = v2;
+  if (!directed(optimizer)) return;
+  const kept = 1 - lr * alpha;
+  const gain = v2 - (2 * kept * p[o + W_V]) / lr;
+  row[at + 3] = (lr * lr * v2) / w2;
+  row[at + 6] = optimizer !== "adam" && alpha > 0 ? (lr * lr * gain) / ((1 - kept ** 2) * w2) : NaN;
+  row[at + 8] = gain;
+  const adam = optimizer === "adam";
+  const fresh = (v2 - 2 * rho * p[o + V_BOTH] + rho ** 2 * p[o + PREV2]) / (1 - rho) ** 2;
+  row[at + 9] = (adam ? d2 : g2) * w2;
+  row[at + 10] = (adam ? fresh : (v2 * (1 + rho)) / (1 - rho)) * w2;
 }
 
 /** A window is complete at level j; with every second one, one of the next level. */

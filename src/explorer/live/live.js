@@ -13,7 +13,7 @@ import { element } from "../dom.js";
 import { STYLE as EXPLORER } from "../style.js";
 import { surroundings } from "../surroundings.js";
 import { span } from "./axis.js";
-import { kicked, withoutNorm } from "./captions.js";
+import { kicked, takenOver, withoutNorm } from "./captions.js";
 import * as controls from "./controls.js";
 import { along } from "./forecast.js";
 import { presence } from "./presence.js";
@@ -162,10 +162,13 @@ function restored(self, texts) {
 function change(self, changes, after = states.moving) {
   const next = after(self.state, changes);
   const moved = states.moved(self.state, next);
+  const carries = !("lr" in changes) && "lr" in moved;
+  const news = moved.optimizer && takenOver(self.state.optimizer, next, carries);
   self.ui.settings.accept(changes);
   if ("lr" in changes) self.run.ramp = null; // the reader has taken λ over
   self.state = next;
-  if (Object.keys(moved).length) for (const one of sets(moved, next.story)) command(self, one);
+  if (Object.keys(moved).length) for (const one of sets(moved, next.story, next)) command(self, one);
+  if (news) self.ui.kicks.say(news);
   shared(self, {});
 }
 
@@ -266,11 +269,10 @@ function take(self, report) {
 /** What a story does by itself. The lab rests before these steps, so the same seed gives the same run. */
 function script(self) {
   const { run, state } = self;
-  for (const { command: one, times } of due(state.story, self.done, run.t)) {
-    if (times) {
-      const changes = Object.fromEntries(Object.entries(times).map(([key, by]) => [key, by * state[key]]));
-      change(self, changes, states.acting);
-    } else command(self, { layer: STORIES[state.story].layer, ...one });
+  for (const { command: one, times = {}, to } of due(state.story, self.done, run.t)) {
+    const multiplied = Object.entries(times).map(([key, by]) => [key, by * state[key]]);
+    if (!one) change(self, { ...Object.fromEntries(multiplied), ...to }, states.acting);
+    else command(self, one);
   }
   self.done = run.t;
   if (falls(run.ramp, run.t)) fall(self);
@@ -282,7 +284,7 @@ function fall(self) {
   const lr = along(ramp, t);
   if (lr !== self.state.lr) {
     self.state = states.acting(self.state, { lr });
-    for (const one of sets({ lr }, self.state.story)) self.remote.send(one);
+    for (const one of sets({ lr }, self.state.story, self.state)) self.remote.send(one);
   }
   if (t < ramp.end) return;
   self.run.ramp = null;

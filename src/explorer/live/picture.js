@@ -1,5 +1,6 @@
 // The picture of a run, as numbers: what a page shows that cannot run it, in print or without JavaScript. Pure.
 
+import { lineOf } from "./forecast.js";
 import { column, mean } from "./history.js";
 import { series } from "./series.js";
 
@@ -16,7 +17,8 @@ function rounded(list) {
 
 /** {t, settings, marks, layers, panels, numbers}. `panels` has of each name the series between the steps from … to as
  *  {kind, layer, xs, ys}, with layer null for what all share; `numbers` of each layer |w|² at the end, its
- *  equilibrium by theory (null without), and λ|g|/|w| over the last `steps` steps, rms. Numbers have four digits. */
+ *  equilibrium by theory (null without), λ|g|/|w| over the last `steps` steps, rms, and the line for that. Numbers have
+ *  four digits. */
 export function picture(run, panels, [from, to], steps = 256) {
   const [network] = run.networks;
   const { past, line, settings } = network;
@@ -31,6 +33,7 @@ export function picture(run, panels, [from, to], steps = 256) {
     w2: round(mean(past, column("w2", l), past.steps - 1)),
     limit: round(line?.layers[l].limit),
     rate: round(Math.sqrt(mean(past, column("rate2", l), Math.max(0, past.steps - steps)))),
+    line: round(lineOf(settings, run.shapes[l], line?.layers[l].h2)),
   }));
   return {
     ...{ t: past.steps, settings, marks: run.marks.map(({ t, text }) => ({ t, text })), layers: run.layers },

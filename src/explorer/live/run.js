@@ -3,16 +3,18 @@
 //
 //   start       the command that began it: {type: "start", seed, batch_size, networks}
 //   networks    of each: past (history.js), settings (now), no_norm, eps, line (the forecast), lines (earlier ones),
-//               tests, state, sizes; settings and state are after the last step
+//               tests, state, sizes; settings and state are after the last step; optimizer is that of the last step,
+//               began the step since which it remembers
 //   marks       movements: {t, text, kind}
 //   ramp        λ that the page moves by itself, see forecast.js
-//   twins       of two networks, {same, most, steps}: how far their losses differ
+//   twins       of two networks with one optimizer, {same, most, steps}: how far their losses differ
 //   state       "running", "paused" or "diverged"
 
-import { timeConstant } from "../theory.js";
-import { forecast, horizon, recent } from "./forecast.js";
+import { directed, relaxation } from "../decoupled.js";
+import { forecast, horizon, recent, SHAPES } from "./forecast.js";
 import { after, before, column, history, mean, take } from "./history.js";
 import { mark, merged } from "./marks.js";
+import { forgets } from "./optimizers.js";
 
 const LINES = 60; // earlier forecasts that are kept
 const TESTS = 600;
@@ -21,16 +23,27 @@ const EPS = 1e-5; // of batch norm, where a network says nothing else
 const FORESEEN = ["set", "kick", "no_norm"]; // what makes theory begin anew
 
 /** A run that has not begun. `span()` is how many steps theory is to reach ahead at least. */
-export function begin(start, layers, { span, correlated }) {
+export function begin(start, layers, { span, correlated, shapes = SHAPES }) {
   const one = ({ lr, weight_decay, momentum, optimizer, no_norm = null, eps = EPS }) => ({
     past: history(layers.length),
     settings: { lr, weight_decay, momentum, optimizer },
-    ...{ no_norm, eps },
+    ...{ no_norm, eps, optimizer, began: 0 },
     ...{ line: null, lines: [], tests: [], state: null, sizes: null, diverged_at: -1 },
   });
-  const twins = start.networks.length > 1 ? { same: 0, most: 0, steps: 0 } : null;
+  const [first, second] = start.networks;
+  const twins = second?.optimizer === first.optimizer ? { same: 0, most: 0, steps: 0 } : null;
   const told = { steps_per_second: 0, kernels: "", where: "", twins };
-  const run = { start, layers, span, correlated, networks: start.networks.map(one), marks: [], ramp: null, t: 0 };
+  const run = {
+    start,
+    layers,
+    shapes,
+    span,
+    correlated,
+    networks: start.networks.map(one),
+    marks: [],
+    ramp: null,
+    t: 0,
+  };
   return Object.assign(run, told, { state: "paused", since: 0, awaits: null });
 }
 
@@ -43,7 +56,10 @@ export function heard(run, report) {
     const told = report.networks[n];
     foresee(run, network, told, t0);
     if (told.lr.length) {
-      take(network.past, told);
+      const { optimizer } = network; // that of the step before
+      const changes = events.filter((one) => one.type === "set" && one.optimizer && (one.network ?? n) === n);
+      take(network.past, told, (at) => changes.findLast((one) => one.t <= at)?.optimizer ?? optimizer);
+      network.optimizer = told.optimizer;
       network.state = after(told, run.layers.length);
     }
     network.tests.push(...(told.tests ?? []));
@@ -68,15 +84,24 @@ function compare(twins, { loss }, { loss: other }) {
 function happened(run, event) {
   const told = event.network === undefined ? run.networks : [run.networks[event.network]];
   for (const network of told) {
-    if (event.type === "set") Object.assign(network.settings, chosen(event));
+    if (event.type === "set") set(network, event, event.t);
     if (event.type === "no_norm") network.no_norm = event.layer;
   }
   const planned = run.ramp && event.type === "set" && event.t >= run.ramp.start && !event.momentum;
   if (planned || !FORESEEN.includes(event.type)) return;
-  if (event.network !== 1) merged(run.marks, mark(event), run.span() / 40); // of two networks the second one follows
+  const follows = event.network === 1 && run.marks.at(-1)?.t === event.t; // the first network
+  if (!follows) merged(run.marks, mark(event), run.span() / 40);
   run.awaits = event.t;
   run.since = event.t;
 }
+
+/** An optimizer that remembers in other units than that of the last step begins anew. */
+function set(network, command, t) {
+  Object.assign(network.settings, chosen(command));
+  if (anew(network)) network.began = t;
+}
+
+const anew = ({ optimizer, settings }) => forgets(optimizer, settings.optimizer);
 
 const chosen = ({ lr, weight_decay, momentum, optimizer }) =>
   Object.fromEntries(
@@ -98,17 +123,19 @@ function renew(run, network) {
   if (!state || run.awaits !== null || run.state === "diverged") return;
   const t = past.steps;
   if (!line || line.t + line.steps < t + run.span() / 2) return draw(run, network, t, state);
-  const settle = 4 * timeConstant({ ...settings, optimizer: "heavy-ball" });
+  const settle = 4 * relaxation(settings);
   const young = line.t === run.since ? Infinity : line.t / 2;
   const wait = Math.min(young, run.span() / 2, Math.max(settle, run.span() / 4));
   if (t - line.t < wait) return;
-  const sizes = recent(past);
-  if (sizes.some(({ c2 }, l) => Math.abs(Math.log(c2 / line.layers[l].c2)) > OTHER)) draw(run, network, t, state);
+  const sizes = recent(past, network.began);
+  const same = ["lion", "muon"].includes(settings.optimizer); // however long gradients are
+  if (!same && sizes.some(({ c2 }, l) => Math.abs(Math.log(c2 / line.layers[l].c2)) > OTHER))
+    draw(run, network, t, state);
 }
 
 /** Theory from a state at step t on. The line before ends there; one that nobody saw is dropped. */
 function draw(run, network, t, state) {
-  const sizes = recent(network.past) ?? network.sizes;
+  const sizes = recent(network.past, network.began) ?? network.sizes;
   if (!sizes) return;
   network.sizes = sizes;
   const { line, lines } = network;
@@ -116,7 +143,8 @@ function draw(run, network, t, state) {
   if (lines.length > LINES) lines.shift();
   const ramp = run.ramp && run.ramp.end > t ? run.ramp : null;
   const steps = horizon(network.settings, run.span());
-  network.line = forecast({ t, state, sizes, values: network.settings, steps, ramp, correlated: run.correlated() });
+  const how = { values: { ...network.settings }, steps, ramp, correlated: run.correlated(), shapes: run.shapes };
+  network.line = forecast({ t, state, sizes, ...how, age: t - network.began });
 }
 
 /** What the reader asks for shows at once: theory from the present state with the new values. The report of the first
@@ -124,10 +152,13 @@ function draw(run, network, t, state) {
 export function ask(run, command) {
   for (const [n, network] of run.networks.entries()) {
     if (command.network !== undefined && command.network !== n) continue;
-    if (command.type === "set") Object.assign(network.settings, chosen(command));
+    const now = network.past.steps;
+    if (command.type === "set") set(network, command, now);
     if (!network.state) continue;
-    const state = command.type === "kick" ? kicked(network.state, command, run.layers) : network.state;
-    draw(run, network, network.past.steps, state);
+    let { state } = network;
+    if (command.type === "kick") state = kicked(state, command, run.layers);
+    if (anew(network)) state = state.map(({ w2 }) => ({ w2, wv: 0, v2: 0 }));
+    draw(run, network, now, state);
   }
 }
 
@@ -150,10 +181,11 @@ export const SHIELDED = {
   "layer3.res1": "layer3.res2",
 };
 
-/** The layers of a network that theory is for: those whose length the loss is blind to. LARS leaves a layer without
- *  batch norm to SGD. */
+/** The layers of a network that theory is for: those whose length the loss is blind to. LARS, AdamW and its like leave
+ *  a layer without batch norm to SGD. */
 export const blind = (run, { no_norm, settings }) =>
-  run.layers.map((name) => name !== no_norm || (name in SHIELDED && settings.optimizer !== "lars"));
+  run.layers.map((name) => name !== no_norm || (name in SHIELDED && !ofNormalized(settings.optimizer)));
+export const ofNormalized = (optimizer) => optimizer === "lars" || directed(optimizer);
 
 /** Layers so short that the ε of batch norm counts beside the variance of their outputs, which then know the length of
  *  w: [L]. `short` is the |w|² below which that is said. */

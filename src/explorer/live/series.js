@@ -3,9 +3,12 @@
 //   kind   "dots" of what was measured, "line" of theory, "past" of theory that a movement has ended, "level" the
 //          bar at the right, "bold" the line that all layers share, "curve" a measured curve of one colour
 
+import { angle, directed, overlap } from "../decoupled.js";
 import { looks } from "../series.js";
-import { balanceAt, larsRate, turn } from "../theory.js";
+import { balanceAt, turn } from "../theory.js";
+import { lineOf } from "./forecast.js";
 import { column, places, running, values, windows } from "./history.js";
+import { OPTIMIZERS } from "./optimizers.js";
 
 export const WINDOW = 64; // steps of a running rms
 const LEVEL = 0.035; // of the axis: the length of the bar at the right
@@ -28,7 +31,9 @@ export const PANELS = {
 /** The series of a panel between the steps from … to. */
 export function series(panel, run, [from, to]) {
   const all = run.networks.flatMap((network, n) => ofNetwork(panel, run, network, n, from, to));
-  return ["rate", "angle", "balance"].includes(panel) ? [...all, ...shared(panel, run, from, to)] : all;
+  if (!["rate", "angle", "balance"].includes(panel)) return all;
+  const own = run.twins ? run.networks.slice(0, 1) : run.networks; // twins have one line
+  return [...all, ...own.map((network, n) => shared(panel, network, n, run.shapes.at(-1), from, to))];
 }
 
 function ofNetwork(panel, run, network, n, from, to) {
@@ -38,7 +43,7 @@ function ofNetwork(panel, run, network, n, from, to) {
   return styles.flatMap((look, layer) => {
     const base = { ...look, layer, network: n };
     const dots = { ...base, kind: "dots", ...measured(panel, view, layer, run.marks) };
-    return [...theory(panel, network, layer, from, to).map((one) => ({ ...base, ...one })), dots];
+    return [...theory(panel, network, layer, from, to, run.shapes).map((one) => ({ ...base, ...one })), dots];
   });
 }
 
@@ -53,23 +58,34 @@ function measured(panel, view, layer, marks) {
 }
 
 /** Theory of a layer: the line from the last movement on, what was left of earlier ones, and the equilibrium. */
-function theory(panel, { line, lines }, layer, from, to) {
+function theory(panel, { line, lines }, layer, from, to, shapes) {
   if (!line || !["norm", "rate", "balance"].includes(panel)) return [];
-  if (panel !== "norm" && line.values.optimizer === "lars") return [];
-  const past = lines.filter((one) => one.end > from).map((one) => path(panel, "past", one, layer, from, one.end));
+  const none = ({ values: { optimizer } }) => optimizer === "lars" || (panel === "balance" && optimizer === "adam");
+  const drawn = (one) => panel === "norm" || !none(one);
+  const before = lines.filter((one) => one.end > from && drawn(one));
+  const past = before.map((one) => path(panel, "past", one, layer, from, one.end, shapes));
+  if (!drawn(line)) return past;
   const { limit } = line.layers[layer];
   const level = { kind: "level", xs: [to - LEVEL * (to - from), to], ys: [limit, limit] };
   const bar = panel === "norm" && Number.isFinite(limit) ? [level] : [];
-  return [...past, path(panel, "line", line, layer, from, to), ...bar];
+  return [...past, path(panel, "line", line, layer, from, to, shapes), ...bar];
 }
 
-function path(panel, kind, one, layer, from, to) {
-  const { w2, c2, push } = one.layers[layer];
-  const drawn = {
+function path(panel, kind, one, layer, from, to, shapes) {
+  const { w2, c2, push, v2, boost } = one.layers[layer];
+  const sgd = {
     norm: (i) => w2[i],
     rate: (i) => (one.lr[i] * Math.sqrt(c2)) / w2[i],
     balance: (i) => balanceAt(push, w2[i], { ...one.values, lr: one.lr[i] }),
-  }[panel];
+  };
+  const step2 = (i) => (one.lr[i] ** 2 * (v2[i] ?? v2)) / w2[i]; // (λ|v|/|w|)²
+  const S = boost && panel === "balance" && boost * overlap(one.values, shapes[layer]);
+  const own = {
+    norm: sgd.norm,
+    rate: (i) => Math.sqrt(step2(i)),
+    balance: (i) => (step2(i) * S) / (1 - (1 - one.lr[i] * one.values.weight_decay) ** 2),
+  };
+  const drawn = (boost ? own : sgd)[panel];
   const first = Math.max(0, Math.floor(from - one.t));
   const last = Math.min(one.steps, Math.ceil(to - one.t));
   const stride = Math.max(1, Math.ceil((to - from) / POINTS));
@@ -82,24 +98,26 @@ function path(panel, kind, one, layer, from, to) {
   return { kind, xs, ys };
 }
 
-/** The line of all layers, √(2λα(1 − ρ)), the angle that belongs to it, or 1, as λ, α and ρ were and will be. */
-function shared(panel, run, from, to) {
-  const network = run.networks[0];
+/** The line of all layers, √(2λα(1 − ρ)) or √(2λα/S), the angle that belongs to it, or 1, as λ, α and ρ were and will
+ *  be. Muon's S is that of the largest layers; Adam has no line that all layers share. */
+function shared(panel, network, n, shape, from, to) {
   const view = windows(network.past, from, (to - from) / FINE);
-  const [lr, weight_decay, momentum] = ["lr", "weight_decay", "momentum"].map((name) => values(view, column(name)));
+  const names = ["lr", "weight_decay", "momentum", "optimizer"];
+  const [lr, weight_decay, momentum, optimizer] = names.map((name) => values(view, column(name)));
   const at = (setting) => {
-    if (panel === "balance") return setting.weight_decay > 0 && setting.optimizer !== "lars" ? 1 : NaN;
-    if (panel === "rate") return larsRate(setting.lr, setting.weight_decay, setting.momentum);
-    return turn(setting);
+    const { optimizer: of } = setting;
+    if (panel === "balance") return setting.weight_decay > 0 && of !== "lars" && of !== "adam" ? 1 : NaN;
+    if (panel === "rate") return lineOf(setting, shape);
+    return of === "adam" ? NaN : directed(of) ? angle(setting, shape) : turn(setting);
   };
-  const { optimizer } = network.settings;
   const xs = [...places(view)];
-  const ys = xs.map((_, i) => at({ lr: lr[i], weight_decay: weight_decay[i], momentum: momentum[i], optimizer }));
+  const ys = xs.map((_, i) =>
+    at({ lr: lr[i], weight_decay: weight_decay[i], momentum: momentum[i], optimizer: OPTIMIZERS[optimizer[i]] }),
+  );
   xs.push(network.past.steps, to);
   ys.push(at(network.settings), at(network.settings));
-  return [
-    { kind: "bold", xs, ys: ys.map((v) => v || NaN), color: "currentColor", dash: null, layer: null, network: 0 },
-  ];
+  const look = { color: "currentColor", dash: n ? "6 3" : null, layer: null, network: n };
+  return { ...look, kind: "bold", xs, ys: ys.map((v) => v || NaN) };
 }
 
 /** Loss of the batches, running mean, with that of the tests; accuracy of the tests, in per cent. */

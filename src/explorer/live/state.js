@@ -8,8 +8,10 @@
 //   recall       ρ that SGD has put aside
 //   own          where a story has moved λ, α, ρ by itself: what they are to the reader; else null
 
+import { directed } from "../decoupled.js";
 import { ballNamed, taken } from "../links.js";
-import { OPTIMIZERS, RANGES } from "../words.js";
+import { RANGES } from "../words.js";
+import { carried, HOMES, OPTIMIZERS, RANGES as OWN } from "./optimizers.js";
 import { STORIES, scene } from "./stories.js";
 
 export const LAYERS = [
@@ -51,7 +53,8 @@ export function initial(given = {}) {
     speed: null,
     own: null,
   };
-  const state = { small: false, ...scene(story), ...told, ...fresh, recall: MOMENTUM, ...known(given), story };
+  const home = HOMES[given.optimizer]; // λ = 0.5 would ruin AdamW
+  const state = { small: false, ...scene(story), ...home, ...told, ...fresh, recall: MOMENTUM, ...known(given), story };
   return state.optimizer === "sgd" && given.momentum > 0 && !given.optimizer
     ? { ...state, optimizer: "heavy-ball" }
     : agreed(state);
@@ -65,15 +68,15 @@ const agreed = (state) => (state.optimizer === "sgd" ? { ...state, momentum: 0 }
 /** What may be said of the values in a link; see links.js. */
 export const ALLOWED = {
   ...RANGES,
-  optimizer: Object.keys(OPTIMIZERS),
+  ...OWN,
+  optimizer: OPTIMIZERS,
   seed: [0, LARGEST_SEED, `from 0 to ${LARGEST_SEED}`],
   story: Object.keys(STORIES),
   layer: ["all", ...LAYERS],
   panels: { list: Object.keys(PANEL_NAMES) },
 };
 
-/** The state at the start, where a link has values: a story that it names sets the scene, whatever the page has
- *  given. */
+/** The state at the start, where a link has values: a story that it names sets the scene, whatever the page says. */
 export const opening = (given, values) => initial({ ...(values.story ? { small: given.small } : given), ...values });
 
 /** The values that a link gives, and complaints, as in links.js; a seed is whole, too. */
@@ -94,13 +97,22 @@ export function check({ small, ...given }) {
   if (first) throw new Error(first.replace("In the link, ", ""));
 }
 
-/** Some values are other ones. Who chooses SGD puts ρ aside; who moves ρ leaves SGD; who chooses momentum has some. */
+/** Some values are other ones. Who chooses SGD puts ρ aside; who moves ρ leaves SGD; who chooses momentum has some. Who
+ *  goes to AdamW and its like, or comes from there, has other λ and α. */
 export function changed(state, changes) {
-  const next = { ...state, ...changes };
-  if (changes.optimizer === "sgd") return { ...next, momentum: 0, recall: state.momentum || state.recall };
-  if (changes.optimizer && !(next.momentum > 0) && changes.optimizer !== "lars") next.momentum = state.recall;
+  const recall = directed(state.optimizer) ? state.recall : state.momentum || state.recall;
+  const next = { ...state, ...moves(state, changes, recall), ...changes };
+  if (changes.optimizer === "sgd") return { ...next, momentum: 0, recall };
+  if (directed(next.optimizer)) return { ...next, recall };
+  if (changes.optimizer && !(next.momentum > 0) && changes.optimizer !== "lars") next.momentum = recall;
   if (changes.momentum > 0 && next.optimizer === "sgd") next.optimizer = "heavy-ball";
   return next;
+}
+
+/** λ, α and ρ of another optimizer, where they mean something else. */
+export function moves(state, { optimizer = state.optimizer }, recall) {
+  if (optimizer === state.optimizer || !(directed(state.optimizer) || directed(optimizer))) return {};
+  return carried(state, optimizer, optimizer === "sgd" || optimizer === "lars" ? 0 : recall);
 }
 
 /** The reader moves something: that is the reader's own, also where a story has moved it before. */

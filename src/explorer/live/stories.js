@@ -2,10 +2,12 @@
 //
 //   label      on the button                        set     values that differ from DEFAULT
 //   look       two sentences                        panels  that tell it, the first two seen in small
-//   networks   where there are two of them, what each has beside the values
-//   acts       [{t, command}] of the page at a step; `lr: 2` in `times` multiplies
+//   networks   where there are two of them, what each has beside the values: an optimizer of its own has the same λα
+//   acts       [{t, command}] of the page at a step; `lr: 2` in `times` multiplies; `to` has new values
 //   ramp       λ that falls linearly to zero: {start, end}, in steps
 //   layer      that is kicked, or has no batch norm
+
+import { beside, HOMES } from "./optimizers.js";
 
 export const DEFAULT = { lr: 0.5, weight_decay: 0.01, momentum: 0, optimizer: "sgd", seed: 1 };
 export const BATCH = 32;
@@ -92,6 +94,31 @@ export const STORIES = {
     panels: ["rate", "loss"],
     ramp: { start: SETTLED, end: 2400 },
   },
+  adamw: {
+    label: "AdamW",
+    look:
+      "AdamW divides a gradient by its size, so K weights bring |w|² near λK/(2α), however long gradients are: the " +
+      "bars. λ|v|/|w|, v being what λ multiplies, goes to the bold line √(2λα/S) in all layers.",
+    set: { optimizer: "adamw", ...HOMES.adamw },
+    panels: ["norm", "rate"],
+  },
+  beside: {
+    label: "SGD and AdamW",
+    look:
+      "SGD, filled, and AdamW, open, have the same λα: λ times an update over |w| goes to √(2λα) in both, while |w|² " +
+      "differs. At step 600 AdamW gets ρ = 0.9: its updates are alike now, and its line, dashed, falls by √S = √19.",
+    panels: ["norm", "rate"],
+    networks: [{}, { optimizer: "adamw" }],
+    acts: [{ t: SETTLED, command: { type: "set", network: 1, momentum: 0.9 } }],
+  },
+  muon: {
+    label: "SGD → Muon",
+    look:
+      "At step 600 Muon takes over from SGD, with another λ and α but the same λα. Each |w|² goes elsewhere and a " +
+      "single step is shorter; in the long run weights turn as far as before, √(2λα) a step.",
+    panels: ["norm", "rate"],
+    acts: [{ t: SETTLED, to: { optimizer: "muon", ...HOMES.muon } }],
+  },
   twins: {
     label: "same λα",
     look:
@@ -119,26 +146,37 @@ export function start(values, story) {
   return { type: "start", seed: values.seed, batch_size: BATCH, networks };
 }
 
-/** A network's part of it. `own` multiplies λ and α, and adds what else it has. */
+/** A network's part of it. `own` multiplies λ and α, and adds what else it has; or it has an optimizer of its own. */
 function networkOf({ lr, weight_decay, momentum, optimizer }, own) {
+  if (own.optimizer) return beside({ lr, weight_decay, momentum }, own.optimizer);
   const { lr: more = 1, weight_decay: less = 1, ...rest } = own;
   return { lr: more * lr, weight_decay: less * weight_decay, momentum, optimizer, ...rest };
 }
 
-/** What a change of the values is to the lab: one command, or one for each network where their λ and α differ. */
-export function sets(changes, story) {
+/** What a change of the values is to the lab: one command, or one for each network where their λ and α differ. `values`
+ *  are all of them, after it. */
+export function sets(changes, story, values) {
   const two = STORIES[story]?.networks;
   if (!two) return [{ type: "set", ...changes }];
-  return two.map(({ lr = 1, weight_decay = 1 }, network) => {
+  return two.map(({ lr = 1, weight_decay = 1, optimizer }, network) => {
     const own = { type: "set", network, ...changes };
+    if (optimizer) {
+      const { momentum, ...all } = beside(values, optimizer);
+      return { ...own, ...all, ...("momentum" in changes && { momentum }) };
+    }
     if ("lr" in changes) own.lr = lr * changes.lr;
     if ("weight_decay" in changes) own.weight_decay = weight_decay * changes.weight_decay;
     return own;
   });
 }
 
-/** What the page does by itself between the steps `from` (not done yet) and `to`: [{command} or {times}]. */
-export const due = (story, from, to) => (STORIES[story]?.acts ?? []).filter(({ t }) => t > from && t <= to);
+/** What the page does by itself between the steps `from` (not done yet) and `to`: [{command}, {times} or {to}]. What is
+ *  not done to the setting is done to the layer of the story. */
+export function due(story, from, to) {
+  const { acts = [], layer } = STORIES[story] ?? {};
+  const whole = (command) => command && { ...(command.type !== "set" && { layer }), ...command };
+  return acts.filter(({ t }) => t > from && t <= to).map((act) => ({ ...act, command: whole(act.command) }));
+}
 
 const EVERY = 10; // steps between two values of λ on a ramp
 

@@ -40,6 +40,7 @@ export const STYLE = `
   border-color: var(--accent); color: inherit; }
 .wd-explorer.wd-live p { margin: .2rem 0; }
 .wd-explorer.wd-live .agrees { min-height: 2.9em; font-variant-numeric: tabular-nums; }
+.wd-explorer.wd-live .law { font-size: .9rem; }
 .wd-explorer.wd-live .runs { font-size: .85rem; font-variant-numeric: tabular-nums; }
 .wd-explorer.wd-live .seed .typed { width: 4.2rem; }
 .wd-explorer.wd-live .kicks { margin: .2rem 0; }

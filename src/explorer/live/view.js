@@ -1,5 +1,6 @@
 // What is seen of a run: the charts, the layers with their numbers, the sentences, and a table.
 
+import { directed } from "../decoupled.js";
 import { button, element, say } from "../dom.js";
 import { looks } from "../series.js";
 import { written } from "../words.js";
@@ -8,13 +9,17 @@ import { canvas } from "./canvas.js";
 import * as captions from "./captions.js";
 import { agreement, expected, overLine } from "./forecast.js";
 import { at, column, mean } from "./history.js";
+import { LAWS } from "./optimizers.js";
 import { extent, PANELS, series, WINDOW } from "./series.js";
 import { LAYERS } from "./state.js";
 
 const RARELY = 8000; // ms between two sentences that are read aloud
 const SECOND = 1000; // ms
 const OFTEN = 250; // ms between two looks at a sentence that changes with every step
-const COLUMNS = ["layer", "|w|²", "theory", "dots / line", "λ|g|/|w|", "over √(2λα(1−ρ))", "cos(w, g)", "angle"];
+const columns = (own) => {
+  const rates = own ? ["λ|v|/|w|", "over √(2λα/S)"] : ["λ|g|/|w|", "over √(2λα(1−ρ))"];
+  return ["layer", "|w|²", "theory", "dots / line", ...rates, "cos(w, g)", "angle"];
+};
 
 /** The panels. `act.point({step, layer})` is told where the pointer is. */
 export function panels(act) {
@@ -43,7 +48,7 @@ function draw(one, state, run, x, ink) {
   const { log } = PANELS[name];
   const shown = series(name, run, x);
   one.range = settle(one.range, extent(name, shown), { log, held: state.held });
-  say(text, captions.caption(name, run.networks[0].settings));
+  say(text, captions.caption(name, ...run.networks.map(({ settings }) => settings)));
   const y = name === "accuracy" ? { low: 0, high: 100 } : one.range;
   const { cursor, lit } = state;
   const now = performance.now();
@@ -105,6 +110,7 @@ function read({ networks: [{ past, line, lines }] }, l, cursor) {
 
 /** The sentences: what theory says of the setting, how well it agrees, what a kick did, and how it runs. */
 export function sentences() {
+  const law = element("p", { class: "law" });
   const verdict = element("p", { class: "verdict" });
   const agrees = element("p", { class: "agrees" });
   const runs = element("p", { class: "runs" });
@@ -112,7 +118,7 @@ export function sentences() {
   const printed = element("p", { class: "printed" });
   const told = { looked: 0, spoken: 0, state: "" };
   return {
-    parts: [printed, verdict, agrees, runs, aloud],
+    parts: [printed, law, verdict, agrees, runs, aloud],
     /** Say something at once. */
     announce(text) {
       told.spoken = performance.now();
@@ -120,13 +126,15 @@ export function sentences() {
     },
     show(state, run, plays) {
       const now = performance.now();
+      law.hidden = state.small;
+      say(law, LAWS[state.optimizer]);
       say(verdict, captions.verdict(state, run.networks[0].line));
       say(printed, captions.setting(state));
       if (now - told.looked < OFTEN && run.state === told.state && run.state === "running") return;
       told.looked = now;
       const news = captions.agrees(run);
-      const two = run.twins ? ` ${captions.twins(run.twins)}` : "";
-      say(agrees, news + two);
+      const two = run.networks.length > 1 && (run.twins ? captions.twins(run.twins) : captions.beside(run));
+      say(agrees, two ? `${news} ${two}` : news);
       say(runs, captions.runs(run, plays));
       agrees.classList.toggle("error", run.state === "diverged");
       const urgent = run.state !== told.state;
@@ -139,7 +147,8 @@ export function sentences() {
 /** The numbers of every layer, for who wants to read them; written once a second while it is open. */
 export function table() {
   const body = element("tbody");
-  const head = element("tr", {}, ...COLUMNS.map((text) => element("th", { scope: "col" }, text)));
+  const heads = columns().map(() => element("th", { scope: "col" }));
+  const head = element("tr", {}, ...heads);
   const made = element("table", {}, element("thead", {}, head), body);
   const scroll = element("div", { class: "scroll", role: "region", "aria-label": "numbers of now", tabindex: 0 }, made);
   const box = element("details", {}, element("summary", {}, "Numbers"), scroll);
@@ -150,15 +159,18 @@ export function table() {
     show(run) {
       if (!box.open || performance.now() - written_at < SECOND) return;
       written_at = performance.now();
+      const texts = columns(directed(run.networks[0].settings.optimizer));
+      for (const [k, head] of heads.entries()) say(head, texts[k]);
       body.replaceChildren(...LAYERS.map((name, l) => row(name, l, run)));
     },
   };
 }
 
-function row(name, l, { networks: [network] }) {
+function row(name, l, run) {
+  const [network] = run.networks;
   const { past, line, settings } = network;
   const from = Math.max(0, past.steps - WINDOW);
-  const over = overLine(past, from, settings, 1);
+  const over = overLine(past, from, settings, 1, line?.layers, run.shapes);
   const rms = (key) => Math.sqrt(mean(past, column(key, l), from));
   const t = past.steps - 1;
   const now = [mean(past, column("w2", l), t), line ? expected(line, l, t) : NaN, agreement(past, line)?.ratios[l]];

@@ -13,10 +13,12 @@ const whole = (low, high) => [
 ];
 const oneOf = (...names) => [(v) => names.includes(v), names.map((name) => JSON.stringify(name)).join(", ")];
 
+const share = [(v) => number(v) && v >= 0 && v < 1, "a number in [0, 1)"];
+
 const MOVING = {
   lr: nonnegative,
   weight_decay: nonnegative,
-  momentum: [(v) => number(v) && v >= 0 && v < 1, "a number in [0, 1)"],
+  momentum: share,
   optimizer: oneOf(...OPTIMIZERS),
 };
 const SETTING = {
@@ -25,6 +27,9 @@ const SETTING = {
   no_norm: oneOf(null, ...LAYERS),
   rest_lr_scale: nonnegative,
   rest_weight_decay_scale: nonnegative,
+  rest_lr: nonnegative,
+  rest_weight_decay: nonnegative,
+  rest_momentum: share,
   eps: positive,
 };
 

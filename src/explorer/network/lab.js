@@ -23,6 +23,9 @@ export const DEFAULT = {
   no_norm: null,
   rest_lr_scale: 1,
   rest_weight_decay_scale: 0,
+  rest_lr: 0.5, // and what follows: beside an optimizer of the convolutions alone
+  rest_weight_decay: 0,
+  rest_momentum: 0,
   eps: 1e-5,
 };
 export const BATCH_SIZE = 32;

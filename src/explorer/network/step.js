@@ -1,7 +1,8 @@
 // One step of training, and a test: a screen.
 
+import { memories } from "./directions.js";
 import { crossEntropy, LAYERS, ResNet9 } from "./model.js";
-import { descend } from "./optim.js";
+import { descend, memoryOf } from "./optim.js";
 import { Recorder } from "./recorder.js";
 
 /** A network with all that a step of it needs, in the arena of `kernels`; its weights are zero until begin(). */
@@ -9,6 +10,7 @@ export class Network {
   constructor(kernels, batch) {
     this.kernels = kernels;
     this.model = new ResNet9(kernels, batch);
+    this.memories = memories(kernels, this.model.layers);
     this.recorder = new Recorder(kernels, this.model);
     this.dlogits = kernels.floats(this.model.linear.y.length);
   }
@@ -25,7 +27,7 @@ export class Network {
     const measured = crossEntropy(model.forward(images), labels, this.dlogits);
     model.backward(this.dlogits);
     recorder.before();
-    descend(this.kernels, model, this.setting);
+    descend(this.kernels, model, this.memories, this.setting);
     recorder.after();
     return measured;
   }
@@ -62,18 +64,30 @@ export class Network {
     return [usual, without];
   }
 
-  /** Take batch norm out of one convolution, and put it back everywhere else. null: it is everywhere. */
+  /** Take batch norm out of one convolution, and put it back everywhere else. null: it is everywhere. A layer that
+   *  another optimizer moves from then on begins without a memory. */
   withoutNorm(name) {
     this.setting.no_norm = name ?? null;
-    for (const layer of this.model.layers) layer.normalized = layer.name !== name;
+    for (const [l, layer] of this.model.layers.entries()) {
+      const before = layer.normalized;
+      layer.normalized = layer.name !== name;
+      if (before !== layer.normalized && memoryOf(this.setting.optimizer) !== "gradients") this.forget(l);
+    }
   }
 
-  /** A new optimizer does not take over the momentum of the old one: SGD and LARS measure it in different units. */
+  /** A new optimizer takes over what the old one remembers if both measure it in the same units, and else nothing. */
   change(values) {
     const { optimizer } = this.setting;
     Object.assign(this.setting, values);
-    if ((optimizer === "lars") === (this.setting.optimizer === "lars")) return;
-    for (const { v } of [this.model.convs, this.model.rest]) v.fill(0);
+    if (memoryOf(optimizer) === memoryOf(this.setting.optimizer)) return;
+    this.model.rest.v.fill(0);
+    for (const l of this.memories.keys()) this.forget(l);
+  }
+
+  forget(l) {
+    const { m, s } = this.memories[l];
+    for (const memory of [this.model.layers[l].v, m, s]) memory.fill(0);
+    this.memories[l].steps = 0;
   }
 
   layersOf(name) {
