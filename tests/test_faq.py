@@ -108,7 +108,8 @@ def test_how_seeds_scatter_and_what_recordings_took():
     minutes = {config: float(rd.run(config).attrs["seconds"]) / 60 for config in rd.bundled().values()}
     long = [value for config, value in minutes.items() if (config.width, config.epochs) == (16, 24)]
     assert f"24 epochs at width 16, took {min(long):.0f} to {max(long):.0f} minutes each" in text
-    assert max(value for config, value in minutes.items() if config.width == 8) < 10
+    short = [value for config, value in minutes.items() if config.width == 8]
+    assert f"took {np.median(short):.0f} minutes in the median, at most {max(short):.0f} on a busy machine" in text
 
 
 def test_what_decoupled_decay_needs():

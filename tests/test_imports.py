@@ -98,13 +98,13 @@ ALLOWED = {
     # widgets
     "controls": {"matplotlib", "ipywidgets", "config", "console", "runs"},
     "fallback": {"numpy", "matplotlib", "config", "page_data", "plots", "schedules", "theory"},
-    "stories": {"numpy", "matplotlib", "fallback", "page_data", "plots", "theory"},
+    "stories": {"numpy", "matplotlib", "arms", "fallback", "page_data", "plots", "theory"},
     "history": {"numpy", "xarray", "config", "recording", "theory"},
     "element": {"numpy", "traitlets", "anywidget", "config", "controls", "page_data"},
     "explorer": {"traitlets", "cache", "config", "console", "controls", "datasets", "element", "fallback",
                  "page_data", "machine", "measure", "runs", "train"},
     "crossing": {"numpy", "matplotlib", "config", "element", "explorer", "fallback", "page_data", "plots", "theory"},
-    "live": {"numpy", "traitlets", "xarray", "config", "element", "explorer", "history", "stories"},
+    "live": {"numpy", "traitlets", "xarray", "arms", "config", "element", "explorer", "history", "stories"},
 }  # fmt: skip
 # These see everything: the first re-exports lazily, the second is the command line, the third stands in hints alone.
 FREE = {"__init__", "__main__", "_shapes"}

@@ -10,6 +10,7 @@ import xarray as xr
 
 import resnet_dynamics as rd
 from resnet_dynamics import compare, library, measure, peaks, plots, recording, schedules, style, theory
+from resnet_dynamics.arms import SEPARATE
 from resnet_dynamics.config import CONVS
 
 TINY = dict(train_images=1024, batch_size=32, width=4, epochs=1, warmup=0.25)
@@ -204,7 +205,8 @@ def test_verdicts():
 def test_a_bundled_recording_is_accepted(name):
     config = library.planned()[name]
     ds = rd.run(config)
-    assert abs(measure.telescoping(ds).closure).max() < 1e-3
+    if config.optimizer not in SEPARATE:  # of those it is not known what a step adds along w
+        assert abs(measure.telescoping(ds).closure).max() < 1e-3
     cosines = measure.rms(measure.cosine(ds))
     if config.no_norm:
         assert cosines.sel(layer=config.no_norm) > 10 * cosines.drop_sel(layer=config.no_norm).max()

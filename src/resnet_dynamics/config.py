@@ -218,11 +218,11 @@ class Config:
         known = _NORMALIZATIONS[: 1 if not convs else 3 if self.width % 4 else 4]  # four groups of whole channels
         check("normalization", self.normalization, among(self.normalization, known),
               one_of(known) + f" with model={self.model!r} and width={self.width}")  # fmt: skip
-        check("normalization", self.normalization, self.optimizer != "lars-filter" or self.normalization in known[:2],
-              'one of "batch", "instance" with optimizer="lars-filter"')  # fmt: skip
         check("init_scale", self.init_scale, 0 < self.init_scale <= _LARGEST, "positive, at most 1e30")
         check("epochs", self.epochs, 0 < self.epochs <= 1e6, "positive, at most 1e6")
         check("optimizer", self.optimizer, among(self.optimizer, _OPTIMIZERS), one_of(_OPTIMIZERS))
+        check("normalization", self.normalization, self.optimizer != "lars-filter" or self.normalization in known[:2],
+              'one of "batch", "instance" with optimizer="lars-filter"')  # fmt: skip
         for name in ("lr", "weight_decay", "rest_lr_scale", "rest_weight_decay_scale"):
             check(name, getattr(self, name), 0 <= getattr(self, name) <= _LARGEST, "not negative, at most 1e30")
         for name in ("lr", "weight_decay"):
