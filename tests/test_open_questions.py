@@ -1,0 +1,68 @@
+"""What chapters 10 and 10b say in words is what the bundled tables have."""
+
+import gate
+import nbformat
+import numpy as np
+import pytest
+import xarray as xr
+
+import resnet_dynamics as rd
+from resnet_dynamics import compare, peaks
+
+TEXT = {number: " ".join(" ".join(cell.source for cell in nbformat.read(path, as_version=4).cells
+                                  if cell.cell_type == "markdown").split())
+        for path in gate.CHAPTERS if (number := path.stem.split("-")[0]) in ("10", "10b")}  # fmt: skip
+
+
+def loss(name, **which):
+    base, axes = rd.bundled_sweeps()[name]
+    return rd.sweep(base, progress=False, **axes).train_loss.isel(epoch=-1).sel(which)
+
+
+def of_layers(name, place):
+    return loss(name).isel(layer_settings=place)
+
+
+def starts(arm):
+    runs = xr.concat([loss(f"optimum-mixed-{arm}"), loss(f"optimum-mixed-{arm}-more")], "seed")
+    return runs.rename(seed="start")
+
+
+def at_best(runs):
+    """At the λ of the lowest mean."""
+    return runs.sel(lr=float(runs.mean("seed").idxmin("lr")))
+
+
+LARS, SGD = (loss("lars-ball", optimizer=name) for name in ("lars", "sgd"))
+MANY = xr.concat([loss("optimum-lars"), loss("optimum-lars-more")], "seed")
+
+
+@pytest.mark.parametrize("chapter, a, b, level", [
+    ("10b", of_layers("noisy-layers", 0), loss("rest-no-decay"), 1 - 0.05 / 8),
+    ("10b", of_layers("noisy-layers", 2), loss("rest-no-decay"), 1 - 0.05 / 8),
+    ("10b", of_layers("noisy-layers", 4), of_layers("noisy-layers", 5), 0.95),
+    ("10b", of_layers("tuned-together", 0), loss("fresh-lars"), 0.95),
+    ("10b", of_layers("tuned-together", 1), loss("fresh-lars"), 0.95),
+    ("10b", at_best(MANY), at_best(starts("decay").rename(start="seed")), 0.95),
+    ("10b", at_best(MANY), at_best(starts("none").rename(start="seed")), 0.95),
+    ("10", loss("lars-filter"), LARS, 0.95),
+    ("10", loss("lars-filter"), SGD, 0.95),
+    ("10", loss("lars-memory", lars_memory=0.999), loss("lars-memory", lars_memory=0.9), 0.95),
+    ("10", loss("lars-memory", lars_memory=0.999), SGD, 0.95),
+])  # fmt: skip
+def test_a_difference_stands_in_the_text(chapter, a, b, level):
+    d = compare.paired(a, b, level=level)
+    assert f"{abs(d.mean):.3f} ± {d.half:.3f}" in TEXT[chapter]
+
+
+def test_the_best_rates_of_starts_scatter_as_the_text_says():
+    """And those of the four that have a lowest point inside the first grid scatter less than all do."""
+    fixed = xr.concat([loss("optimum-mixed-fixed-low").rename(seed="start"), starts("fixed")], "lr")
+    arms = {"decay": starts("decay"), "none": starts("none"), "fixed": fixed}
+    spread = {arm: float(peaks.tops(-runs, resamples=1).at.std(ddof=1)) for arm, runs in arms.items()}
+    four = peaks.tops(-starts("fixed").isel(start=slice(0, 6)), resamples=1).at
+    assert int(np.isfinite(four).sum()) == 4
+    text = TEXT["10b"]
+    assert f"standard deviation is {spread['decay']:.2f} octaves with decay" in text
+    assert f"{spread['fixed']:.2f} with fixed norms" in text and f"Without decay it is {spread['none']:.2f}" in text
+    assert f"{float(four.std(ddof=1)):.2f} octaves of those four in place of {spread['fixed']:.2f} of the ten" in text
