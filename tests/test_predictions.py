@@ -70,6 +70,7 @@ def test_questions_of_two_parts():
 
 def test_a_word_may_be_written_as_one_likes():
     assert repr(rd.predict("5.2", "A  Third")).endswith(": a third.")
+    assert repr(rd.predict("11.1a", "adamw")).endswith(": AdamW.")
     with pytest.raises(ValueError, match="said='3': must be one of three, a third"):
         rd.predict("5.2", "3")
     with pytest.raises(ValueError, match="which='5.9': must be one of 1.1, 2.1, "):
@@ -130,6 +131,27 @@ def test_the_scores_are_those_of_the_equations():
     low, high = right["7b.2"]
     scores = [predictions._score({"prediction": "7b.2", "said": said})["factor"] for said in (low / 2, 4.0, 2 * high)]
     assert scores == pytest.approx([2, 1, 2])
+
+
+def test_what_was_measured_is_what_the_chapters_say():
+    """The answers that no equation has; those of chapter 10 and 10b are computed from their tables."""
+    right = {key: predictions.PREDICTIONS[key].right() for key in predictions.PREDICTIONS}
+    text = {path.stem.lstrip("0").split("-")[0]: path.read_text(encoding="utf-8") for path in gate.CHAPTERS}
+    assert f"by a factor of {right['9.2a']:g} at the start, and of {right['9.2b']:g} in the" in text["9"]
+    assert "the decay of the rest costs the accuracy" in text["8b"] and "or a pooling that switches" in text["8b"]
+
+    def loss(name, epoch=-1, **which):
+        base, axes = rd.bundled_sweeps()[name]
+        return rd.sweep(base, progress=False, **axes).train_loss.isel(epoch=epoch).sel(which)
+
+    sgd, lars = (loss("lars-ball", 0, optimizer=name) for name in ("sgd", "lars"))
+    share = float((sgd - loss("early-start", 0)).mean() / (sgd - lars).mean())
+    assert right["10.5"][0] < share < right["10.5"][1]
+    assert loss("fresh-none").mean("seed").max() < loss("fresh-decay").mean() and right["10.1"] == "without decay"
+    costs = {kind: float(loss("rest-decay", rest_decays=kind).mean()) for kind in ("gains", "offsets", "linear")}
+    assert max(costs, key=costs.get) == right["10.2"]
+    laws = {"AdamW": theory.adamw(1, 1e-3, 1), "Lion": theory.lion(1, 1e-3, 1), "Muon": theory.muon((8, 8), 1e-3, 1)}
+    assert max(laws, key=lambda name: laws[name].update_rate) == right["11.1a"]
 
 
 def class_of(*said, which="3.2"):

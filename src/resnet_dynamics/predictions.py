@@ -89,6 +89,35 @@ PREDICTIONS = {
     "8.2": Prediction("measured λ|g|/|w|, compared with theory", lambda: "above", ("above", "below")),
     "8.3": Prediction("the way to equilibrium at ρ = 0.99", lambda: "another way",
                       ("as fast", "more slowly", "another way")),
+    "8b.2": Prediction("what costs accuracy, of decay and λ of the rest, and the start", lambda: "decay",
+                       ("decay", "λ", "the start")),
+    "8b.3": Prediction("what drives the two apart", lambda: "switches", ("rounding", "ε", "switches")),
+    "9.2a": Prediction("the largest |g|/|w| over the smallest at the first steps", lambda: 48.0),
+    "9.2b": Prediction("the largest |g|/|w| over the smallest in the middle", lambda: 2.2),
+    "9.4": Prediction("whether one run for each λ shows the best λ", lambda: "no", ("yes", "no")),
+    "10.1": Prediction("the network with the lower training loss", lambda: "without decay",
+                       ("with decay", "without decay")),
+    "10.2": Prediction("the kind whose decay costs most", lambda: "gains", ("gains", "offsets", "linear layer")),
+    "10.3": Prediction("why LARS leads in the first epoch", lambda: "lengthens", ("clips", "lengthens")),
+    "10.4": Prediction("whether it trains as SGD does", lambda: "yes", ("yes", "no")),
+    "10.5": Prediction("its gain in the first epoch over that of LARS", lambda: (0.17, 0.23)),
+    "10b.1": Prediction("the training loss, if the two noisy layers turn at half their rate", lambda: "better",
+                        ("better", "worse")),
+    "10b.4": Prediction("the least dependent on the draw", lambda: "with decay",
+                        ("with decay", "without decay", "fixed norms")),
+    "11.1a": Prediction("the largest angle in one step", lambda: "AdamW", ("AdamW", "Lion", "Muon")),
+    "11.1b": Prediction("the largest angle in a thousand steps", lambda: "all alike",
+                        ("AdamW", "Lion", "Muon", "all alike")),
+    "11.2": Prediction("for which the length depends on the size of the gradients", lambda: "none",
+                       ("AdamW", "Lion", "Muon", "none")),
+    "11.3": Prediction("|g| at the end", lambda: "rises", ("falls", "stays", "rises")),
+    "11.4": Prediction("the factor on α", lambda: 2.0),
+    "11b.1a": Prediction("what can be doubled by itself in the pre-norm network", lambda: "none",
+                         ("none", "q and k", "v, o and down", "all")),
+    "11b.1b": Prediction("what can be doubled by itself with QK-norm", lambda: "q and k",
+                         ("none", "q and k", "v, o and down", "all")),
+    "11b.1c": Prediction("what can be doubled by itself with branch norms", lambda: "v, o and down",
+                         ("none", "q and k", "v, o and down", "all")),
 }  # fmt: skip
 
 
@@ -258,10 +287,10 @@ def _question(which):
 
 
 def _word(which, said):
-    word = " ".join(said.split()).casefold() if isinstance(said, str) else said
-    if word not in PREDICTIONS[which].words:
-        raise ValueError(f"said={said!r}: must be one of {', '.join(PREDICTIONS[which].words)}")
-    return word
+    words = {word.casefold(): word for word in PREDICTIONS[which].words}
+    if not isinstance(said, str) or (key := " ".join(said.split()).casefold()) not in words:
+        raise ValueError(f"said={said!r}: must be one of {', '.join(words.values())}")
+    return words[key]
 
 
 def _number(which, said):
