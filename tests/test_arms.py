@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from resnet_dynamics import Config, measure, page_data, run
 from resnet_dynamics import train as loop
 from resnet_dynamics.arms import REST, settings
-from resnet_dynamics.data import Data
+from resnet_dynamics.data import Data, bad_batches
 from resnet_dynamics.models import build, conv_layers, spread
 from resnet_dynamics.optim import LARS, SGD, SmoothLARS, Steered
 from resnet_dynamics.schedules import rates
@@ -266,11 +266,13 @@ def test_bursts_of_labels():
         assert not plain[1].equal(every[1])
     whole = [plain[1].equal(some[1]) for plain, some, _ in zip(*pairs)]
     assert set(whole) == {True, False}
-    data = Data(small.config(seed=1, label_bursts=0.2))
-    clean, bursts = Data(small.config(seed=1)), 0
-    for _ in range(100):
-        bursts += sum(not a.equal(b) for (_, a), (_, b) in zip(data.epoch(), clean.epoch()))
-    assert 70 < bursts < 130  # of 500, a fifth
+    config = small.config(seed=1, label_bursts=0.2, epochs=100)
+    data, clean = Data(config), Data(small.config(seed=1))
+    bad = [not a.equal(b) for _ in range(100) for (_, a), (_, b) in zip(data.epoch(), clean.epoch())]
+    assert 70 < sum(bad) < 130  # of 500, a fifth
+    assert bad_batches(config, len(data.train_x)).tolist() == bad
+    with pytest.raises(ValueError, match="images=None: must be given"):
+        bad_batches(config)
     (x, y), *_ = data.first(2)
     again = next(data.epoch())
     assert x.equal(again[0]) and y.equal(again[1])

@@ -8,8 +8,9 @@ import torch
 
 from . import datasets
 from .config import Config
+from .schedules import steps_of
 
-__all__ = ["CUTOUT", "PAD", "Data", "crop", "cutout", "mean_and_std"]
+__all__ = ["CUTOUT", "PAD", "Data", "bad_batches", "crop", "cutout", "mean_and_std"]
 
 PAD, CUTOUT = 4, 8  # pixels
 
@@ -48,7 +49,7 @@ class Data:
         self.batch_size, self.augment = config.batch_size, config.augment
         self.steps_per_epoch = len(x) // config.batch_size
         self._random = torch.Generator("cpu").manual_seed(config.seed + 2**32)
-        self.bursts, self._burst = config.label_bursts, torch.Generator("cpu").manual_seed(config.seed + 3 * 2**32)
+        self.bursts, self._burst = config.label_bursts, _burst_generator(config)
         rows = 7 if self.bursts else 6
         self._choices = torch.zeros(self.steps_per_epoch, rows, self.batch_size, dtype=torch.int64, device=device)
         self._rows = tuple(moment.repeat(x.shape[2]) for moment in (self.mean, self.std))
@@ -91,13 +92,11 @@ class Data:
         ])  # fmt: skip
         draw = draw[:, : self.steps_per_epoch * self.batch_size]
         draw = draw.unflatten(1, (self.steps_per_epoch, self.batch_size)).transpose(0, 1)
-        return torch.cat([draw, self._labelled(draw[:, :1])], dim=1) if self.bursts else draw
-
-    def _labelled(self, index):
-        """Return the images that give the labels, of index [steps, 1, B]: their own, or in a burst any."""
-        drawn = dict(generator=self._burst, device="cpu")
-        burst = torch.rand(len(index), 1, 1, dtype=torch.float64, **drawn) < self.bursts
-        return torch.where(burst, torch.randint(len(self.train_x), index.shape, **drawn), index)
+        if not self.bursts:
+            return draw
+        index = draw[:, :1]
+        bad, any_image = _bursts(self._burst, self.bursts, n, index.shape)
+        return torch.cat([draw, torch.where(bad, any_image, index)], dim=1)
 
     def _chosen(self, choices):
         """The batch of choices [6 or 7, B]."""
@@ -117,6 +116,35 @@ class Data:
         """uint8 [B, H, W, 3] → float32 [B, 3, H, W]: zero mean and unit variance a channel over the training set."""
         mean, std = self._rows  # of a row of pixels, three numbers each: a loop over three is slow
         return (x.flatten(2) - mean).div_(std).view(x.shape).permute(0, 3, 1, 2)
+
+
+def bad_batches(config: Config, images: int | None = None):
+    """Return which steps of a run have labels that were drawn at random, bool [steps] on the CPU: its `label_bursts`.
+
+    As `Data` draws them, and without the images.
+
+    Args:
+        config: of the run.
+        images: how many training images it has; None: `train_images`, which must be given then.
+    """
+    images = config.train_images if images is None else images
+    if images is None:
+        raise ValueError("images=None: must be given, since train_images of the configuration is None")
+    shape = images // config.batch_size, 1, config.batch_size
+    random, steps = _burst_generator(config), steps_of(config, shape[0])
+    bad = [_bursts(random, config.label_bursts, images, shape)[0].flatten() for _ in range(-(-steps // shape[0]))]
+    return torch.cat(bad)[:steps]
+
+
+def _burst_generator(config):
+    return torch.Generator("cpu").manual_seed(config.seed + 3 * 2**32)
+
+
+def _bursts(random, share, images, shape):
+    """Draw for an epoch which batches are bad [steps, 1, 1], and for all the images whose labels they would get."""
+    drawn = dict(generator=random, device="cpu")
+    bad = torch.rand(shape[0], 1, 1, dtype=torch.float64, **drawn) < share
+    return bad, torch.randint(images, shape, **drawn)
 
 
 def mean_and_std(images):
