@@ -19,7 +19,7 @@ def loss(name, **which):
     return rd.sweep(base, progress=False, **axes).train_loss.isel(epoch=-1).sel(which)
 
 
-def tested(name, **which):
+def unseen(name, **which):
     base, axes = rd.bundled_sweeps()[name]
     return rd.sweep(base, progress=False, **axes).final_loss.sel(which)
 
@@ -54,13 +54,13 @@ MANY = xr.concat([loss("optimum-lars"), loss("optimum-lars-more")], "seed")
     ("10", loss("lars-filter"), SGD, 0.95),
     ("10", loss("lars-memory", lars_memory=0.999), loss("lars-memory", lars_memory=0.9), 0.95),
     ("10", loss("lars-memory", lars_memory=0.999), SGD, 0.95),
-    ("10", tested("bursts", rate_rule="clip"), tested("bursts", rate_rule="none"), 0.95),
-    ("10", tested("bursts-lars"), tested("bursts", rate_rule="none"), 0.95),
-    ("10", tested("bursts", rate_rule="none"), tested("lars-ball", optimizer="sgd"), 0.95),
-    ("10", tested("bursts", rate_rule="clip") - tested("lars-clip"),
-     tested("bursts", rate_rule="none") - tested("lars-ball", optimizer="sgd"), 0.95),
-    ("10", tested("bursts-lars") - tested("lars-ball", optimizer="lars"),
-     tested("bursts", rate_rule="none") - tested("lars-ball", optimizer="sgd"), 0.95),
+    ("10", unseen("bursts", rate_rule="clip"), unseen("bursts", rate_rule="none"), 0.95),
+    ("10", unseen("bursts-lars"), unseen("bursts", rate_rule="none"), 0.95),
+    ("10", unseen("bursts", rate_rule="none"), unseen("lars-ball", optimizer="sgd"), 0.95),
+    ("10", unseen("bursts", rate_rule="clip") - unseen("lars-clip"),
+     unseen("bursts", rate_rule="none") - unseen("lars-ball", optimizer="sgd"), 0.95),
+    ("10", unseen("bursts-lars") - unseen("lars-ball", optimizer="lars"),
+     unseen("bursts", rate_rule="none") - unseen("lars-ball", optimizer="sgd"), 0.95),
 ])  # fmt: skip
 def test_a_difference_stands_in_the_text(chapter, a, b, level):
     d = compare.paired(a, b, level=level)
@@ -72,8 +72,8 @@ def test_small_batches_are_no_case_for_clipping(rule):
     sgd = loss("small-batch", rate_rule="none")
     runs = loss("small-batch-lars") if rule == "LARS" else loss("small-batch", rate_rule=rule)
     assert compare.paired(runs, sgd).verdict(0.02) == "equivalent within 0.02"
-    good = tested("lars-ball", optimizer="lars") if rule == "LARS" else tested("lars-clip")
-    d = compare.paired(good, tested("lars-ball", optimizer="sgd"))
+    good = unseen("lars-ball", optimizer="lars") if rule == "LARS" else unseen("lars-clip")
+    d = compare.paired(good, unseen("lars-ball", optimizer="sgd"))
     assert d.verdict(0.02) == "equivalent within 0.02" and d.half < 0.0125
 
 
