@@ -99,7 +99,7 @@ def remembered(config: Config) -> bool:
 
     if os.path.isfile(library.recording_file(config)):
         return True
-    return os.path.isfile(place(config, datasets.expected(config.data)))
+    return os.path.isfile(cache.found(place(config, datasets.expected(config.data))))
 
 
 def recalled(config: Config):
@@ -202,15 +202,16 @@ def _remembered(path, config, filters, images, settle=False):
     what is whole is kept under another name.
     """
     try:
-        file = cache.read(path)
+        there = cache.found(path)
+        file = cache.read(there)
         if file is None:
             return None
-        ds = recording.checked(recording.parsed(file, path, sealed=True), path, config)
+        ds = recording.checked(recording.parsed(file, there, sealed=True), there, config)
         if not _of(images, ds):
-            raise recording.OtherRecording(f"{path}: is of other images ({_called(ds)}) than there are now "
+            raise recording.OtherRecording(f"{there}: is of other images ({_called(ds)}) than there are now "
                                            f"({images.name})")  # fmt: skip
         if ds.attrs.get("semantics", 1) != recording.SEMANTICS:
-            raise recording.OtherRecording(f"{path}: was made when training meant something else "
+            raise recording.OtherRecording(f"{there}: was made when training meant something else "
                                            f"({ds.attrs.get('semantics', 1)}, now {recording.SEMANTICS})")  # fmt: skip
     except recording.OtherRecording as error:
         if settle:
