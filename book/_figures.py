@@ -46,7 +46,8 @@ PDF has its letters inside and looks the same everywhere. *Seen* is what an imag
 
 def chapters(root=ROOT):
     """Return {name: notebook as JSON has it} of the chapters that have figures."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / "book").glob("*.ipynb"))}
+    paths = sorted((root / "book").glob("*.ipynb"))
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     return {name: chapter for name, chapter in found.items() if any(map(figure, chapter["cells"]))}
 
 
@@ -75,8 +76,9 @@ def drawn(chapter, name):
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             here = next((cell.id for cell in notebook.cells if cell.get("execution_count") is None
                          or any(one.output_type == "error" for one in cell.get("outputs", []))), "?")
-            said = [line for line in str(error).splitlines() if line.strip()]
-            raise RuntimeError(f"{name}, cell {here}: {said[-1] if said else type(error).__name__}") from error
+            raised = isinstance(error, CellExecutionError)
+            said = f"{error.ename}: {error.evalue}" if raised else f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"{name}, cell {here}: {said}") from error
     return {figure(cell)["name"]: pictures(cell, name) for cell in notebook.cells if figure(cell)}
 
 
@@ -94,7 +96,8 @@ def listed(folder, root=ROOT):
     authors = re.search(r"^author: (.*)$", (root / "_config.yml").read_text(encoding="utf-8"), re.M)[1]
     lines = [ABOUT.format(page=colab.repository.pages(url), ref=ref, authors=authors)]
     for name, chapter in chapters(root).items():
-        there = [cell for cell in chapter["cells"] if figure(cell) and (folder / f"{figure(cell)['name']}.svg").is_file()]
+        have = [cell for cell in chapter["cells"] if figure(cell)]
+        there = [cell for cell in have if (folder / f"{figure(cell)['name']}.svg").is_file()]
         title = "".join(chapter["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
         path = f"book/{name}.ipynb"
         lines += [f"## [{title}]({colab.address(path, url)})\n"] * bool(there)
