@@ -4,6 +4,7 @@ import ast
 import copy
 import importlib.util
 import json
+import operator
 import os
 import re
 import shutil
@@ -197,10 +198,16 @@ def test_the_built_book_is_found(tmp_path):
 # ---------------------------------------------------------------------------------------------
 # what the pages say
 
-SYLLABUS = (gate.ROOT / "book" / "teach" / "syllabus.md").read_text(encoding="utf-8")
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (gate.ROOT / "book" / "teach").glob("*.md")}
+SYLLABUS, NOTES = PAGES["syllabus"], PAGES["notes"]
+MINUTES = {re.match(r"0?(\d*b?)", name)[1]: sum(
+    len(one["source"].split()) for one in teach.parts(chapter, name)
+    if not isinstance(one, teach.Exercise) and one["cell_type"] == "markdown") / 120
+    for name, chapter in CHAPTERS.items()}  # to read
 
 
-@pytest.mark.parametrize("listed, minutes", re.findall(r"\b(\d+b?\.\d+(?:,\s\d+b?\.\d+)*): (\d+) min", SYLLABUS))
+@pytest.mark.parametrize("listed, minutes", re.findall(
+    r"\b(\d+b?\.\d+(?:,\s\d+b?\.\d+)*): (\d+) min", SYLLABUS + NOTES))
 def test_a_plan_adds_up(listed, minutes):
     assert sum(ALL[one].minutes for one in re.split(r",\s", listed)) == int(minutes)
 
@@ -216,14 +223,44 @@ def test_lessons_are_as_long_as_they_should_be():
 
 def test_reading_takes_about_as_long_as_it_says():
     """120 words a minute, to a fifth: chapters grow."""
-    minutes = {re.match(r"0?(\d*b?)", name)[1]: sum(
-        len(one["source"].split()) for one in teach.parts(chapter, name)
-        if not isinstance(one, teach.Exercise) and one["cell_type"] == "markdown") / 120
-        for name, chapter in CHAPTERS.items()}
     said = re.findall(r"chapters? (\[.*?): (\d+) min", SYLLABUS)
-    assert len(said) == 6
-    for chapters, told in said:
-        assert int(told) == pytest.approx(sum(minutes[n] for n in re.findall(r"\[(\w+)\]", chapters)), rel=0.2)
+    table = re.findall(r"^\| (\d+b?) \| (\d+) min", NOTES, re.M)
+    assert len(said) == 6 and [name for name, _ in table] == [name for name in MINUTES if name]
+    for chapters, told in [*said, *((f"[{name}]", told) for name, told in table)]:
+        assert int(told) == pytest.approx(sum(MINUTES[n] for n in re.findall(r"\[(\w+)\]", chapters)), rel=0.2)
+
+
+def talks():
+    """{chapter: [minutes of its talk, as told, and of each part]}"""
+    found = {}
+    for chapter, text in re.findall(r"^## (\d+b?)\. .*?\n(.*?)(?=^## |\Z)", NOTES, re.S | re.M):
+        told, parts = re.search(r"\*\*Talk, (\d+) min\.\*\* (.*?)\n-", text, re.S).groups()
+        parts = re.split(r"\.\s", re.sub(r"\s+", " ", parts) + " ")[0]
+        found[chapter] = [int(told), *(int(re.search(r" (\d+)$", one)[1]) for one in parts.split(";"))]
+    return found
+
+
+def test_talks_take_what_they_say_and_fill_their_weeks():
+    """Those of the chapters that a week reads; the two lessons have the parts that the syllabus names."""
+    assert talks().keys() == {name for name in MINUTES if name}
+    assert all(told == sum(parts) for told, *parts in talks().values())
+    weeks = re.findall(r"^\| \d \| .*? \| (chapters? .*?): \d+ min", SYLLABUS, re.M)
+    assert len(weeks) == 6
+    assert [sum(talks()[n][0] for n in re.findall(r"\[(\w+)\]", week)) for week in weeks] == [50] * 6
+    assert talks()["5"][0] == 30
+
+
+def test_exercises_figures_and_functions_that_pages_name_are_there():
+    figures = {one["metadata"]["mystnb"]["figure"]["name"] for chapter in CHAPTERS.values() for one in chapter["cells"]
+               if "figure" in one["metadata"].get("mystnb", {})}
+    number = rf"(?<![\w.−])(?:{'|'.join(filter(None, MINUTES))})\.[1-9]\d*(?![\w.%]*\w)"
+    for name, page in PAGES.items():
+        if name in ("syllabus", "notes", "grading"):  # on others such a number may be another
+            assert set(re.findall(number, re.sub(r"\]\(.*?\)", "]", page))) <= ALL.keys(), name
+        assert set(re.findall(r"\bfig-[0-9a-z-]*\w", page)) <= figures, name
+        for path in re.findall(r"`rd\.([a-z_.]+)", page):
+            assert operator.attrgetter(path.rstrip("."))(rd), path
+    assert {*re.findall(number, NOTES)} == ALL.keys(), "there is a word on every exercise"
 
 
 def test_as_many_points_are_given_by_checks_as_the_page_says():
