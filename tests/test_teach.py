@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import gate
@@ -19,7 +20,7 @@ import pytest
 import teaching
 
 import resnet_dynamics as rd
-from resnet_dynamics import answers, exercises, further_questions, network_answers, optimizer_answers, questions
+from resnet_dynamics import answers, exercises, further_questions, grid, network_answers, optimizer_answers, questions
 
 sys.path.insert(0, str(gate.ROOT / "book"))
 import _teach as teach  # noqa: E402
@@ -261,6 +262,66 @@ def test_exercises_figures_and_functions_that_pages_name_are_there():
         for path in re.findall(r"`rd\.([a-z_.]+)", page):
             assert operator.attrgetter(path.rstrip("."))(rd), path
     assert {*re.findall(number, NOTES)} == ALL.keys(), "there is a word on every exercise"
+
+
+PROJECTS = re.findall(r"^## \d\. (.*?)\n(.*?)(?=^## )", PAGES["projects"], re.S | re.M)
+
+
+def planned(project):
+    """Return the runs of a project: its code, where a sweep does nothing but say which they would be."""
+    runs = []
+
+    def sweep(base, workers, **axes):
+        runs.extend(grid.configs(base, **axes).flat)
+
+    short, code = (re.findall(r"```python\n(.*?)```", text, re.S)[0] for text in (PAGES["projects"], project))
+    names = {"rd": SimpleNamespace(Config=rd.Config, sweep=sweep)}
+    exec(short.replace("import resnet_dynamics as rd\n", ""), names)
+    exec(code, names)
+    return runs
+
+
+@pytest.mark.parametrize("name, project", PROJECTS)
+def test_a_project_is_as_many_runs_as_it_says_and_takes_as_long(name, project):
+    plain, *more = map(float, re.search(r"([\d.]+) s an epoch, with group norm\s([\d.]+), with layer norm ([\d.]+)",
+                                        PAGES["projects"]).groups())
+    seconds = {"batch": plain, "group": more[0], "layer": more[1]}
+    runs = planned(project)
+    said, minutes = map(int, re.search(r"\*\*(\d+) runs, (\d+) minutes", project).groups())
+    assert len(runs) == len({one.digest for one in runs}) == said
+    assert sum(one.epochs * seconds[one.normalization] for one in runs) / 60 / 2 == pytest.approx(minutes, abs=0.5)
+
+
+def test_projects_are_six_not_answered_yet_and_graded_alike():
+    known = {one.digest for base, axes in rd.bundled_sweeps().values() for one in grid.configs(base, **axes).flat}
+    assert len(PROJECTS) == 6
+    for name, project in PROJECTS:
+        assert sum(one.digest in known for one in planned(project)) <= len(planned(project)) / 3, name
+        assert "*Expected figure.*" in project and "*Trap.*" in project
+    assert sum(map(int, re.findall(r"^\| .*? \| (\d+) \|", PAGES["projects"], re.M))) == 100
+
+
+def test_twenty_minutes_are_twenty():
+    rows = [(int(a), int(b)) for a, b in re.findall(r"^\| (\d+) to (\d+) \|", PAGES["twenty-minutes"], re.M)]
+    assert rows[0][0] == 0 and rows[-1][1] == 20 and all(one[1] == two[0] for one, two in zip(rows, rows[1:]))
+
+
+def test_there_is_a_word_on_every_answer_that_somebody_must_read():
+    alone, *_ = zip(*re.findall(r"^\| (\S+) \| (.+) \| (.+) \|$", PAGES["grading"].split("in order:")[1], re.M))
+    assert [*alone] == [id for id, one in ALL.items() if one.by_hand and not one.check]
+    beside = re.search(r"in words of (.*?) this is enough", PAGES["grading"], re.S)[1]
+    assert re.findall(r"\d+b?\.\d+", beside) == [id for id, one in ALL.items() if one.by_hand and one.check]
+
+
+def test_grades_come_into_the_table_of_canvas(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grades.csv").write_text("assignment,student_id,score\n04-norms-in-motion,ada,9.0\n"
+                                         "05-equilibrium,ada,4.5\n")
+    (tmp_path / "canvas.csv").write_text("Student,ID,SIS Login ID,Section\n\"L, Ada\",1,ada,A\n"
+                                         "\"B, Bob\",2,bob,A\n", "utf-8-sig")
+    exec(re.search(r"```python\n(.*?)```", PAGES["grading"], re.S)[1], {})
+    assert (tmp_path / "filled.csv").read_text().splitlines() == [
+        "Student,ID,SIS Login ID,Section,05-equilibrium", '"L, Ada",1,ada,A,4.5', '"B, Bob",2,bob,A,']
 
 
 def test_as_many_points_are_given_by_checks_as_the_page_says():
