@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
+from urllib.parse import parse_qsl, urlsplit
 
 import gate
 import nbformat
@@ -20,7 +21,16 @@ import pytest
 import teaching
 
 import resnet_dynamics as rd
-from resnet_dynamics import answers, exercises, further_questions, grid, network_answers, optimizer_answers, questions
+from resnet_dynamics import (
+    answers,
+    cache,
+    exercises,
+    further_questions,
+    grid,
+    network_answers,
+    optimizer_answers,
+    questions,
+)
 
 sys.path.insert(0, str(gate.ROOT / "book"))
 import _teach as teach  # noqa: E402
@@ -299,6 +309,22 @@ def test_projects_are_six_not_answered_yet_and_graded_alike():
         assert sum(one.digest in known for one in planned(project)) <= len(planned(project)) / 3, name
         assert "*Expected figure.*" in project and "*Trap.*" in project
     assert sum(map(int, re.findall(r"^\| .*? \| (\d+) \|", PAGES["projects"], re.M))) == 100
+
+
+def test_what_the_page_on_hubs_gives_does_what_it_says(capsys, monkeypatch):
+    """The variable has the usual folder, and a shared one; the link has the form that nbgitpuller documents."""
+    config, link = re.findall(r"```python\n(.*?)```", PAGES["jupyterhub"], re.S)
+    names = {"c": MagicMock()}
+    exec(config, names)
+    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    usual = cache.cache_dir()
+    monkeypatch.setenv(cache.VARIABLE, names["c"].Spawner.environment[cache.VARIABLE])
+    assert (cache.cache_dir(), cache.shared_dirs()) == (usual, [Path("/srv/weight-decay")])
+    exec(link, {})
+    address = urlsplit(capsys.readouterr().out.strip())
+    assert address.path == "/hub/user-redirect/git-pull"
+    assert dict(parse_qsl(address.query)) == {
+        "repo": "https://github.com/YOU/COURSE", "branch": "main", "urlpath": "lab/tree/COURSE/03-scale-symmetry.ipynb"}
 
 
 def test_twenty_minutes_are_twenty():
