@@ -38,8 +38,9 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
         filters: the recording must hold the series of every output filter, too.
         device: where to train if need be; None takes the GPU if there is one.
         progress: announce and show the training.
-        remember: keep a new recording in the cache (see `cache.cache_dir`), and look for it there. False writes
-            nothing there, images neither: what has to be downloaded is downloaded each time.
+        remember: keep a new recording in the cache (see `cache.cache_dir`), and look for it there, and in folders that
+            are shared (see `cache.shared_dirs`). False writes nothing there, images neither: what has to be downloaded
+            is downloaded each time.
         each: called after every step of a training, see `train.train`; a run that it ends is not remembered.
         waiting: called about five times a second while another process makes the run, or its images; what it raises
             ends the waiting, and passes on.
