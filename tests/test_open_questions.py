@@ -67,6 +67,18 @@ def test_a_difference_stands_in_the_text(chapter, a, b, level):
     assert f"{abs(d.mean):.3f} ± {d.half:.3f}" in TEXT[chapter]
 
 
+@pytest.mark.parametrize("scale", [0.125, 0.25, 0.5, 2, 4, 8])
+def test_what_a_start_of_another_length_costs(scale):
+    """In the text where it costs something; ¼ to 2 are equivalent to the usual start within 0.05 nat."""
+    runs = xr.concat([loss("scale-short", init_scale=scale, warmup=1).drop_vars("warmup"),
+                      loss("scale-more", init_scale=scale)], "seed")  # fmt: skip
+    d = compare.paired(runs, loss("rest-no-decay"))
+    assert d.low < 0 or f"{d.mean:.3f} ± {d.half:.3f}" in TEXT["10"]
+    assert d.within(0.05) or scale > 2
+    long = compare.paired(loss("scale-long", init_scale=scale), SGD.sel(seed=[0, 1, 2]))
+    assert abs(long.mean - d.mean) < 0.02
+
+
 @pytest.mark.parametrize("rule", ["clip", "LARS"])
 def test_small_batches_are_no_case_for_clipping(rule):
     sgd = loss("small-batch", rate_rule="none")
