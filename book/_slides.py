@@ -1,0 +1,271 @@
+"""Slides of a chapter, from the chapter: its questions, formulas and figures, and its words as notes for the speaker.
+
+Which cells are slides is said in their metadata, as Jupyter does it: ``slideshow.slide_type`` is ``slide``, or
+``fragment`` (comes up on the slide before), or ``notes`` (is added to the notes of the slide before). All other cells
+are skipped. ``slide`` beside it says the rest:
+
+- ``title``: the heading of the slide, if not that of the cell.
+- ``minutes``: how long it takes, an estimate.
+- ``text``: Markdown in the place of the words of the cell, where those are too long to be shown. A formula is the
+  cell's: the line ``[formula 2]`` stands for its second, and without such lines all follow the text.
+- ``from``: of a cell that makes several slides, ``slide`` is a list; each but the first says with which words of the
+  cell it begins.
+
+A cell of code shows the picture of the book that was built last, and beside it ``text``, or what its caption says of
+how to read it; a widget shows its still picture, and the address where it moves. Notes are the words of the cell in
+full. Standard library only; what the pages need beside them is copied: reveal.js, and MathJax from the built book.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import struct
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import _colab as colab
+import _markdown as markdown
+from _exercises import Exercise, parts
+
+ROOT = colab.ROOT
+FILES = Path(__file__).with_name("_slides")
+
+LONG = 90  # words, more are not read on a slide
+
+# Pixels of a slide, 1280 × 720: a picture beside words, and one above them.
+BESIDE, ABOVE = (830, 560), (1180, 430)
+
+# For a guest in somebody else's lecture, out of several chapters: [(chapter, cell, which of its slides, minutes)].
+SHORT = {"twenty-minutes": ("Twenty minutes on weight decay", [])}
+
+
+class Slide(NamedTuple):
+    """One slide."""
+
+    cell: str  # the id of its cell
+    title: str  # Markdown
+    body: str  # HTML
+    notes: str  # HTML
+    minutes: int
+    look: str  # "first", "words" or "picture"
+
+
+# ---------------------------------------------------------------------------------------------
+# a chapter, taken apart
+
+def slides(chapter, path, outputs, url):
+    """Return the slides of a chapter.
+
+    Args:
+        chapter: the notebook, as JSON has it.
+        path: where it is stored in the repository.
+        outputs: {id: cell} of the built chapter (_teach.built).
+        url: of the repository.
+    """
+    made, inside, place, name = [], False, "", Path(path).stem
+
+    def address(link):
+        return re.fullmatch(r"\[\]\((.*)\)", colab.absolute(f"[]({link})", path, url))[1]
+
+    for cell in parts(chapter, name):
+        if not isinstance(cell, Exercise) and cell["cell_type"] == "markdown":
+            for heading in re.findall(r"^#+ +(.*?) *$", cell["source"], re.M):
+                place = "#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        inside = inside or isinstance(cell, Exercise)
+        kind = {} if isinstance(cell, Exercise) else cell["metadata"].get("slideshow", {})
+        kind = kind.get("slide_type", "skip")
+        if kind in ("skip", "-", "") or cell["id"].endswith("-2"):  # the second part is the heading of exercises
+            continue
+        where = f"{name}, cell {cell['id']}"
+        if inside:
+            raise ValueError(f"{where}: exercises and their answers are no slides")
+        if kind not in ("slide", "fragment", "notes") or (kind != "slide" and not made):
+            raise ValueError(f"{where}: slide_type {kind!r} must be slide, fragment, notes or skip, the first a slide")
+        if kind == "notes":
+            last = made[-1]
+            made[-1] = last._replace(notes=last.notes + said(cell, address))
+            continue
+        for told, source in spans(cell, where):
+            one = slide(cell, told, source, outputs, where, address, address(place))
+            if kind == "slide":
+                made.append(one._replace(look=one.look if made else "first"))
+            else:
+                last = made[-1]
+                made[-1] = last._replace(body=f'{last.body}<div class="fragment">{one.body}</div>',
+                                         notes=last.notes + one.notes, minutes=last.minutes + one.minutes)
+    return made
+
+
+def spans(cell, where):
+    """Yield (what is told of a slide, the part of the cell that it is of)."""
+    told = cell["metadata"].get("slide", {})
+    told = told if isinstance(told, list) else [told]
+    starts = [0] + [cell["source"].find(one.get("from", "\0")) for one in told[1:]] + [len(cell["source"])]
+    if starts != sorted(starts) or -1 in starts:
+        raise ValueError(f"{where}: 'from' of each slide but the first must be words of the cell, in their order")
+    for one, start, end in zip(told, starts, starts[1:]):
+        yield one, cell["source"][start:end]
+
+
+def slide(cell, told, source, outputs, where, address, live):
+    """Return the slide of a cell, or of a part of it; `live` is the address at which a widget of it moves."""
+    unknown = told.keys() - {"title", "minutes", "text", "from"}
+    if unknown:
+        raise ValueError(f"{where}: slide has {sorted(unknown)}; it may have title, minutes, text and from")
+    if cell["cell_type"] == "code":
+        body, look = shown(cell, told.get("text"), outputs, where, address, live), "picture"
+    else:
+        body, look = words(source, told.get("text"), where, address), "words"
+    heading = re.search(r"^#+ +(.*)$", source, re.M)
+    title = told.get("title", heading and heading[1])
+    if not title and cell["metadata"]["slideshow"]["slide_type"] == "slide":
+        raise ValueError(f"{where}: a slide needs a title, as the cell has no heading")
+    return Slide(cell["id"], title or "", body, said(cell | {"source": source}, address), told.get("minutes", 0), look)
+
+
+def words(source, text, where, address):
+    """Return what a slide shows of a cell of Markdown: its words, or `text` in their place, and its formulas."""
+    found = [(kind, block) for kind, block in markdown.blocks(source) if kind != "heading"]
+    formulas = [block for kind, block in found if kind == "formula"]
+    if text is None:
+        count = sum(len(block.split()) for kind, block in found if kind != "formula")
+        if count > LONG:
+            raise ValueError(f"{where}: {count} words are too many for a slide; write a text for it")
+        return markdown.html("\n\n".join(block for _, block in found), address)
+    text, placed = re.subn(r"(?m)^\[formula (\d+)\]$", lambda one: formulas[int(one[1]) - 1], text)
+    return markdown.html("\n\n".join([text] if placed else [text, *formulas]), address)
+
+
+def said(cell, address):
+    """Return the words of a cell as notes: Markdown without its heading, and the caption of a figure."""
+    if cell["cell_type"] == "markdown":
+        found = [block for kind, block in markdown.blocks(cell["source"]) if kind != "heading"]
+        return markdown.html("\n\n".join(found), address)
+    return markdown.html(cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", ""), address)
+
+
+# ---------------------------------------------------------------------------------------------
+# what a cell of code shows
+
+def shown(cell, text, outputs, where, address, live):
+    """Return what a slide shows of a cell of code: the picture, table or print of the built book, and words."""
+    built = outputs.get(cell["id"])
+    if not built or built["source"] != cell["source"]:
+        raise ValueError(f"{where}: the book was not built with it; make book does that")
+    data = {kind: "".join(value) for output in built["outputs"] for kind, value in output.get("data", {}).items()
+            if isinstance(value, str | list)}
+    html, figure, below = data.get("text/html", ""), cell["metadata"].get("mystnb", {}), ""
+    still = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', html)
+    if "image/png" in data:
+        picture, look = image(data["image/png"], escape(figure.get("image", {}).get("alt", "")))
+        text = to_read(figure.get("figure", {}).get("caption", "")) if text is None else text
+    elif still:
+        picture, look = image(still[1], still[2])
+        below = f'<p class="live">It moves at <a href="{live}">{live.removeprefix("https://")}</a></p>'
+    elif table := re.search(r"<table>.*?</table>", html, re.S):
+        return table[0] + markdown.html(text or "", address)
+    else:
+        printed = "".join("".join(output.get("text", "")) for output in built["outputs"])
+        return f"<pre>{escape(printed.rstrip())}</pre>" + markdown.html(text or "", address)
+    read = f'<div class="read">{markdown.html(text, address)}</div>' if text else ""
+    return f'<div class="shown {look}">{picture}{read}</div>{below}'
+
+
+def to_read(caption):
+    """Return what a caption says of how to read its figure; if it says nothing of that, the caption."""
+    return caption.partition("*How to read it:* ")[2] or caption
+
+
+def image(code, alt):
+    """Return a picture as HTML, as large as a slide has room for it, and where the words are: beside or below."""
+    small = base64.b64decode(code)
+    large = ROOT / "_build" / "pictures" / f"{hashlib.sha256(small).hexdigest()}.png"
+    picture = large.read_bytes() if large.is_file() else small
+    width, height = struct.unpack(">II", picture[16:24])  # of the PNG's header
+    look, (most, tall) = ("above", ABOVE) if width > 2 * height else ("beside", BESIDE)
+    scale = min(most / width, tall / height)
+    return (f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
+            f'width="{scale * width:.0f}" height="{scale * height:.0f}">'), look
+
+
+# ---------------------------------------------------------------------------------------------
+# a deck, put together
+
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="reveal/reveal.css">
+<link rel="stylesheet" href="deck.css">
+<script defer src="deck.js"></script>
+<script defer src="mathjax/tex-svg-full.js"></script>
+<script defer src="reveal/reveal.js"></script>
+<script defer src="reveal/notes.js"></script>
+</head>
+<body>
+<div class="reveal"><div class="slides">
+{slides}
+</div></div>
+</body>
+</html>
+"""
+
+SECTION = """\
+<section class="{look}" id="{place}">
+<h2>{title}</h2>
+<div class="body">
+{body}
+</div>
+{foot}<aside class="notes">
+<p><strong>{minutes} min, from {begins} to {ends}.</strong></p>
+{notes}
+</aside>
+</section>"""
+
+
+def page(title, made, foot):
+    """Return a deck as HTML. `foot` stands at the foot of its first slide."""
+    sections, begins = [], 0
+    for i, one in enumerate(made):
+        ends = begins + one.minutes
+        sections.append(SECTION.format(
+            **one._asdict() | {"title": markdown.line(one.title)}, place=f"{one.cell}-{i + 1}", begins=begins, ends=ends,
+            foot=f'<p class="foot">{foot}</p>\n' if not i else ""))
+        begins = ends
+    return PAGE.format(title=escape(title), slides="\n".join(sections))
+
+
+def decks(outputs, root=ROOT):
+    """Yield (name, title, slides, foot) of every deck; `outputs` is {name of a chapter: {id: cell of the built one}}."""
+    url, found = colab.repository.read(root), {}
+    for path in sorted((root / "book").glob("*.ipynb")):
+        chapter = json.loads(path.read_text(encoding="utf-8"))
+        where = path.relative_to(root).as_posix()
+        if made := slides(chapter, where, outputs.get(path.stem, {}), url):
+            found[path.stem] = made
+            link = colab.address(where, url)
+            yield path.stem, made[0].title, made, f'<a href="{link}">{link.removeprefix("https://")}</a>'
+    home = colab.repository.pages(url)
+    for name, (title, picked) in SHORT.items():
+        made = [[one for one in found[chapter] if one.cell == cell][which]._replace(minutes=minutes)
+                for chapter, cell, which, minutes in picked]
+        first = Slide("title", title, "", "", 0, "first")
+        yield name, title, [first, *made], f'<a href="{home}">{home.removeprefix("https://")}</a>'
+
+
+def write(folder, outputs, root=ROOT):
+    """Write all decks into `folder`, with all that they load; return their files."""
+    shutil.copytree(FILES, folder)
+    (folder / "mathjax").mkdir()
+    shutil.copy(root / "_build" / "html" / "_static" / "mathjax" / "tex-svg-full.js", folder / "mathjax")
+    files = []
+    for name, title, made, foot in decks(outputs, root):
+        files.append(folder / f"{name}.html")
+        files[-1].write_text(page(title, made, foot), encoding="utf-8")
+    return files
