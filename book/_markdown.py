@@ -66,7 +66,8 @@ def html(markdown, address=str):
 def formula(text):
     """Return a displayed formula for MathJax."""
     inside, environment = DISPLAYED.fullmatch(text).groups()
-    return f'<div class="formula">{escape(environment or rf"\[{inside}\]", quote=False)}</div>'
+    tex = environment or rf"\[{inside}\]"
+    return f'<div class="formula">{escape(tex, quote=False)}</div>'
 
 
 def items(text):

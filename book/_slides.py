@@ -9,7 +9,8 @@ are skipped. ``slide`` beside it says the rest:
 - ``text``: Markdown in the place of the words of the cell, where those are too long to be shown. A formula is the
   cell's: the line ``[formula 2]`` stands for its second, and without such lines all follow the text.
 - ``from``: of a cell that makes several slides, ``slide`` is a list; each but the first says with which words of the
-  cell it begins.
+  cell it begins. Of a cell of code they may show the same.
+- ``part``: of a picture whose panels are one above the other, which share of its height is shown, as [0, 0.5].
 
 A cell of code shows the picture of the book that was built last, and beside it ``text``, or what its caption says of
 how to read it; a widget shows its still picture, and the address where it moves. Notes are the words of the cell in
@@ -17,7 +18,6 @@ full. Standard library only; what the pages need beside them is copied: reveal.j
 """
 
 import base64
-import hashlib
 import json
 import re
 import shutil
@@ -33,10 +33,11 @@ from _exercises import Exercise, parts
 ROOT = colab.ROOT
 FILES = Path(__file__).with_name("_slides")
 
-LONG = 90  # words, more are not read on a slide
+KEYS = ("title", "minutes", "text", "from", "part")
+LONG = 130  # words; more nobody reads on a slide
 
-# Pixels of a slide, 1280 × 720: a picture beside words, and one above them.
-BESIDE, ABOVE = (830, 560), (1180, 430)
+# Pixels of a slide, 1280 × 720: a picture beside words, that of a widget, and a flat one above its words.
+BESIDE, STILL, ABOVE = (830, 570), (830, 520), (1180, 420)
 
 # For a guest in somebody else's lecture, out of several chapters: [(chapter, cell, which of its slides, minutes)].
 SHORT = {"twenty-minutes": ("Twenty minutes on weight decay", [])}
@@ -103,6 +104,9 @@ def spans(cell, where):
     """Yield (what is told of a slide, the part of the cell that it is of)."""
     told = cell["metadata"].get("slide", {})
     told = told if isinstance(told, list) else [told]
+    if cell["cell_type"] == "code":
+        yield from ((one, cell["source"]) for one in told)
+        return
     starts = [0] + [cell["source"].find(one.get("from", "\0")) for one in told[1:]] + [len(cell["source"])]
     if starts != sorted(starts) or -1 in starts:
         raise ValueError(f"{where}: 'from' of each slide but the first must be words of the cell, in their order")
@@ -112,11 +116,10 @@ def spans(cell, where):
 
 def slide(cell, told, source, outputs, where, address, live):
     """Return the slide of a cell, or of a part of it; `live` is the address at which a widget of it moves."""
-    unknown = told.keys() - {"title", "minutes", "text", "from"}
-    if unknown:
-        raise ValueError(f"{where}: slide has {sorted(unknown)}; it may have title, minutes, text and from")
+    if unknown := told.keys() - {*KEYS}:
+        raise ValueError(f"{where}: slide has {', '.join(sorted(unknown))}; it may have {', '.join(KEYS)}")
     if cell["cell_type"] == "code":
-        body, look = shown(cell, told.get("text"), outputs, where, address, live), "picture"
+        body, look = shown(cell, told, outputs, where, address, live), "picture"
     else:
         body, look = words(source, told.get("text"), where, address), "words"
     heading = re.search(r"^#+ +(.*)$", source, re.M)
@@ -150,8 +153,9 @@ def said(cell, address):
 # ---------------------------------------------------------------------------------------------
 # what a cell of code shows
 
-def shown(cell, text, outputs, where, address, live):
+def shown(cell, told, outputs, where, address, live):
     """Return what a slide shows of a cell of code: the picture, table or print of the built book, and words."""
+    text, part = told.get("text"), told.get("part", (0, 1))
     built = outputs.get(cell["id"])
     if not built or built["source"] != cell["source"]:
         raise ValueError(f"{where}: the book was not built with it; make book does that")
@@ -160,10 +164,10 @@ def shown(cell, text, outputs, where, address, live):
     html, figure, below = data.get("text/html", ""), cell["metadata"].get("mystnb", {}), ""
     still = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', html)
     if "image/png" in data:
-        picture, look = image(data["image/png"], escape(figure.get("image", {}).get("alt", "")))
+        picture, look = image(data["image/png"], escape(figure.get("image", {}).get("alt", "")), BESIDE, part)
         text = to_read(figure.get("figure", {}).get("caption", "")) if text is None else text
     elif still:
-        picture, look = image(still[1], still[2])
+        picture, look = image(still[1], still[2], STILL, part)
         below = f'<p class="live">It moves at <a href="{live}">{live.removeprefix("https://")}</a></p>'
     elif table := re.search(r"<table>.*?</table>", html, re.S):
         return table[0] + markdown.html(text or "", address)
@@ -176,19 +180,27 @@ def shown(cell, text, outputs, where, address, live):
 
 def to_read(caption):
     """Return what a caption says of how to read its figure; if it says nothing of that, the caption."""
-    return caption.partition("*How to read it:* ")[2] or caption
+    read = caption.partition("*How to read it:* ")[2] or caption
+    return read[0].upper() + read[1:]
 
 
-def image(code, alt):
-    """Return a picture as HTML, as large as a slide has room for it, and where the words are: beside or below."""
-    small = base64.b64decode(code)
-    large = ROOT / "_build" / "pictures" / f"{hashlib.sha256(small).hexdigest()}.png"
-    picture = large.read_bytes() if large.is_file() else small
+def image(code, alt, room, part):
+    """Return a picture as HTML, as large as a slide has room for it, and where its words are: beside or below.
+
+    Args:
+        code: the PNG, in base64.
+        alt: what it shows, as HTML.
+        room: (width, height) in pixels, if the words stand beside it.
+        part: (from, to), which share of the height is shown.
+    """
+    picture = base64.b64decode(code)
     width, height = struct.unpack(">II", picture[16:24])  # of the PNG's header
-    look, (most, tall) = ("above", ABOVE) if width > 2 * height else ("beside", BESIDE)
-    scale = min(most / width, tall / height)
-    return (f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
-            f'width="{scale * width:.0f}" height="{scale * height:.0f}">'), look
+    cut = height * (part[1] - part[0])
+    look, (most, tall) = ("above", ABOVE) if width > 2 * cut else ("beside", room)
+    scale = min(most / width, tall / cut)
+    made = (f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
+            f'width="{scale * width:.0f}" height="{scale * height:.0f}" style="margin-top: -{scale * height * part[0]:.0f}px">')
+    return f'<div class="cut" style="width: {scale * width:.0f}px; height: {scale * cut:.0f}px">{made}</div>', look
 
 
 # ---------------------------------------------------------------------------------------------
@@ -259,11 +271,20 @@ def decks(outputs, root=ROOT):
         yield name, title, [first, *made], f'<a href="{home}">{home.removeprefix("https://")}</a>'
 
 
+def mathjax(root):
+    return root / "_build" / "html" / "_static" / "mathjax" / "tex-svg-full.js"
+
+
+def possible(root=ROOT):
+    """Whether a book is built, of which slides have their figures, and MathJax."""
+    return mathjax(root).is_file() and (root / "_build" / "jupyter_execute").is_dir()
+
+
 def write(folder, outputs, root=ROOT):
     """Write all decks into `folder`, with all that they load; return their files."""
     shutil.copytree(FILES, folder)
     (folder / "mathjax").mkdir()
-    shutil.copy(root / "_build" / "html" / "_static" / "mathjax" / "tex-svg-full.js", folder / "mathjax")
+    shutil.copy(mathjax(root), folder / "mathjax")
     files = []
     for name, title, made, foot in decks(outputs, root):
         files.append(folder / f"{name}.html")

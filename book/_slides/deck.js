@@ -7,29 +7,21 @@ window.MathJax = {
   svg: { fontCache: "none" },
 };
 
-// Pixels: words begin with the first and end with the last if a slide is full, formulas as well.
-const WORDS = [30, 28, 26, 24, 22];
-const FORMULAS = [46, 42, 38, 34, 30, 28, 26];
+// Pixels: each begins with the largest, and shrinks until the slide is not full. Beside a picture words are narrow.
+const WORDS = [36, 34, 32, 30, 28, 26, 24, 22];
+const FORMULAS = [60, 54, 48, 44, 40, 36, 32, 28];
 
 const full = (slide) => {
   const body = slide.querySelector(".body");
-  const wide = [...body.querySelectorAll(".formula, table, pre")].some(
-    (one) => Math.max(one.scrollWidth, one.firstElementChild?.scrollWidth ?? 0) > body.clientWidth,
-  );
-  return wide || body.scrollHeight > body.clientHeight || body.scrollWidth > body.clientWidth;
+  const parts = [body, ...body.querySelectorAll(".formula, table, pre, p, li")];
+  return body.scrollHeight > body.clientHeight || parts.some((one) => one.scrollWidth > one.clientWidth);
 };
 
-// Formulas shrink first, down to the middle of their sizes, then words, and then formulas again.
 const fit = (slide) => {
-  const half = FORMULAS.length >> 1;
-  const steps = [
-    ...FORMULAS.slice(0, half).map((size) => [WORDS[0], size]),
-    ...WORDS.map((size) => [size, FORMULAS[half]]),
-    ...FORMULAS.slice(half).map((size) => [WORDS.at(-1), size]),
-  ];
-  for (const [words, formulas] of steps) {
-    slide.style.setProperty("--words", `${words}px`);
-    slide.style.setProperty("--formulas", `${formulas}px`);
+  const first = slide.matches(".picture") ? 4 : 0;
+  for (let step = 0; step < WORDS.length; step++) {
+    slide.style.setProperty("--words", `${WORDS[Math.max(step, first)]}px`);
+    slide.style.setProperty("--formulas", `${FORMULAS[step]}px`);
     if (!full(slide)) return;
   }
 };
@@ -49,7 +41,7 @@ addEventListener("load", async () => {
     hash: true,
     slideNumber: true,
     transition: "none",
-    controlsTutorial: false,
+    controls: false,
     plugins: [RevealNotes],
   });
   document.documentElement.classList.add("ready");
