@@ -9,8 +9,8 @@ from html import escape
 # A displayed formula, as chapters have them; the first group is what stands between $$ and $$.
 DISPLAYED = re.compile(r"^\$\$(.*?)\$\$$|^(\\begin\{align\*\}.*?\\end\{align\*\})$", re.M | re.S)
 
-# What is not Markdown inside: code, and formulas in a line.
-APART = re.compile(r"(`+)(.+?)\1|\$([^$]+?)\$", re.S)
+# What is not Markdown inside: code, and formulas in a line, with the sign that must not be parted from them.
+APART = re.compile(r"(`+)(.+?)\1|\$([^$]+?)\$([,.;:?!)]*)", re.S)
 
 ITEM = re.compile(r"^(?:[-*]|(\d+)\.) +", re.M)
 
@@ -64,9 +64,10 @@ def html(markdown, address=str):
 
 
 def formula(text):
-    """Return a displayed formula for MathJax."""
+    """Return a displayed formula for MathJax: without the comma or full stop of its sentence, and (1') with a prime."""
     inside, environment = DISPLAYED.fullmatch(text).groups()
-    tex = environment or rf"\[{inside}\]"
+    tex = re.sub(r"\\tag\{(\d)'\}", r"\\tag{$\1'$}", environment or rf"\[{inside}\]")
+    tex = re.sub(r"(?<!\\)[\s,.:;]+(?=(?:\\tag\{[^}]*\}|\\end\{\w+\*?\}|\\\]|\s)+$)", " ", tex)
     return f'<div class="formula">{escape(tex, quote=False)}</div>'
 
 
@@ -102,8 +103,9 @@ def line(text, address=str):
     kept = []
 
     def keep(found):
-        ticks, code, tex = found.groups()
-        kept.append(f"<code>{escape(code, quote=False)}</code>" if ticks else rf"\({escape(tex, quote=False)}\)")
+        ticks, code, tex, sign = found.groups()
+        kept.append(f"<code>{escape(code, quote=False)}</code>" if ticks else
+                    rf'<span class="whole">\({escape(tex, quote=False)}\){sign}</span>')
         return f"\0{len(kept) - 1}\0"
 
     text = escape(APART.sub(keep, text), quote=False)

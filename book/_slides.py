@@ -7,10 +7,11 @@ are skipped. ``slide`` beside it says the rest:
 - ``title``: the heading of the slide, if not that of the cell.
 - ``minutes``: how long it takes, an estimate.
 - ``text``: Markdown in the place of the words of the cell, where those are too long to be shown. A formula is the
-  cell's: the line ``[formula 2]`` stands for its second, and without such lines all follow the text.
+  cell's: the line ``[formula 2]`` stands for its second.
 - ``from``: of a cell that makes several slides, ``slide`` is a list; each but the first says with which words of the
   cell it begins. Of a cell of code they may show the same.
-- ``part``: of a picture whose panels are one above the other, which share of its height is shown, as [0, 0.5].
+- ``part``: of a picture of several panels, what is shown: from and to which share of its height, and then, if need
+  be, of its width, as [0, 0.5].
 
 A cell of code shows the picture of the book that was built last, and beside it ``text``, or what its caption says of
 how to read it; a widget shows its still picture, and the address where it moves. Notes are the words of the cell in
@@ -18,6 +19,7 @@ full. Standard library only; what the pages need beside them is copied: reveal.j
 """
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -40,7 +42,11 @@ LONG = 130  # words; more nobody reads on a slide
 BESIDE, STILL, ABOVE = (830, 570), (830, 520), (1180, 420)
 
 # For a guest in somebody else's lecture, out of several chapters: [(chapter, cell, which of its slides, minutes)].
-SHORT = {"twenty-minutes": ("Twenty minutes on weight decay", [])}
+SHORT = {"twenty-minutes": ("Twenty minutes on weight decay", [
+    ("03-scale-symmetry", "cell-03", 0, 2), ("03-scale-symmetry", "keep-3-next", 1, 2),
+    ("03-scale-symmetry", "cell-10", 0, 3), ("03-scale-symmetry", "fig-triangle", 0, 2),
+    ("05-equilibrium", "keep-5-next", 1, 3), ("05-equilibrium", "fig-crossing", 0, 2),
+    ("06-lars", "ch06-fig5", 0, 3), ("06-lars", "ch06-takeaway", 0, 3)])}
 
 
 class Slide(NamedTuple):
@@ -119,7 +125,7 @@ def slide(cell, told, source, outputs, where, address, live):
     if unknown := told.keys() - {*KEYS}:
         raise ValueError(f"{where}: slide has {', '.join(sorted(unknown))}; it may have {', '.join(KEYS)}")
     if cell["cell_type"] == "code":
-        body, look = shown(cell, told, outputs, where, address, live), "picture"
+        body, look = shown(cell, told, outputs, where, address, live)
     else:
         body, look = words(source, told.get("text"), where, address), "words"
     heading = re.search(r"^#+ +(.*)$", source, re.M)
@@ -138,8 +144,7 @@ def words(source, text, where, address):
         if count > LONG:
             raise ValueError(f"{where}: {count} words are too many for a slide; write a text for it")
         return markdown.html("\n\n".join(block for _, block in found), address)
-    text, placed = re.subn(r"(?m)^\[formula (\d+)\]$", lambda one: formulas[int(one[1]) - 1], text)
-    return markdown.html("\n\n".join([text] if placed else [text, *formulas]), address)
+    return markdown.html(re.sub(r"(?m)^\[formula (\d+)\]$", lambda one: formulas[int(one[1]) - 1], text), address)
 
 
 def said(cell, address):
@@ -154,8 +159,8 @@ def said(cell, address):
 # what a cell of code shows
 
 def shown(cell, told, outputs, where, address, live):
-    """Return what a slide shows of a cell of code: the picture, table or print of the built book, and words."""
-    text, part = told.get("text"), told.get("part", (0, 1))
+    """Return what a slide shows of a cell of code: the picture, table or print of the built book, and words; its look."""
+    text, part = told.get("text"), told.get("part", [0, 1])
     built = outputs.get(cell["id"])
     if not built or built["source"] != cell["source"]:
         raise ValueError(f"{where}: the book was not built with it; make book does that")
@@ -170,12 +175,12 @@ def shown(cell, told, outputs, where, address, live):
         picture, look = image(still[1], still[2], STILL, part)
         below = f'<p class="live">It moves at <a href="{live}">{live.removeprefix("https://")}</a></p>'
     elif table := re.search(r"<table>.*?</table>", html, re.S):
-        return table[0] + markdown.html(text or "", address)
+        return markdown.html(text or "", address) + re.sub(r"<caption>.*?</caption>", "", table[0], flags=re.S), "words"
     else:
         printed = "".join("".join(output.get("text", "")) for output in built["outputs"])
-        return f"<pre>{escape(printed.rstrip())}</pre>" + markdown.html(text or "", address)
+        return markdown.html(text or "", address) + f"<pre>{escape(printed.rstrip())}</pre>", "words"
     read = f'<div class="read">{markdown.html(text, address)}</div>' if text else ""
-    return f'<div class="shown {look}">{picture}{read}</div>{below}'
+    return f'<div class="shown {look}">{picture}{read}</div>{below}', "picture"
 
 
 def to_read(caption):
@@ -191,16 +196,28 @@ def image(code, alt, room, part):
         code: the PNG, in base64.
         alt: what it shows, as HTML.
         room: (width, height) in pixels, if the words stand beside it.
-        part: (from, to), which share of the height is shown.
+        part: [top, bottom, left, right] of what is shown, as shares of the height and the width.
     """
     picture = base64.b64decode(code)
     width, height = struct.unpack(">II", picture[16:24])  # of the PNG's header
-    cut = height * (part[1] - part[0])
-    look, (most, tall) = ("above", ABOVE) if width > 2 * cut else ("beside", room)
-    scale = min(most / width, tall / cut)
-    made = (f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
-            f'width="{scale * width:.0f}" height="{scale * height:.0f}" style="margin-top: -{scale * height * part[0]:.0f}px">')
-    return f'<div class="cut" style="width: {scale * width:.0f}px; height: {scale * cut:.0f}px">{made}</div>', look
+    top, bottom, left, right = [*part, 0, 1][:4]
+    wide, tall = width * (right - left), height * (bottom - top)
+    look, (most, highest) = ("above", ABOVE) if wide > 2 * tall else ("beside", room)
+    scale = min(most / wide, highest / tall)
+    place = f"margin: {-scale * height * top:.0f}px 0 0 {-scale * width * left:.0f}px"
+    return (f'<div class="cut" style="width: {scale * wide:.0f}px; height: {scale * tall:.0f}px">'
+            f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
+            f'width="{scale * width:.0f}" height="{scale * height:.0f}" style="{place}"></div>'), look
+
+
+def sharp(cells, folder):
+    """Return the cells of a built chapter with larger pictures, where `folder` has them (sharp_figures.py)."""
+    for output in (one for cell in cells.values() for one in cell["outputs"] if "image/png" in one.get("data", {})):
+        small = base64.b64decode("".join(output["data"]["image/png"]))
+        large = folder / f"{hashlib.sha256(small).hexdigest()}.png"
+        if large.is_file():
+            output["data"]["image/png"] = base64.b64encode(large.read_bytes()).decode()
+    return cells
 
 
 # ---------------------------------------------------------------------------------------------
@@ -286,6 +303,7 @@ def write(folder, outputs, root=ROOT):
     (folder / "mathjax").mkdir()
     shutil.copy(mathjax(root), folder / "mathjax")
     files = []
+    outputs = {name: sharp(cells, root / "_build" / "pictures") for name, cells in outputs.items()}
     for name, title, made, foot in decks(outputs, root):
         files.append(folder / f"{name}.html")
         files[-1].write_text(page(title, made, foot), encoding="utf-8")

@@ -1,4 +1,4 @@
-// A deck: formulas are set, each slide is made to fit, and reveal.js takes over.
+// A deck: formulas are set, each slide is made to fit, and reveal.js takes over. The notes' formulas come last.
 
 window.MathJax = {
   startup: { typeset: false },
@@ -28,7 +28,7 @@ const fit = (slide) => {
 
 addEventListener("load", async () => {
   await MathJax.startup.promise;
-  await MathJax.typesetPromise();
+  await MathJax.typesetPromise([...document.querySelectorAll("h2, .body")]);
   await document.fonts.ready;
   document.querySelectorAll(".slides > section").forEach(fit);
   document.documentElement.classList.add("fitted");
@@ -45,4 +45,6 @@ addEventListener("load", async () => {
     plugins: [RevealNotes],
   });
   document.documentElement.classList.add("ready");
+  await MathJax.typesetPromise([...document.querySelectorAll(".notes")]);
+  document.documentElement.classList.add("noted");
 });
