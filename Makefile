@@ -56,7 +56,7 @@ help:
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
-	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader"
+	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader; slides"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
 	@echo "make repository URL=https://github.com/OWNER/NAME REF=v1.2.3   say where the project lives, and which tag or"
@@ -126,7 +126,8 @@ $(MODULES): src/explorer/package-lock.json
 picture: setup
 	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py
 
-# The editions for a class. Standard library only; outputs come from the book that make html built last, if there is one.
+# The editions for a class. Standard library only; outputs and slides come from the book that make html built last, if
+# there is one.
 teach:
 	@rm -rf _build/teach
 	@$(CLEAN) "$$PYTHON" book/_teach.py _build/teach

@@ -15,7 +15,7 @@ are skipped. ``slide`` beside it says the rest:
 
 A cell of code shows the picture of the book that was built last, and beside it ``text``, or what its caption says of
 how to read it; a widget shows its still picture, and the address where it moves. Notes are the words of the cell in
-full. Standard library only; what the pages need beside them is copied: reveal.js, and MathJax from the built book.
+full; those of a figure the words before it, which no slide has, and its caption. Standard library only; what the pages need beside them is copied: reveal.js, and MathJax from the built book.
 """
 
 import base64
@@ -72,7 +72,7 @@ def slides(chapter, path, outputs, url):
         outputs: {id: cell} of the built chapter (_teach.built).
         url: of the repository.
     """
-    made, inside, place, name = [], False, "", Path(path).stem
+    made, inside, place, before, name = [], False, "", "", Path(path).stem
 
     def address(link):
         return re.fullmatch(r"\[\]\((.*)\)", colab.absolute(f"[]({link})", path, url))[1]
@@ -85,6 +85,7 @@ def slides(chapter, path, outputs, url):
         kind = {} if isinstance(cell, Exercise) else cell["metadata"].get("slideshow", {})
         kind = kind.get("slide_type", "skip")
         if kind in ("skip", "-", "") or cell["id"].endswith("-2"):  # the second part is the heading of exercises
+            before = before if isinstance(cell, Exercise) or cell["cell_type"] == "code" else cell["source"]
             continue
         where = f"{name}, cell {cell['id']}"
         if inside:
@@ -93,10 +94,15 @@ def slides(chapter, path, outputs, url):
             raise ValueError(f"{where}: slide_type {kind!r} must be slide, fragment, notes or skip, the first a slide")
         if kind == "notes":
             last = made[-1]
-            made[-1] = last._replace(notes=last.notes + said(cell, address))
+            first = re.split(r"(?m)^(?=#+ )", cell["source"])[0]  # what follows is of another section
+            before = cell["source"] if first and first != cell["source"] else ""
+            made[-1] = last._replace(notes=last.notes + said(cell | {"source": first or cell["source"]}, address))
             continue
         for told, source in spans(cell, where):
             one = slide(cell, told, source, outputs, where, address, address(place))
+            if cell["cell_type"] == "code":  # what leads to a figure, if it is not on a slide itself
+                one = one._replace(notes=said({"cell_type": "markdown", "source": last_part(before)}, address) + one.notes)
+            before = ""
             if kind == "slide":
                 made.append(one._replace(look=one.look if made else "first"))
             else:
@@ -144,7 +150,13 @@ def words(source, text, where, address):
         if count > LONG:
             raise ValueError(f"{where}: {count} words are too many for a slide; write a text for it")
         return markdown.html("\n\n".join(block for _, block in found), address)
-    return markdown.html(re.sub(r"(?m)^\[formula (\d+)\]$", lambda one: formulas[int(one[1]) - 1], text), address)
+
+    def formula(found):
+        if not 1 <= int(found[1]) <= len(formulas):
+            raise ValueError(f"{where}: the text asks for formula {found[1]}, and the cell has {len(formulas)}")
+        return formulas[int(found[1]) - 1]
+
+    return markdown.html(re.sub(r"(?m)^\[formula (\d+)\]$", formula, text), address)
 
 
 def said(cell, address):
@@ -153,6 +165,11 @@ def said(cell, address):
         found = [block for kind, block in markdown.blocks(cell["source"]) if kind != "heading"]
         return markdown.html("\n\n".join(found), address)
     return markdown.html(cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", ""), address)
+
+
+def last_part(source):
+    """Return what Markdown says below its last heading."""
+    return re.split(r"(?m)^#+ .*$", source)[-1]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -186,7 +203,7 @@ def shown(cell, told, outputs, where, address, live):
 def to_read(caption):
     """Return what a caption says of how to read its figure; if it says nothing of that, the caption."""
     read = caption.partition("*How to read it:* ")[2] or caption
-    return read[0].upper() + read[1:]
+    return read[:1].upper() + read[1:]
 
 
 def image(code, alt, room, part):
@@ -204,7 +221,7 @@ def image(code, alt, room, part):
     wide, tall = width * (right - left), height * (bottom - top)
     look, (most, highest) = ("above", ABOVE) if wide > 2 * tall else ("beside", room)
     scale = min(most / wide, highest / tall)
-    place = f"margin: {-scale * height * top:.0f}px 0 0 {-scale * width * left:.0f}px"
+    place = f"margin: -{scale * height * top:.0f}px 0 0 -{scale * width * left:.0f}px"
     return (f'<div class="cut" style="width: {scale * wide:.0f}px; height: {scale * tall:.0f}px">'
             f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{alt}" '
             f'width="{scale * width:.0f}" height="{scale * height:.0f}" style="{place}"></div>'), look
