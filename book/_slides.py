@@ -41,12 +41,19 @@ LONG = 130  # words; more nobody reads on a slide
 # Pixels of a slide, 1280 × 720: a picture beside words, that of a widget, and a flat one above its words.
 BESIDE, STILL, ABOVE = (830, 570), (830, 520), (1180, 420)
 
-# For a guest in somebody else's lecture, out of several chapters: [(chapter, cell, which of its slides, minutes)].
-SHORT = {"twenty-minutes": ("Twenty minutes on weight decay", [
-    ("03-scale-symmetry", "cell-03", 0, 2), ("03-scale-symmetry", "keep-3-next", 1, 2),
-    ("03-scale-symmetry", "cell-10", 0, 3), ("03-scale-symmetry", "fig-triangle", 0, 2),
-    ("05-equilibrium", "keep-5-next", 1, 3), ("05-equilibrium", "fig-crossing", 0, 2),
-    ("06-lars", "ch06-fig5", 0, 3), ("06-lars", "ch06-takeaway", 0, 3)])}
+# For a guest in somebody else's lecture, out of several chapters: name: (title, question, [(chapter, cell, which of its
+# slides, minutes)]), and, where that of the chapter needs the chapter, another title.
+SHORT = {
+    "twenty-minutes": (
+        "Twenty minutes on weight decay",
+        "Batch norm makes a network blind to the length of its weights. What, then, does weight decay do?",
+        [("03-scale-symmetry", "cell-03", 0, 2), ("03-scale-symmetry", "keep-3-next", 1, 2),
+         ("03-scale-symmetry", "cell-08", 0, 2), ("03-scale-symmetry", "cell-10", 0, 3),
+         ("03-scale-symmetry", "fig-triangle", 0, 2), ("05-equilibrium", "keep-5-next", 1, 3),
+         ("05-equilibrium", "fig-crossing", 0, 2),
+         ("06-lars", "ch06-fig5", 0, 3, "Measured: eight layers, and one line that knows λ and α alone"),
+         ("05-equilibrium", "cell-50", 0, 1)]),
+}  # fmt: skip
 
 
 class Slide(NamedTuple):
@@ -298,10 +305,12 @@ def decks(outputs, root=ROOT):
             link = colab.address(where, url)
             yield path.stem, made[0].title, made, f'<a href="{link}">{link.removeprefix("https://")}</a>'
     home = colab.repository.pages(url)
-    for name, (title, picked) in SHORT.items():
-        made = [[one for one in found[chapter] if one.cell == cell][which]._replace(minutes=minutes)
-                for chapter, cell, which, minutes in picked]
-        first = Slide("title", title, "", "", 0, "first")
+    for name, (title, question, picked) in SHORT.items():
+        made = []
+        for chapter, cell, which, minutes, *other in picked:
+            one = [one for one in found[chapter] if one.cell == cell][which]
+            made.append(one._replace(minutes=minutes, title=other[0] if other else one.title))
+        first = Slide("title", title, markdown.html(question), "", 0, "first")
         yield name, title, [first, *made], f'<a href="{home}">{home.removeprefix("https://")}</a>'
 
 

@@ -243,11 +243,11 @@ for (let i = 0; i < Reveal.getTotalSlides(); i++) {
   const slide = Reveal.getCurrentSlide(), say = (what, one) => found.push(`${slide.id}: ${what}: ${one}`);
   const edge = slide.getBoundingClientRect();
   if (edge.width !== 1280 || edge.height !== 720) say("size", `${edge.width} x ${edge.height}`);
-  for (const one of slide.querySelectorAll("h2, p, li, pre, table, .cut, .formula > mjx-container, .whole")) {
+  for (const one of slide.querySelectorAll("h2, p, li, pre, table, .cut, .formula, .whole")) {
     if (one.closest(".notes")) continue;
     const box = one.getBoundingClientRect(), name = `${one.tagName} ${one.textContent.slice(0, 40)}`;
     if (box.left < 20 || box.top < 10 || box.right > 1265 || box.bottom > 712) say("over the edge", name);
-    if (one.scrollWidth > one.clientWidth && !one.matches("span, mjx-container")) say("cut", name);
+    if (one.scrollWidth > one.clientWidth && !one.matches("span")) say("cut", name);
     if (parseFloat(getComputedStyle(one).fontSize) < 20) say("small", name);
   }
   const title = slide.querySelector("h2").getBoundingClientRect(), body = slide.querySelector(".body");
@@ -268,6 +268,8 @@ def look(browser, file):
 
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False})
+    browser.get("about:blank")
+    requests(browser)
     browser.get(file.as_uri())
     WebDriverWait(browser, 60, 0.1).until(lambda b: b.execute_script(
         "return document.documentElement.classList.contains('ready')"))
