@@ -178,8 +178,9 @@ def edition(chapter, path, url, ref, kind, outputs=None):
     """
     name, cells = Path(path).stem, []
     for one in parts(chapter, name):
-        if not isinstance(one, Exercise):
-            cells.append(one)
+        if not isinstance(one, Exercise):  # slides are made of the chapter itself
+            kept = {key: value for key, value in one["metadata"].items() if key not in ("slide", "slideshow")}
+            cells.append(one | {"metadata": kept})
         elif kind == "instructor":
             cells += with_answer(one, outputs or {})
         else:
