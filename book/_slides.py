@@ -15,7 +15,8 @@ are skipped. ``slide`` beside it says the rest:
 
 A cell of code shows the picture of the book that was built last, and beside it ``text``, or what its caption says of
 how to read it; a widget shows its still picture, and the address where it moves. Notes are the words of the cell in
-full; those of a figure the words before it, which no slide has, and its caption. Standard library only; what the pages need beside them is copied: reveal.js, and MathJax from the built book.
+full; those of a figure the words before it, which no slide has, and its caption. Standard library only; what the pages
+need beside them is copied: reveal.js, and MathJax from the built book.
 """
 
 import base64
@@ -108,7 +109,8 @@ def slides(chapter, path, outputs, url):
         for told, source in spans(cell, where):
             one = slide(cell, told, source, outputs, where, address, address(place))
             if cell["cell_type"] == "code":  # what leads to a figure, if it is not on a slide itself
-                one = one._replace(notes=said({"cell_type": "markdown", "source": last_part(before)}, address) + one.notes)
+                lead = said({"cell_type": "markdown", "source": last_part(before)}, address)
+                one = one._replace(notes=lead + one.notes)
             before = ""
             if kind == "slide":
                 made.append(one._replace(look=one.look if made else "first"))
@@ -183,7 +185,7 @@ def last_part(source):
 # what a cell of code shows
 
 def shown(cell, told, outputs, where, address, live):
-    """Return what a slide shows of a cell of code: the picture, table or print of the built book, and words; its look."""
+    """Return what a slide shows of a cell of code, words and what the built book shows; and its look."""
     text, part = told.get("text"), told.get("part", [0, 1])
     built = outputs.get(cell["id"])
     if not built or built["source"] != cell["source"]:
@@ -288,14 +290,14 @@ def page(title, made, foot):
     for i, one in enumerate(made):
         ends = begins + one.minutes
         sections.append(SECTION.format(
-            **one._asdict() | {"title": markdown.line(one.title)}, place=f"{one.cell}-{i + 1}", begins=begins, ends=ends,
-            foot=f'<p class="foot">{foot}</p>\n' if not i else ""))
+            **one._asdict() | {"title": markdown.line(one.title)}, place=f"{one.cell}-{i + 1}",
+            begins=begins, ends=ends, foot=f'<p class="foot">{foot}</p>\n' if not i else ""))
         begins = ends
     return PAGE.format(title=escape(title), slides="\n".join(sections))
 
 
 def decks(outputs, root=ROOT):
-    """Yield (name, title, slides, foot) of every deck; `outputs` is {name of a chapter: {id: cell of the built one}}."""
+    """Yield (name, title, slides, foot) of every deck; `outputs` is {name of a chapter: {id: built cell}}."""
     url, found = colab.repository.read(root), {}
     for path in sorted((root / "book").glob("*.ipynb")):
         chapter = json.loads(path.read_text(encoding="utf-8"))

@@ -64,7 +64,8 @@ def made_of(*cells, data=None):
     ("- a\n  b\n- c", "<ul><li>a\n  b</li><li>c</li></ul>"),
     ("2. a\n\n3. b", '<ol start="2"><li>a</li><li>b</li></ol>'),
     ("[a](x.md#y)", '<p><a href="x.md#y">a</a></p>'),
-    ("| a | b |\n|---|---|\n| $\\lvert c\\rvert$ | d |", "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr>"
+    ("| a | b |\n|---|---|\n| $\\lvert c\\rvert$ | d |",
+     "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr>"
      r'<td><span class="whole">\(\lvert c\rvert\)</span></td><td>d</td></tr></tbody></table>'),
     ("$$ a < b , $$", r'<div class="formula">\[ a &lt; b \]</div>'),
     ("$$ a . \\tag{2'} $$", r'''<div class="formula">\[ a \tag{$2'$} \]</div>'''),
@@ -81,7 +82,8 @@ def test_markdown(text, made):
 def test_a_slide_is_a_cell_and_its_notes_are_all_its_words():
     one, two = made_of(
         cell("# T\n\nWhy? $a$\n\n$$ b $$", {"minutes": 2}), cell("left out", kind="skip"), cell("more", kind="notes"),
-        cell("## U\n\nLong words.\n\n$$ c $$\n\n$$ d $$", {"text": "Short.\n\n[formula 2]", "title": "V", "minutes": 1}),
+        cell("## U\n\nLong words.\n\n$$ c $$\n\n$$ d $$", {
+            "text": "Short.\n\n[formula 2]", "title": "V", "minutes": 1}),
         cell("### W\n\nLater.", {"minutes": 1}, "fragment"))
     assert (one.title, one.look, one.minutes, two.title, two.look, two.minutes) == ("T", "first", 2, "V", "words", 2)
     assert one.notes == one.body + "<p>more</p>" and r"\[ b \]" in one.body
@@ -98,7 +100,7 @@ def test_a_cell_that_makes_several_slides_is_cut_where_it_says():
 
 
 CODE = dict(cell_type="code", outputs=[], execution_count=None)
-FIGURE = {"mystnb": {"figure": {"caption": "What it is. *How to read it:* look.", "name": "x"}, "image": {"alt": "<A>"}}}
+FIGURE = {"mystnb": {"figure": {"caption": "What it is. *How to read it:* look."}, "image": {"alt": "<A>"}}}
 
 
 def test_a_figure_is_the_built_one_with_what_to_look_at():
@@ -109,7 +111,8 @@ def test_a_figure_is_the_built_one_with_what_to_look_at():
     assert '<div class="read"><p>Look.</p></div>' in made.body and "What it is." in made.notes
     one["metadata"]["slide"] |= {"part": [0.5, 1]}
     (made,) = made_of(one, data={"image/png": png(500, 1000)})
-    assert 'style="width: 570px; height: 570px"' in made.body and 'height="1140" style="margin: -570px 0 0 -0px"' in made.body
+    assert 'style="width: 570px; height: 570px"' in made.body
+    assert 'height="1140" style="margin: -570px 0 0 -0px"' in made.body
 
 
 def test_a_widget_is_a_still_picture_and_an_address():
@@ -141,7 +144,7 @@ def test_what_cannot_be_a_slide_is_named(cells, said):
 
 def test_a_book_of_another_state_is_named():
     one = cell("1", {"title": "T"}, **CODE) | {"id": "c0"}
-    with pytest.raises(ValueError, match="05-equilibrium, cell c0: the book was not built with it; make book does that"):
+    with pytest.raises(ValueError, match="05-equilibrium, cell c0: the book was not built with it; make book does"):
         slides.slides({"cells": [one]}, "book/05-equilibrium.ipynb", {"c0": {"source": "2", "outputs": []}}, URL)
 
 
@@ -158,7 +161,8 @@ def plain(name):
 def leaks(text, name):
     """Return the rows of words that a text has of an answer; rows of signs are in many formulas."""
     shown = [one.asks for one in exercises.EXERCISES.values()]
-    return [row for row in teaching.leaks({"text": text}, CHAPTERS[name], shown) if len(re.findall("[a-z]{2,}", row)) > 2]
+    rows = teaching.leaks({"text": text}, CHAPTERS[name], shown)
+    return [row for row in rows if len(re.findall("[a-z]{2,}", row)) > 2]
 
 
 @pytest.mark.parametrize("name", sorted(CHAPTERS.keys() & DECKS.keys()))
@@ -213,10 +217,10 @@ def test_a_figure_of_a_slide_is_drawn_larger(tmp_path):
     figure = Figure(figsize=(2, 1))
     figure.subplots()
     made = ({"image/png": base64.b64encode(b"small").decode(), "text/plain": "<Figure>"}, {})
-    for asked in (False, True):
-        assert sharp_figures.also(lambda shown, **more: made, tmp_path / "pictures", lambda: asked, figure) is made
-        assert (tmp_path / "pictures").is_dir() is asked
-    cells = {"a": {"source": "", "outputs": [{"data": {"image/png": "c21hbGw=\n"}}, {"data": {"image/png": "b3RoZXI="}}]}}
+    for asked in (lambda: False, lambda: True):
+        assert sharp_figures.also(lambda shown, **more: made, tmp_path / "pictures", asked, figure) is made
+        assert (tmp_path / "pictures").is_dir() is asked()
+    cells = {"a": {"source": "", "outputs": [{"data": {"image/png": one}} for one in ("c21hbGw=\n", "b3RoZXI=")]}}
     one, two = (output["data"]["image/png"] for output in slides.sharp(cells, tmp_path / "pictures")["a"]["outputs"])
     assert base64.b64decode(one)[:4] == b"\x89PNG" and two == "b3RoZXI="
 

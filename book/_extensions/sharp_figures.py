@@ -1,7 +1,9 @@
-"""The figures of slides (book/_slides.py) are drawn a second time, larger, into `_build/pictures`; pages stay as they are.
+"""The figures of slides (book/_slides.py) are drawn a second time, larger, into `_build/pictures`; pages stay as they
+are.
 
-A figure of a page has 511 pixels and fills a slide only blurred. So each kernel of the build looks at what it shows, and
-where a figure of matplotlib comes from a cell that is a slide, a larger one is stored under the SHA-256 of the small one.
+A figure of a page has 511 pixels and fills a slide only blurred. So each kernel of the build looks at what it shows,
+and where a figure of matplotlib comes from a cell that is a slide, a larger one is stored under the SHA-256 of the
+small one.
 
 A kernel begins with what its home has in `startup`, and the build has a home of its own (Makefile). A build in the
 reader's home writes nothing there; slides then have the figures of the pages.
