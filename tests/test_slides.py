@@ -301,6 +301,10 @@ def test_nothing_runs_over_the_edge_of_a_slide(name, browser, folder):
     assert len(files) > 5 and all(Path(one).is_relative_to(folder) and Path(one).is_file() for one in files)
     assert all(one.startswith(("data:", "file:")) for one in asked)
     assert browser.get_log("browser") == []
+    browser.execute_async_script("""const done = arguments[0], wait = () =>
+        document.documentElement.classList.contains("noted") ? done() : setTimeout(wait, 50); wait();""")
+    assert browser.execute_script("""return [...document.querySelectorAll(".notes")].filter((one) =>
+        one.querySelector("mjx-assistive-mml") || /\\$|\\\\[([]/.test(one.textContent)).length""") == 0
 
 
 @pytest.mark.book

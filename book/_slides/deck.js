@@ -2,7 +2,7 @@
 
 window.MathJax = {
   startup: { typeset: false },
-  options: { enableMenu: false, enableAssistiveMml: false },
+  options: { enableMenu: false },
   // In the window for the speaker a formula stands without this page: each has its own letters.
   svg: { fontCache: "none" },
 };
@@ -46,5 +46,7 @@ addEventListener("load", async () => {
   });
   document.documentElement.classList.add("ready");
   await MathJax.typesetPromise([...document.querySelectorAll(".notes")]);
+  // The words for screen readers are hidden by this page's style, which the other window does not have.
+  for (const words of document.querySelectorAll(".notes mjx-assistive-mml")) words.remove();
   document.documentElement.classList.add("noted");
 });
