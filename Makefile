@@ -59,7 +59,7 @@ help:
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
-	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader"
+	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader; slides"
 	@echo "make figures                  draw the figures of all chapters as SVG and PDF, for slides, in the time of make book"
 	@echo "                              (CHAPTERS='05-equilibrium 06-lars': those of some)"
 	@echo "make picture                  draw the picture of README.md again"
@@ -131,9 +131,10 @@ $(MODULES): src/explorer/package-lock.json
 picture: setup
 	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py
 
-# The editions for a class. Standard library only; outputs come from the book that make html built last, if there is one.
+# The editions for a class. Standard library only; outputs and slides come from the book that make html built last, if
+# there is one.
 teach:
-	@rm -rf _build/teach/student _build/teach/instructor _build/teach/nbgrader
+	@rm -rf _build/teach/student _build/teach/instructor _build/teach/nbgrader _build/teach/slides
 	@$(CLEAN) "$$PYTHON" book/_teach.py _build/teach
 
 # The figures of chapters as files. Runs that the book that was built last remembers are not trained again.
