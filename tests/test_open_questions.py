@@ -100,3 +100,14 @@ def test_the_best_rates_of_starts_scatter_as_the_text_says():
     assert f"standard deviation is {spread['decay']:.2f} octaves with decay" in text
     assert f"{spread['fixed']:.2f} with fixed norms" in text and f"Without decay it is {spread['none']:.2f}" in text
     assert f"{float(four.std(ddof=1)):.2f} octaves of those four in place of {spread['fixed']:.2f} of the ten" in text
+
+
+def test_the_best_rates_of_networks_scatter_as_the_text_says():
+    """No further apart without equilibrium; and the rule of the log: both below 1.2 times the scatter with decay."""
+    runs = {arm: loss(f"networks-{arm}") for arm in ("decay", "none", "fixed")}
+    spread = {arm: float(peaks.tops(-of, resamples=1).at.std(ddof=1)) for arm, of in runs.items()}
+    assert max(spread["none"], spread["fixed"]) < 1.2 * spread["decay"]
+    text = TEXT["10b"]
+    assert f"scatters by {spread['decay']:.2f} octaves over the eight networks" in text
+    assert f"without decay by {spread['none']:.2f}, and with fixed norms" in text
+    assert f"never turn alike, by {spread['fixed']:.2f}." in text
