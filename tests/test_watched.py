@@ -45,7 +45,7 @@ def test_its_two_lines_change_no_weight(process, monkeypatch):
     model, watch = made["train"](*images, steps=8, batch=8, width=2)
     lr = made["LR"] * torch.tensor([0.1, 0.55, *[1.0] * 6], dtype=torch.float64)
     torch.testing.assert_close(torch.from_numpy(watch.recording().lr.values), lr)
-    monkeypatch.setattr(rd, "watch", lambda *_: type("Nobody", (), {"before": lambda _: 0, "after": lambda *_: 0})())
+    monkeypatch.setattr(rd, "watch", lambda *_, **__: type("Nobody", (), {"before": lambda _: 0, "after": lambda *_: 0})())
     torch.manual_seed(0)
     alone, _ = made["train"](*images, steps=8, batch=8, width=2)
     assert all(a.equal(b) for a, b in zip(model.parameters(), alone.parameters()))
