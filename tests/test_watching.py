@@ -373,10 +373,10 @@ def test_memory_is_flat_or_thinner(keep, every, monkeypatch):
 
 
 class Clock:
-    """Time passes where it is said to: seconds of a step, and of what stands between the two lines of a watch."""
+    """Time passes where it is said to, by both clocks: in a step, and in each of the two lines of a watch."""
 
     def __init__(self, monkeypatch, loop, step, line):
-        self.now = 0.0
+        self.now = np.zeros(2)
         monkeypatch.setattr(pace, "clock", lambda: self.now)
         loop.schedulers = [self]
         self.step = lambda: self.passes(step)
@@ -386,7 +386,7 @@ class Clock:
             monkeypatch.setattr(loop.watch._instrument, name, timed)
 
     def passes(self, seconds):
-        self.now += seconds
+        self.now = self.now + seconds
 
 
 MEASURED = pace.WARM + pace.TIMED
@@ -403,7 +403,8 @@ def test_a_watch_takes_the_share_of_the_time_that_it_may(cost, share, every, mon
     assert loop.watch.every is None and loop.watch.recording().step.values.tolist() == [*range(MEASURED)]
     loop.run(steps - MEASURED)
     step = loop.watch.recording().step.values
-    assert loop.watch.every == every and step[MEASURED:].tolist() == [*range(MEASURED, steps)][-MEASURED % every::every]
+    later = [t for t in range(MEASURED, steps) if t % every == 0]
+    assert loop.watch.every == every and step[MEASURED:].tolist() == later
     assert cost / every <= share and (every == 1 or cost / (every - 1) > share)
 
 
@@ -415,6 +416,14 @@ def test_slow_first_steps_and_single_slow_ones_do_not_count(monkeypatch):
     clock.step = lambda: clock.passes(slow.get(loop.watch.t - 1, 1.0))
     loop.run(MEASURED + 1)
     assert loop.watch.every == 4  # ⌈0.19/0.05⌉
+
+
+@pytest.mark.parametrize("step, line", [((4.0, 1.0), (0.1, 0.095)), ((1.0, 4.0), (0.095, 0.1)), ((1.0, 0.0), (0.095, 0))])
+def test_the_clock_counts_that_has_the_higher_cost(step, line, monkeypatch):
+    """Others make steps wait; steps use more threads than recording; a clock is too coarse."""
+    loop = Loop(every="auto")
+    Clock(monkeypatch, loop, np.array(step), np.array(line))
+    assert loop.run(MEASURED + 1).watch.every == 4
 
 
 def test_what_is_recorded_does_not_depend_on_which_steps_are(monkeypatch):

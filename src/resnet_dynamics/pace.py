@@ -12,7 +12,11 @@ __all__ = ["TIMED", "WARM", "Pace"]
 
 WARM, TIMED = 2, 9  # steps that are left to caches and compilers, and that are timed
 
-clock = time.perf_counter  # in seconds; of the host, which does not wait for a device
+
+
+def clock() -> np.ndarray:
+    """Seconds of the host, which does not wait for a device [2]: those that pass, and those that the process computes."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 class Pace:
@@ -20,11 +24,13 @@ class Pace:
 
     With every="auto" the first eleven are, and then one of
 
-        n = ⌈cost / (share · step)⌉.
+        n = ⌈(cost / step) / share⌉.
 
     cost: seconds that are spent on recording a step; step: the others, from one step to the next. Both are medians
-    over nine steps, after two. From then on recording takes `share` of the time of the steps, or less. What makes all
-    slower alike, as other load does, leaves n as it is.
+    over nine steps, after two. Of two clocks that counts which has the higher cost / step: on a machine that others use
+    a long step waits more than a short recording, so that the seconds that pass say too little; and recording may use
+    fewer threads than the step, so that those of the process do. From then on recording takes `share` of the time of
+    the steps, or less.
 
     Attributes:
         every: n; None as long as it is being measured.
@@ -32,7 +38,7 @@ class Pace:
 
     def __init__(self, every: int | str, share: float):
         self.every, self._share = None if every == "auto" else every, share
-        self._begun, self._cost, self._seconds = None, 0.0, []
+        self._begun, self._cost, self._seconds = None, np.zeros(2), []
 
     def due(self, t: int) -> bool:
         """Whether step t is recorded."""
@@ -45,14 +51,15 @@ class Pace:
         now = clock()
         if self._begun is not None:
             self._seconds.append((self._cost, now - self._begun - self._cost))
-        self._begun, self._cost = now, 0.0
+        self._begun, self._cost = now, np.zeros(2)
         if len(self._seconds) == WARM + TIMED:
             cost, step = np.median(self._seconds[WARM:], axis=0)
-            self.every = max(1, math.ceil(cost / (self._share * step)))
+            ratio = np.divide(cost, step, out=np.zeros(2), where=step > 0)  # a clock may be too coarse for a step
+            self.every = max(1, math.ceil(ratio.max() / self._share))
 
     @contextlib.contextmanager
     def recording(self):
         """What is done inside is the cost."""
         begin = clock()
         yield
-        self._cost += clock() - begin
+        self._cost = self._cost + clock() - begin
