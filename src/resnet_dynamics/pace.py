@@ -13,9 +13,8 @@ __all__ = ["TIMED", "WARM", "Pace"]
 WARM, TIMED = 2, 9  # steps that are left to caches and compilers, and that are timed
 
 
-
 def clock() -> np.ndarray:
-    """Seconds of the host, which does not wait for a device [2]: those that pass, and those that the process computes."""
+    """Seconds of the host, which does not wait for a device [2]: those that pass, those that the process computes."""
     return np.array([time.perf_counter(), time.process_time()])
 
 

@@ -68,7 +68,7 @@ def watch(
     With `keep` it does not grow: what is held beyond are two blocks at most, of `keep` steps if that is less.
 
     Cost of a recorded step: some 18 passes over the watched weights, 3 ns a weight on one thread of a CPU, whatever
-    the batch. For a ResNet-18, 34 ms, that is 14 % of a step of 128 images of 32 × 32, or 1 % without a stride in the
+    the batch. For a ResNet-18, 35 ms, that is 14 % of a step of 128 images of 32 × 32, or 1 % without a stride in the
     stem, and 3 % of one of 16 images of 224 × 224. So "auto" takes one step in three in the first case, and all in the
     others. On a GPU it is the time of the host that counts, to start some dozens of operations.
 
