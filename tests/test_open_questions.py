@@ -56,6 +56,8 @@ MANY = xr.concat([loss("optimum-lars"), loss("optimum-lars-more")], "seed")
     ("10", loss("lars-memory", lars_memory=0.999), SGD, 0.95),
     ("10", unseen("bursts", rate_rule="clip"), unseen("bursts", rate_rule="none"), 0.95),
     ("10", unseen("bursts-lars"), unseen("bursts", rate_rule="none"), 0.95),
+    ("10", unseen("bursts-fresh", rate_rule="clip"), unseen("bursts-fresh", rate_rule="none"), 0.975),
+    ("10", unseen("bursts-fresh-lars"), unseen("bursts-fresh", rate_rule="none"), 0.975),
     ("10", unseen("bursts", rate_rule="none"), unseen("lars-ball", optimizer="sgd"), 0.95),
     ("10", unseen("bursts", rate_rule="clip") - unseen("lars-clip"),
      unseen("bursts", rate_rule="none") - unseen("lars-ball", optimizer="sgd"), 0.95),
