@@ -2,6 +2,7 @@
 
     python book/_chinese.py stage FOLDER BUILD    write the sources of a book of these pages; `make html` builds it
     python book/_chinese.py update                bring the catalogues up to date; `make chinese`
+    python book/_chinese.py messages              print what is there to translate, as JSON
 
 A page that has a catalogue is translated; links to all others lead to the English pages (_extensions/languages.py). What
 a page shows is taken from the English build, so no chapter is executed a second time, and no number is computed twice.
@@ -27,6 +28,8 @@ PAGES = sorted(path.relative_to(CATALOGUES).with_suffix("").as_posix() for path 
 TITLE = "运动中的权重衰减"
 ENGLISH = ("editions", "performance_page", "recordings_page")  # extensions for pages that are not translated
 WIDGET = re.compile(r"^```\{live\}\n.*?^```\n", re.S | re.M)
+PICTURES = sorted((ROOT / "book" / "_static").glob("triangle-*.svg"))
+WORDS = re.compile("(<text[^>]*>)(.*?)(?=</text>)")
 BUTTON = re.compile(r"^(```\{button-ref\} .*\n(?::.*\n)*\n)(.*)$", re.M)  # whose words Sphinx does not translate
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="  # fmt: skip
 
@@ -50,10 +53,11 @@ def contents():
 
 
 def titles():
-    """Return what no page's catalogue has: captions of the list of pages, titles of those that are not translated, and
-    the words of buttons."""
+    """Return what no page's catalogue has: captions of the list of pages, titles of those that are not translated, 
+    and the words of buttons and pictures."""
     said = [found[2] for page in PAGES if source(page).suffix == ".md"
             for found in BUTTON.finditer(source(page).read_text(encoding="utf-8"))]  # fmt: skip
+    said += dict.fromkeys(found[2] for path in PICTURES for found in WORDS.finditer(path.read_text(encoding="utf-8")))
     for part in contents()["parts"]:
         said.append(part["caption"])
         said += [headline(entry["file"]) for entry in part["chapters"] if entry["file"] not in PAGES]
@@ -84,19 +88,26 @@ def stage(folder, build=None):
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
             text = path.read_text(encoding="utf-8")
-            text = BUTTON.sub(lambda found: found[1] + said.get(found[2], found[2]), text) if build else WIDGET.sub("", text)
-            target.write_text(text, encoding="utf-8")
+            target.write_text(translated(BUTTON, text, said) if build else WIDGET.sub("", text), encoding="utf-8")
         else:
             path = Path(build, "jupyter_execute", f"{page}.ipynb") if build else path
             notebook = json.loads(path.read_text(encoding="utf-8"))
             target.write_text(json.dumps(notebook if build else with_pictures(notebook)), encoding="utf-8")
     shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
+    for path in PICTURES:
+        text = path.read_text(encoding="utf-8")
+        (folder / path.relative_to(ROOT)).write_text(translated(WORDS, text, said), encoding="utf-8")
     (folder / "book" / "about").mkdir(exist_ok=True)
     shutil.copy(ROOT / "book" / "about" / "references.bib", folder / "book" / "about")
     shutil.copytree(CATALOGUES, folder / "locale" / LANGUAGE / "LC_MESSAGES")
     for name, made in (("_config.yml", configuration(build)), ("_toc.yml", chinese_contents())):
         (folder / name).write_text(yaml.safe_dump(made, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return folder
+
+
+def translated(pattern, text, said):
+    """Return the text with what the second group of a pattern finds in Chinese."""
+    return pattern.sub(lambda found: found[1] + (said.get(found[2]) or found[2]), text)
 
 
 def with_pictures(notebook):
@@ -132,7 +143,7 @@ def configuration(build):
     made["html"]["favicon"] = str(ROOT / made["html"]["favicon"])
     made["html"]["baseurl"] = config["ogp_site_url"] = f"{base}zh/"
     made["html"]["extra_footer"] = (
-        '代码采用 MIT 许可证,文字与图采用 <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>。')
+        '代码采用 MIT 许可证，文字与图采用 <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>。')
     extensions = made["sphinx"]["local_extensions"].items()
     made["sphinx"]["local_extensions"] = {name: str(ROOT / path) for name, path in extensions if name not in ENGLISH}
     config["extensions"] = [name for name in config["extensions"] if name not in ENGLISH]
@@ -197,33 +208,44 @@ def messages():
     return found
 
 
+def merged(catalogue, said):
+    """Bring one catalogue to the messages `said`; return it. What has changed a little is fuzzy, with the old translation.
+
+    Catalogue and messages are of one page.
+    """
+    from babel.messages import Catalog
+
+    template = Catalog()
+    for message in said:
+        template.add(message)
+    catalogue.update(template, no_fuzzy_matching=False, update_creation_date=False)
+    catalogue.obsolete.clear()
+    return catalogue
+
+
 def update():
     """Bring the catalogues up to date; print what is to be translated."""
-    from babel.messages import Catalog
     from babel.messages.pofile import read_po, write_po
 
     left = 0
     for name, said in messages().items():
-        template = Catalog()
-        for message in said:
-            template.add(message)
         path = CATALOGUES / f"{name}.po"
         with path.open("rb") as stream:
-            catalogue = read_po(stream, locale=LANGUAGE)
-        catalogue.update(template)
-        catalogue.obsolete.clear()
+            catalogue = merged(read_po(stream, locale=LANGUAGE), said)
         with path.open("wb") as stream:
-            write_po(stream, catalogue, omit_header=False, width=0)
+            write_po(stream, catalogue, width=0)
         for message in catalogue:
             if message.id and (message.fuzzy or not message.string):
                 left += 1
                 print(f"{path.relative_to(ROOT)}: {'changed' if message.fuzzy else 'new'}: {message.id}")
-    print(f"{left} sentences to translate" if left else "nothing to translate")
+    print(f"{left} to translate" if left else "nothing to translate")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["stage"] and len(sys.argv) == 4:
         add_keys(stage(sys.argv[2], sys.argv[3]))
+    elif sys.argv[1:] == ["messages"]:
+        print(json.dumps(messages()))
     elif sys.argv[1:] == ["update"]:
         update()
     else:

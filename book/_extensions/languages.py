@@ -44,7 +44,8 @@ def add_switch(app, pagename, templatename, context, doctree):
     other = f"../{up}{pagename}.html" if chinese(app) else f"{up}zh/{pagename}.html"
     code, name = ("en", "English") if chinese(app) else ("zh-CN", "中文")
     switch = SWITCH.format(href=other, code=code, name=name)
-    context["body"] = context.get("body", "").replace("</h1>", f"</h1>\n{switch}", 1)
+    body = context.get("body", "").replace("</h1>", f"</h1>\n{switch}", 1)
+    context["body"] = body.replace(">Show code</button>", ">显示代码</button>") if chinese(app) else body
     root = app.config.html_baseurl.removesuffix("zh/")
     context["metatags"] = context.get("metatags", "") + "".join(
         f'<link rel="alternate" hreflang="{code}" href="{root}{folder}{pagename}.html" />\n'
@@ -117,7 +118,8 @@ def finish(app, error):
 
     for page in out.rglob("*.html"):
         up = "../" * len(page.relative_to(out).parts)
-        text = re.sub(rf'href="{ENGLISH}([^"]*)"', to_english, page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8").replace(f'external" href="{ENGLISH}', f'internal" href="{ENGLISH}')
+        text = re.sub(rf'href="{ENGLISH}([^"]*)"', to_english, text)
         text = re.sub(r'\b(src|href)="((?:\.\./)*(_static/[^"?#]*)[^"]*)"', to_shared, text)
         page.write_text(text, encoding="utf-8")
     for name in same:
