@@ -4,8 +4,8 @@
     python book/_chinese.py update                bring the catalogues up to date; `make chinese`
     python book/_chinese.py messages              print what is there to translate, as JSON
 
-A page that has a catalogue is translated; links to all others lead to the English pages (_extensions/languages.py). What
-a page shows is taken from the English build, so no chapter is executed a second time, and no number is computed twice.
+A page that has a catalogue is translated; links to all others lead to the English pages (_extensions/languages.py).
+What a page shows is taken from the English build, so no chapter is executed again, and no number is computed twice.
 `update` adds new sentences and drops old ones. A sentence that has changed keeps its old translation, marked *fuzzy*:
 translate it again and take the mark away. tests/test_chinese.py names every sentence that is missing.
 """
@@ -53,7 +53,7 @@ def contents():
 
 
 def titles():
-    """Return what no page's catalogue has: captions of the list of pages, titles of those that are not translated, 
+    """Return what no page's catalogue has: captions of the list of pages, titles of those that are not translated,
     and the words of buttons and pictures."""
     said = [found[2] for page in PAGES if source(page).suffix == ".md"
             for found in BUTTON.finditer(source(page).read_text(encoding="utf-8"))]  # fmt: skip
@@ -200,8 +200,7 @@ def messages():
     with tempfile.TemporaryDirectory() as folder:
         folder = stage(Path(folder).resolve())
         with patch_docutils(folder), docutils_namespace():
-            Sphinx(srcdir=folder, confdir=None, outdir=folder / "out", doctreedir=folder / "trees", buildername="gettext",
-                   confoverrides=config, status=None, warning=None).build()  # fmt: skip
+            Sphinx(folder, None, folder / "out", folder / "trees", "gettext", config, status=None, warning=None).build()
         for page in PAGES:
             with (folder / "out" / f"{page}.pot").open("rb") as stream:
                 found[page] = [message.id for message in read_po(stream) if message.id]
@@ -209,9 +208,9 @@ def messages():
 
 
 def merged(catalogue, said):
-    """Bring one catalogue to the messages `said`; return it. What has changed a little is fuzzy, with the old translation.
+    """Bring the catalogue of a page to the messages `said`; return it.
 
-    Catalogue and messages are of one page.
+    What has changed a little keeps its old translation, and is fuzzy.
     """
     from babel.messages import Catalog
 

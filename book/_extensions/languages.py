@@ -87,9 +87,10 @@ class PairsOfCharacters(SearchEnglish):
     lang, language_name = "zh", "Chinese"
     js_splitter_code = """
 function splitQuery(query) {
-  return query.split(/[^\\p{Letter}\\p{Number}_]+/gu).flatMap((word) => word.split(/([\\u3400-\\u4dbf\\u4e00-\\u9fff]+)/u))
-    .filter(Boolean).flatMap((part) => /^[\\u3400-\\u4dbf\\u4e00-\\u9fff]{2}/u.test(part)
-      ? [...part].slice(1).map((next, i) => [...part][i] + next) : [part]);
+  const han = /([\\u3400-\\u4dbf\\u4e00-\\u9fff]+)/u;
+  const parts = query.split(/[^\\p{Letter}\\p{Number}_]+/gu).flatMap((word) => word.split(han)).filter(Boolean);
+  const pairs = (part) => [...part].slice(1).map((next, i) => [...part][i] + next);
+  return parts.flatMap((part) => (han.test(part) && part.length > 1 ? pairs(part) : [part]));
 }
 """
 
@@ -103,9 +104,11 @@ def finish(app, error):
     if error or app.builder.name != "html":
         return
     out, english = Path(app.outdir), Path(app.config.english_site)
-    same = {path.relative_to(out).as_posix() for path in (out / "_static").rglob("*") if path.is_file()
-            and (twin := english / path.relative_to(out)).is_file() and twin.read_bytes() == path.read_bytes()}  # fmt: skip
-    missing = set()
+    same, missing = set(), set()
+    for path in filter(Path.is_file, (out / "_static").rglob("*")):
+        twin = english / path.relative_to(out)
+        if twin.is_file() and twin.read_bytes() == path.read_bytes():
+            same.add(path.relative_to(out).as_posix())
 
     def to_english(found):
         page, mark, place = found[1].partition("#")
@@ -114,13 +117,13 @@ def finish(app, error):
         return f'href="{up}{page}.html{mark}{place}"'
 
     def to_shared(found):
-        return f'{found[1]}="../{found[2]}"' if found[3] in same else found[0]
+        return f'{found[1]}"../{found[2]}"' if found[3] in same else found[0]
 
     for page in out.rglob("*.html"):
         up = "../" * len(page.relative_to(out).parts)
         text = page.read_text(encoding="utf-8").replace(f'external" href="{ENGLISH}', f'internal" href="{ENGLISH}')
         text = re.sub(rf'href="{ENGLISH}([^"]*)"', to_english, text)
-        text = re.sub(r'\b(src|href)="((?:\.\./)*(_static/[^"?#]*)[^"]*)"', to_shared, text)
+        text = re.sub(r'\b((?:src|href)(?:=|: ))"((?:\.\./)*(_static/[^"?#]*)[^"]*)"', to_shared, text)
         page.write_text(text, encoding="utf-8")
     for name in same:
         (out / name).unlink()
