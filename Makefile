@@ -36,6 +36,10 @@ PIP := $(ONLINE) PIP_USER=0 PIP_NO_DEPS=0 PIP_REQUIRE_VIRTUALENV=0 PIP_CONSTRAIN
 	PIP_DISABLE_PIP_VERSION_CHECK=1 "$$VENV/bin/python" -P -m pip install -q \
 	--target= --root=/ --prefix="$$(cd "$$VENV" && pwd)"
 
+# A command of the environment, in the folder _build.
+BUILD = umask 022 && bin="$$(cd "$$VENV/bin" && pwd)" && cd _build && $(CLEAN) HOME="$$PWD/home" PATH="$$bin:$$PATH" \
+	JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1
+
 # Prints why the pins cannot be installed by this Python, if so.
 SUITABLE := import platform, sys; sys.exit( \
 	"Python 3.11 to 3.14 is needed, and this is {}.{}; name one with: make PYTHON=python3.11 (after rm -r {})".format( \
@@ -47,8 +51,8 @@ SUITABLE := import platform, sys; sys.exit( \
 MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install book html test colab lowest lint recordings explorer live picture lock repository teach \
-	figures clean
+.PHONY: help setup install book html zh chinese test colab lowest lint recordings explorer live picture lock repository \
+	teach figures clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
@@ -59,6 +63,7 @@ help:
 	@echo "make recordings DATA=archive  record what the book shows and is missing (without DATA: torchvision's CIFAR-10)"
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
+	@echo "make chinese                  take changed sentences into the catalogues of the Chinese pages, book/locale"
 	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader; slides"
 	@echo "make figures                  draw the figures of all chapters as SVG and PDF, for slides, in the time of make book"
 	@echo "                              (CHAPTERS='05-equilibrium 06-lars': those of some)"
@@ -89,11 +94,22 @@ book: setup
 
 # The bare build, always from nothing: a kept page would hide a change of the package. It has a home and a working
 # directory of its own, without anybody's matplotlibrc, IPython profile or kernels; what its runs remember goes with it.
+# Then the Chinese pages, from what the English build executed.
 html:
 	@rm -rf _build
 	@mkdir -p _build/home
-	@umask 022 && bin="$$(cd "$$VENV/bin" && pwd)" && cd _build && $(CLEAN) HOME="$$PWD/home" PATH="$$bin:$$PATH" \
-		JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 "$$bin/jupyter-book" build .. --all -W -n --keep-going
+	@$(BUILD) "$$bin/jupyter-book" build .. --all -W -n --keep-going
+	@test ! -d book/locale || $(MAKE) -s --no-print-directory zh
+
+zh:
+	@rm -rf _build/zh _build/html/zh
+	@$(BUILD) "$$bin/python" -P ../book/_chinese.py stage zh .
+	@$(BUILD) "$$bin/jupyter-book" build zh --path-output zh --all -W -n --keep-going -q >/dev/null
+	@mv _build/zh/_build/html _build/html/zh
+
+# Changed sentences go into the catalogues of the Chinese pages; says which are to be translated.
+chinese: setup
+	@$(CLEAN) "$$VENV/bin/python" -P book/_chinese.py update
 
 # Two processes: one builds the book and reads its pages, the other meanwhile takes the rest, file by file.
 test: setup

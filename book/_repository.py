@@ -93,7 +93,7 @@ def spellings(url):
 def files(root=ROOT):
     """Return the files in which the URL may be spelled out."""
     top = [root / name for name in ("pyproject.toml", "_config.yml", "CITATION.cff", "README.md")]
-    return top + sorted((root / "book").rglob("*.md")) + sorted((root / "book").rglob("*.ipynb"))
+    return top + [path for end in ("md", "ipynb", "po") for path in sorted((root / "book").rglob(f"*.{end}"))]
 
 
 def write_ref(tag, root):

@@ -54,7 +54,10 @@ def write(app, error):
     (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="UTF-8"?>\n'
                                      '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
                                      f"{urls}\n</urlset>\n", encoding="utf-8")  # fmt: skip
-    (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n", encoding="utf-8")
+    robots = f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n"
+    if (Path(app.srcdir) / "book" / "locale").is_dir():  # the Chinese pages, in a folder, have a list of their own
+        robots += f"Sitemap: {base}zh/sitemap.xml\n"
+    (out / "robots.txt").write_text(robots, encoding="utf-8")
     # It is shown at any depth, so its links start at the root of the site.
     root, missing = urlsplit(base).path, out / "404.html"
     text = missing.read_text(encoding="utf-8").replace('data-content_root="./"', f'data-content_root="{root}"')
