@@ -55,7 +55,7 @@ ALLOWED = {
     "datasets": {"numpy", "torch", "torchvision", "cache", "cifar", "folders", "image_cache", "synthetic"},
     # training
     "machine": {"torch"},
-    "data": {"torch", "config", "datasets"},
+    "data": {"torch", "config", "datasets", "schedules"},
     "models": {"torch", "torchvision", "config", "datasets"},
     "optim": {"torch"},
     "directions": {"torch", "optim"},
@@ -64,7 +64,8 @@ ALLOWED = {
     "invariance": {"torch", "models"},
     "transformer": {"torch", "models"},
     "prose": {"numpy", "torch", "xarray", "console", "directions", "machine", "transformer", "watching"},
-    "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "recording"},
+    "pace": {"numpy"},
+    "watching": {"numpy", "torch", "xarray", "console", "instrument", "invariance", "pace", "recording"},
     "starts": {"torch", "arms", "config", "models"},
     "steering": {"numpy", "torch", "arms", "config", "directions", "measure", "models", "optim", "recording",
                  "schedules", "theory"},

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-__all__ = ["TIMED", "WARM", "Pace"]
+__all__ = ["TIMED", "WARM", "Pace", "clock"]
 
 WARM, TIMED = 2, 9  # steps that are left to caches and compilers, and that are timed
 
