@@ -104,6 +104,8 @@ def finish(app, error):
     if error or app.builder.name != "html":
         return
     out, english = Path(app.outdir), Path(app.config.english_site)
+    for name in ("404.html", "robots.txt"):  # are looked for at the root of a site alone
+        (out / name).unlink()
     same, missing = set(), set()
     for path in filter(Path.is_file, (out / "_static").rglob("*")):
         twin = english / path.relative_to(out)
