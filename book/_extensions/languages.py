@@ -68,6 +68,7 @@ class ToEnglish(SphinxTransform):
             page = os.path.normpath(os.path.join(os.path.dirname(self.env.docname), target))
             page = page.removesuffix(".ipynb").removesuffix(".md")
             if target and page not in self.env.found_docs:
+                place = nodes.make_id(place)  # as the heading has it, whose letters may be Greek
                 link.replace_self(nodes.reference("", "", *link.children, refuri=f"{ENGLISH}{page}{mark}{place}",
                                                   classes=link.get("classes", []), internal=True))  # fmt: skip
 
