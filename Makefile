@@ -4,15 +4,17 @@ VENV   = .venv
 DATA   =
 URL    =
 REF    =
+CHAPTERS =
 
-# These five come from the command line alone, and reach a command as the words that they are: no $(...) in them is
+# These six come from the command line alone, and reach a command as the words that they are: no $(...) in them is
 # expanded, no quote ends a string.
 override PYTHON := $(value PYTHON)
 override VENV   := $(value VENV)
 override DATA   := $(value DATA)
 override URL    := $(value URL)
 override REF    := $(value REF)
-export PYTHON VENV DATA URL REF
+override CHAPTERS := $(value CHAPTERS)
+export PYTHON VENV DATA URL REF CHAPTERS
 unexport CDPATH
 
 # What the commands see of the reader's environment: this and nothing else. Not in it, among many: MPLBACKEND, which
@@ -50,7 +52,7 @@ MODULES := src/explorer/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup install book html zh chinese test colab lowest lint recordings explorer live picture lock repository \
-	teach clean
+	teach figures clean
 
 help:
 	@echo "make book                     build the book; prints the file to open"
@@ -62,7 +64,9 @@ help:
 	@echo "make explorer                 bundle src/explorer into the package again (needs node and npm)"
 	@echo "make live                     record a run of every story of the live network again (needs node and npm)"
 	@echo "make chinese                  take changed sentences into the catalogues of the Chinese pages, book/locale"
-	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader"
+	@echo "make teach                    write the editions for a class: of students, of their teacher, for nbgrader; slides"
+	@echo "make figures                  draw the figures of all chapters as SVG and PDF, for slides, in the time of make book"
+	@echo "                              (CHAPTERS='05-equilibrium 06-lars': those of some)"
 	@echo "make picture                  draw the picture of README.md again"
 	@echo "make lock                     write requirements.txt from requirements.in again (needs uv)"
 	@echo "make repository URL=https://github.com/OWNER/NAME REF=v1.2.3   say where the project lives, and which tag or"
@@ -143,10 +147,17 @@ $(MODULES): src/explorer/package-lock.json
 picture: setup
 	@$(CLEAN) MPLBACKEND=agg "$$VENV/bin/python" book/_picture.py
 
-# The editions for a class. Standard library only; outputs come from the book that make html built last, if there is one.
+# The editions for a class. Standard library only; outputs and slides come from the book that make html built last, if
+# there is one.
 teach:
-	@rm -rf _build/teach
+	@rm -rf _build/teach/student _build/teach/instructor _build/teach/nbgrader _build/teach/slides
 	@$(CLEAN) "$$PYTHON" book/_teach.py _build/teach
+
+# The figures of chapters as files. Runs that the book that was built last remembers are not trained again.
+figures: setup
+	@mkdir -p _build/home
+	@bin="$$(cd "$$VENV/bin" && pwd)" && $(CLEAN) HOME="$$PWD/_build/home" PATH="$$bin:$$PATH" \
+		JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 "$$bin/python" book/_figures.py _build/teach/figures $$CHAPTERS
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

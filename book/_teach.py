@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 
 import _colab as colab
+import _slides as slides
 from _exercises import Exercise, hints, numbers, parts
 
 ROOT = colab.ROOT
@@ -177,8 +178,9 @@ def edition(chapter, path, url, ref, kind, outputs=None):
     """
     name, cells = Path(path).stem, []
     for one in parts(chapter, name):
-        if not isinstance(one, Exercise):
-            cells.append(one)
+        if not isinstance(one, Exercise):  # slides are made of the chapter itself
+            kept = {key: value for key, value in one["metadata"].items() if key not in ("slide", "slideshow")}
+            cells.append(one | {"metadata": kept})
         elif kind == "instructor":
             cells += with_answer(one, outputs or {})
         else:
@@ -212,7 +214,7 @@ def editions(kind, root=ROOT):
 
 
 def write(folder, root=ROOT):
-    """Write all editions below `folder`, and nbgrader's settings; return the files."""
+    """Write all editions below `folder`, nbgrader's settings, and slides if the book is built; return the files."""
     files = {}
     for kind in ("student", "instructor", "nbgrader"):
         for name, made in editions(kind, root):
@@ -222,7 +224,11 @@ def write(folder, root=ROOT):
     for file, text in files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
-    return [folder / file for file in files]
+    made = []
+    if slides.possible(root):
+        names = [path.stem for path in (root / "book").glob("*.ipynb")]
+        made = slides.write(folder / "slides", {name: built(name, root) for name in names}, root)
+    return [*(folder / file for file in files), *made]
 
 
 if __name__ == "__main__":
@@ -230,3 +236,5 @@ if __name__ == "__main__":
         raise SystemExit("usage: python book/_teach.py FOLDER")
     for file in write(Path(sys.argv[1])):
         print(file)
+    if not slides.possible():
+        print("No slides: their figures are those of the built book, so make book first.")

@@ -57,7 +57,7 @@ def train(images, labels, steps=STEPS, batch=BATCH, width=WIDTH):
     model = resnet9(width)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, momentum=MOMENTUM)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, 1.0, steps // 4)
-    watch = rd.watch(model, optimizer)
+    watch = rd.watch(model, optimizer, every=1)
     for _ in range(steps):
         chosen = torch.randint(len(images), (batch,))
         loss = F.cross_entropy(model(images[chosen]), labels[chosen])

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small
 
 import resnet_dynamics as rd
-from resnet_dynamics import cache, library, recording, runs
+from resnet_dynamics import cache, image_cache, jobs, library, recording, runs
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,72 @@ def test_a_tilde_is_a_home(monkeypatch, tmp_path):
     monkeypatch.setenv(cache.VARIABLE, "~nobody-of-that-name/x")
     with pytest.raises(ValueError, match=f"{cache.VARIABLE}='~nobody-of-that-name/x': must be a folder"):
         cache.cache_dir()
+
+
+# Folders that a class shares
+def tree(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def shared(folder, monkeypatch, tmp_path):
+    """A folder that somebody has filled, and which is not ours to change."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "shared"))
+    run()
+    monkeypatch.setenv(cache.VARIABLE, os.pathsep.join((str(folder), str(tmp_path / "shared"))))
+    return tmp_path / "shared"
+
+
+def test_what_a_class_shares_is_found_and_not_written(folder, shared, monkeypatch):
+    before, train = tree(shared), runs._train
+    monkeypatch.setattr(runs, "_train", None)  # which is an error
+    assert runs.remembered(small.config()) and runs.recalled(small.config()) is not None
+    assert run().attrs["config"] == recording.load(*shared.glob("runs/*.nc")).attrs["config"] and not folder.exists()
+    monkeypatch.setattr(runs, "_train", train)
+    mine = small.config(seed=1)
+    rd.run(mine, device="cpu", progress=False)
+    assert tree(shared) == before and {path.stem for path in folder.glob("runs/*.nc")} == {mine.digest}
+
+
+def test_images_that_a_class_shares_are_not_made_again(folder, shared):
+    pixels, labels = np.zeros((2, 2, 2, 3), np.uint8), [0, 0]
+    made = image_cache.arrays(pixels, labels, pixels, labels, ["one"])
+    assert image_cache.stored(image_cache.own_file(made.digest), made)
+    (folder / "datasets").rename(shared / "datasets")
+    assert image_cache.recalled(image_cache.own_file(made.digest)).digest == made.digest
+
+
+def test_a_damaged_file_that_a_class_shares_is_named_and_made_here(folder, shared):
+    (file,) = shared.glob("runs/*.nc")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=f"{re.escape(str(file))}.* The run is done again"):
+        run()
+    assert (folder / "runs" / file.name).is_file() and run().sizes["step"] == 10  # and no warning
+
+
+def test_ones_own_folder_comes_first_and_is_the_usual_one_if_it_has_no_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv(cache.VARIABLE, os.pathsep.join(("", " ~/class", "", str(folder))))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(cache.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    assert cache.cache_dir() == tmp_path / "resnet_dynamics"
+    assert cache.shared_dirs() == [tmp_path / "class", folder]
+    own = cache.cache_dir() / "runs" / "a.nc"
+    assert cache.found(own) == own
+    for there in (folder, tmp_path / "class", cache.cache_dir()):
+        (there / "runs").mkdir(parents=True)
+        (there / "runs" / "a.nc").touch()
+        assert cache.found(own) == there / "runs" / "a.nc"
+
+
+def test_a_job_reads_what_a_class_shares(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(cache.VARIABLE, os.pathsep.join(("own", "shared")))
+    with cache.at(jobs.Job(()).cache):
+        assert (cache.cache_dir(), *cache.shared_dirs()) == (tmp_path / "own", tmp_path / "shared")
+
+
+def test_what_is_not_a_file_of_the_cache_is_nowhere_else(shared, tmp_path):
+    assert cache.found(tmp_path / "runs" / "a.nc") == tmp_path / "runs" / "a.nc"
 
 
 # What cannot be used: one warning, and the recording all the same

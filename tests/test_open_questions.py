@@ -56,6 +56,8 @@ MANY = xr.concat([loss("optimum-lars"), loss("optimum-lars-more")], "seed")
     ("10", loss("lars-memory", lars_memory=0.999), SGD, 0.95),
     ("10", unseen("bursts", rate_rule="clip"), unseen("bursts", rate_rule="none"), 0.95),
     ("10", unseen("bursts-lars"), unseen("bursts", rate_rule="none"), 0.95),
+    ("10", unseen("bursts-fresh", rate_rule="clip"), unseen("bursts-fresh", rate_rule="none"), 0.975),
+    ("10", unseen("bursts-fresh-lars"), unseen("bursts-fresh", rate_rule="none"), 0.975),
     ("10", unseen("bursts", rate_rule="none"), unseen("lars-ball", optimizer="sgd"), 0.95),
     ("10", unseen("bursts", rate_rule="clip") - unseen("lars-clip"),
      unseen("bursts", rate_rule="none") - unseen("lars-ball", optimizer="sgd"), 0.95),
@@ -65,6 +67,18 @@ MANY = xr.concat([loss("optimum-lars"), loss("optimum-lars-more")], "seed")
 def test_a_difference_stands_in_the_text(chapter, a, b, level):
     d = compare.paired(a, b, level=level)
     assert f"{abs(d.mean):.3f} ± {d.half:.3f}" in TEXT[chapter]
+
+
+@pytest.mark.parametrize("scale", [0.125, 0.25, 0.5, 2, 4, 8])
+def test_what_a_start_of_another_length_costs(scale):
+    """In the text where it costs something; ¼ to 2 are equivalent to the usual start within 0.05 nat."""
+    runs = xr.concat([loss("scale-short", init_scale=scale, warmup=1).drop_vars("warmup"),
+                      loss("scale-more", init_scale=scale)], "seed")  # fmt: skip
+    d = compare.paired(runs, loss("rest-no-decay"))
+    assert d.low < 0 or f"{d.mean:.3f} ± {d.half:.3f}" in TEXT["10"]
+    assert d.within(0.05) or scale > 2
+    long = compare.paired(loss("scale-long", init_scale=scale), SGD.sel(seed=[0, 1, 2]))
+    assert abs(long.mean - d.mean) < 0.02
 
 
 @pytest.mark.parametrize("rule", ["clip", "LARS"])
@@ -88,3 +102,14 @@ def test_the_best_rates_of_starts_scatter_as_the_text_says():
     assert f"standard deviation is {spread['decay']:.2f} octaves with decay" in text
     assert f"{spread['fixed']:.2f} with fixed norms" in text and f"Without decay it is {spread['none']:.2f}" in text
     assert f"{float(four.std(ddof=1)):.2f} octaves of those four in place of {spread['fixed']:.2f} of the ten" in text
+
+
+def test_the_best_rates_of_networks_scatter_as_the_text_says():
+    """No further apart without equilibrium; and the rule of the log: both below 1.2 times the scatter with decay."""
+    runs = {arm: loss(f"networks-{arm}") for arm in ("decay", "none", "fixed")}
+    spread = {arm: float(peaks.tops(-of, resamples=1).at.std(ddof=1)) for arm, of in runs.items()}
+    assert max(spread["none"], spread["fixed"]) < 1.2 * spread["decay"]
+    text = TEXT["10b"]
+    assert f"scatters by {spread['decay']:.2f} octaves over the eight networks" in text
+    assert f"without decay by {spread['none']:.2f}, and with fixed norms" in text
+    assert f"never turn alike, by {spread['fixed']:.2f}." in text

@@ -102,7 +102,7 @@ def recorded(steps=12, momentum=0.0):
     torch.manual_seed(0)
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, weight_decay=DECAY, momentum=momentum)
-    watch = rd.watch(model, optimizer, steps)
+    watch = rd.watch(model, optimizer, steps, every=1)
     for _ in range(steps):
         optimizer.zero_grad()
         loss = loss_of(model)

@@ -127,7 +127,8 @@ def test_setup_cells_install_the_ref(tmp_path):
     {"REF": '"; touch ran; "'}, {"REF": "$(shell touch ran)"}, {"PYTHON": "true; touch ran;"},
     {"PYTHON": "$(shell touch ran)"}, {"VENV": '"; touch ran; "'},
     {"VENV": "$(shell touch ran)"}, {"VENV": "x$$(touch ran)"}, {"DATA": '"; touch ran; "'},
-    {"DATA": "$(shell touch ran)"}, {"DATA": "'; touch ran; '"}])
+    {"DATA": "$(shell touch ran)"}, {"DATA": "'; touch ran; '"}, {"CHAPTERS": "x; touch ran"},
+    {"CHAPTERS": "$(shell touch ran)"}, {"CHAPTERS": "`touch ran`"}])
 def test_what_make_is_given_is_never_a_command(given, tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "venv" / "bin").mkdir(parents=True)
@@ -135,7 +136,7 @@ def test_what_make_is_given_is_never_a_command(given, tmp_path):
     for name in ("requirements.txt", "pyproject.toml"):
         (tmp_path / name).touch()
     given = {"PYTHON": "false", "VENV": "venv"} | given
-    for target in ("repository", "setup", "book", "recordings", "colab", "lowest"):
+    for target in ("repository", "setup", "book", "recordings", "colab", "lowest", "figures"):
         (tmp_path / "venv" / ".installed").touch()
         status, _ = gate.run("make", target, *(f"{k}={v}" for k, v in given.items()), cwd=tmp_path, env=os.environ)
         assert status or target == "setup"
@@ -145,8 +146,8 @@ def test_what_make_is_given_is_never_a_command(given, tmp_path):
 def test_make_takes_nothing_of_that_from_the_environment(tmp_path):
     """DATA or VENV may mean something else there."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    other = {name: "elsewhere" for name in ("PYTHON", "VENV", "DATA", "URL", "REF")}
-    (tmp_path / "more").write_text("said:\n\t@echo $$PYTHON $$VENV $$DATA $$URL $$REF\n")
+    other = {name: "elsewhere" for name in ("PYTHON", "VENV", "DATA", "URL", "REF", "CHAPTERS")}
+    (tmp_path / "more").write_text("said:\n\t@echo $$PYTHON $$VENV $$DATA $$URL $$REF $$CHAPTERS\n")
     command = ("make", "-s", "-f", "Makefile", "-f", "more", "said")
     status, output = gate.run(*command, cwd=tmp_path, env=os.environ | other)
     assert (status, output) == (0, "python3 .venv\n"), output
@@ -307,7 +308,7 @@ def test_ruff():
 
 def scripts():
     """JavaScript and CSS that people write: the page's, the explorer's, and its tests."""
-    folders = ("book/_static", "src/explorer", "tests/explorer")
+    folders = ("book/_slides", "book/_static", "src/explorer", "tests/explorer")
     return [ROOT / name for name in gate.sources()
             if name.parent.as_posix() in folders and name.suffix in (".js", ".mjs", ".css")]
 
@@ -441,7 +442,7 @@ def test_the_weekly_run_takes_the_newest_of_all_but_two(tmp_path):
 
 
 def test_the_design_page_counts_our_extensions():
-    words = dict(zip(range(7, 14), ("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve", "Thirteen")))
+    words = dict(zip(range(7, 15), ("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve", "Thirteen", "Fourteen")))
     found = [*(ROOT / "book" / "_extensions").glob("*.py")]
     assert f"| {words[len(found)]} extensions of our own" in (ROOT / "book" / "about" / "design.md").read_text()
 

@@ -333,6 +333,14 @@ def test_every_row_of_the_package_is_of_a_planned_sweep():
         assert set(table.digest.values.ravel()) <= wanted
 
 
+def test_what_is_recorded_has_a_name():
+    base, axes = library.bundled_sweeps()["flat-batch"]
+    assert rd.recorded("flat-batch").identical(rd.sweep(base, progress=False, **axes))
+    assert rd.recorded("sgd-0").identical(rd.run(rd.bundled()["sgd-0"], progress=False))
+    with pytest.raises(ValueError, match="name='flat-bath': must be one of .*'flat-batch'"):
+        rd.recorded("flat-bath")
+
+
 def test_summary_of_an_epoch_that_was_not_finished():
     ds = rd.run(small.config(epochs=1.4), device="cpu", progress=False)
     row = summary(ds)

@@ -4,12 +4,15 @@ import ast
 import copy
 import importlib.util
 import json
+import operator
 import os
 import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
+from urllib.parse import parse_qsl, urlsplit
 
 import gate
 import nbformat
@@ -18,7 +21,16 @@ import pytest
 import teaching
 
 import resnet_dynamics as rd
-from resnet_dynamics import answers, exercises, further_questions, network_answers, optimizer_answers, questions
+from resnet_dynamics import (
+    answers,
+    cache,
+    exercises,
+    further_questions,
+    grid,
+    network_answers,
+    optimizer_answers,
+    questions,
+)
 
 sys.path.insert(0, str(gate.ROOT / "book"))
 import _teach as teach  # noqa: E402
@@ -197,10 +209,16 @@ def test_the_built_book_is_found(tmp_path):
 # ---------------------------------------------------------------------------------------------
 # what the pages say
 
-SYLLABUS = (gate.ROOT / "book" / "teach" / "syllabus.md").read_text(encoding="utf-8")
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (gate.ROOT / "book" / "teach").glob("*.md")}
+SYLLABUS, NOTES = PAGES["syllabus"], PAGES["notes"]
+MINUTES = {re.match(r"0?(\d*b?)", name)[1]: sum(
+    len(one["source"].split()) for one in teach.parts(chapter, name)
+    if not isinstance(one, teach.Exercise) and one["cell_type"] == "markdown") / 120
+    for name, chapter in CHAPTERS.items()}  # to read
 
 
-@pytest.mark.parametrize("listed, minutes", re.findall(r"\b(\d+b?\.\d+(?:,\s\d+b?\.\d+)*): (\d+) min", SYLLABUS))
+@pytest.mark.parametrize("listed, minutes", re.findall(
+    r"\b(\d+b?\.\d+(?:,\s\d+b?\.\d+)*): (\d+) min", SYLLABUS + NOTES))
 def test_a_plan_adds_up(listed, minutes):
     assert sum(ALL[one].minutes for one in re.split(r",\s", listed)) == int(minutes)
 
@@ -216,14 +234,120 @@ def test_lessons_are_as_long_as_they_should_be():
 
 def test_reading_takes_about_as_long_as_it_says():
     """120 words a minute, to a fifth: chapters grow."""
-    minutes = {re.match(r"0?(\d*b?)", name)[1]: sum(
-        len(one["source"].split()) for one in teach.parts(chapter, name)
-        if not isinstance(one, teach.Exercise) and one["cell_type"] == "markdown") / 120
-        for name, chapter in CHAPTERS.items()}
     said = re.findall(r"chapters? (\[.*?): (\d+) min", SYLLABUS)
-    assert len(said) == 6
-    for chapters, told in said:
-        assert int(told) == pytest.approx(sum(minutes[n] for n in re.findall(r"\[(\w+)\]", chapters)), rel=0.2)
+    table = re.findall(r"^\| (\d+b?) \| (\d+) min", NOTES, re.M)
+    assert len(said) == 6 and [name for name, _ in table] == [name for name in MINUTES if name]
+    for chapters, told in [*said, *((f"[{name}]", told) for name, told in table)]:
+        assert int(told) == pytest.approx(sum(MINUTES[n] for n in re.findall(r"\[(\w+)\]", chapters)), rel=0.2)
+
+
+def talks():
+    """{chapter: [minutes of its talk, as told, and of each part]}"""
+    found = {}
+    for chapter, text in re.findall(r"^## (\d+b?)\. .*?\n(.*?)(?=^## |\Z)", NOTES, re.S | re.M):
+        told, parts = re.search(r"\*\*Talk, (\d+) min\.\*\* (.*?)\n-", text, re.S).groups()
+        parts = re.split(r"\.\s", re.sub(r"\s+", " ", parts) + " ")[0]
+        found[chapter] = [int(told), *(int(re.search(r" (\d+)$", one)[1]) for one in parts.split(";"))]
+    return found
+
+
+def test_talks_take_what_they_say_and_fill_their_weeks():
+    """Those of the chapters that a week reads; the two lessons have the parts that the syllabus names."""
+    assert talks().keys() == {name for name in MINUTES if name}
+    assert all(told == sum(parts) for told, *parts in talks().values())
+    weeks = re.findall(r"^\| \d \| .*? \| (chapters? .*?): \d+ min", SYLLABUS, re.M)
+    assert len(weeks) == 6
+    assert [sum(talks()[n][0] for n in re.findall(r"\[(\w+)\]", week)) for week in weeks] == [50] * 6
+    assert talks()["5"][0] == 30
+
+
+def test_exercises_figures_and_functions_that_pages_name_are_there():
+    figures = {one["metadata"]["mystnb"]["figure"]["name"] for chapter in CHAPTERS.values() for one in chapter["cells"]
+               if "figure" in one["metadata"].get("mystnb", {})}
+    number = rf"(?<![\w.−])(?:{'|'.join(filter(None, MINUTES))})\.[1-9]\d*(?![\w.%]*\w)"
+    for name, page in PAGES.items():
+        if name in ("syllabus", "notes", "grading"):  # on others such a number may be another
+            assert set(re.findall(number, re.sub(r"\]\(.*?\)", "]", page))) <= ALL.keys(), name
+        assert set(re.findall(r"\bfig-[0-9a-z-]*\w", page)) <= figures, name
+        for path in re.findall(r"`rd\.([a-z_.]+)", page):
+            assert operator.attrgetter(path.rstrip("."))(rd), path
+    assert {*re.findall(number, NOTES)} == ALL.keys(), "there is a word on every exercise"
+
+
+PROJECTS = re.findall(r"^## \d\. (.*?)\n(.*?)(?=^## )", PAGES["projects"], re.S | re.M)
+
+
+def planned(project):
+    """Return the runs of a project: its code, where a sweep does nothing but say which they would be."""
+    runs = []
+
+    def sweep(base, workers, **axes):
+        runs.extend(grid.configs(base, **axes).flat)
+
+    short, code = (re.findall(r"```python\n(.*?)```", text, re.S)[0] for text in (PAGES["projects"], project))
+    names = {"rd": SimpleNamespace(Config=rd.Config, sweep=sweep)}
+    exec(short.replace("import resnet_dynamics as rd\n", ""), names)
+    exec(code, names)
+    return runs
+
+
+@pytest.mark.parametrize("name, project", PROJECTS)
+def test_a_project_is_as_many_runs_as_it_says_and_takes_as_long(name, project):
+    plain, *more = map(float, re.search(r"([\d.]+) s an epoch, with group norm\s([\d.]+), with layer norm ([\d.]+)",
+                                        PAGES["projects"]).groups())
+    seconds = {"batch": plain, "group": more[0], "layer": more[1]}
+    runs = planned(project)
+    said, minutes = map(int, re.search(r"\*\*(\d+) runs, (\d+) minutes", project).groups())
+    assert len(runs) == len({one.digest for one in runs}) == said
+    assert sum(one.epochs * seconds[one.normalization] for one in runs) / 60 / 2 == pytest.approx(minutes, abs=0.5)
+
+
+def test_projects_are_six_not_answered_yet_and_graded_alike():
+    known = {one.digest for base, axes in rd.bundled_sweeps().values() for one in grid.configs(base, **axes).flat}
+    assert len(PROJECTS) == 6
+    for name, project in PROJECTS:
+        assert sum(one.digest in known for one in planned(project)) <= len(planned(project)) / 3, name
+        assert "*Expected figure.*" in project and "*Trap.*" in project
+    assert sum(map(int, re.findall(r"^\| .*? \| (\d+) \|", PAGES["projects"], re.M))) == 100
+
+
+def test_what_the_page_on_hubs_gives_does_what_it_says(capsys, monkeypatch):
+    """The variable has the usual folder, and a shared one; the link has the form that nbgitpuller documents."""
+    config, link = re.findall(r"```python\n(.*?)```", PAGES["jupyterhub"], re.S)
+    names = {"c": MagicMock()}
+    exec(config, names)
+    monkeypatch.delenv(cache.VARIABLE, raising=False)
+    usual = cache.cache_dir()
+    monkeypatch.setenv(cache.VARIABLE, names["c"].Spawner.environment[cache.VARIABLE])
+    assert (cache.cache_dir(), cache.shared_dirs()) == (usual, [Path("/srv/weight-decay")])
+    exec(link, {})
+    address = urlsplit(capsys.readouterr().out.strip())
+    assert address.path == "/hub/user-redirect/git-pull"
+    assert dict(parse_qsl(address.query)) == {
+        "repo": "https://github.com/YOU/COURSE", "branch": "main", "urlpath": "lab/tree/COURSE/03-scale-symmetry.ipynb"}
+
+
+def test_twenty_minutes_are_twenty():
+    rows = [(int(a), int(b)) for a, b in re.findall(r"^\| (\d+) to (\d+) \|", PAGES["twenty-minutes"], re.M)]
+    assert rows[0][0] == 0 and rows[-1][1] == 20 and all(one[1] == two[0] for one, two in zip(rows, rows[1:]))
+
+
+def test_there_is_a_word_on_every_answer_that_somebody_must_read():
+    alone, *_ = zip(*re.findall(r"^\| (\S+) \| (.+) \| (.+) \|$", PAGES["grading"].split("in order:")[1], re.M))
+    assert [*alone] == [id for id, one in ALL.items() if one.by_hand and not one.check]
+    beside = re.search(r"in words of (.*?) this is enough", PAGES["grading"], re.S)[1]
+    assert re.findall(r"\d+b?\.\d+", beside) == [id for id, one in ALL.items() if one.by_hand and one.check]
+
+
+def test_grades_come_into_the_table_of_canvas(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grades.csv").write_text("assignment,student_id,score\n04-norms-in-motion,ada,9.0\n"
+                                         "05-equilibrium,ada,4.5\n")
+    (tmp_path / "canvas.csv").write_text("Student,ID,SIS Login ID,Section\n\"L, Ada\",1,ada,A\n"
+                                         "\"B, Bob\",2,bob,A\n", "utf-8-sig")
+    exec(re.search(r"```python\n(.*?)```", PAGES["grading"], re.S)[1], {})
+    assert (tmp_path / "filled.csv").read_text().splitlines() == [
+        "Student,ID,SIS Login ID,Section,05-equilibrium", '"L, Ada",1,ada,A,4.5', '"B, Bob",2,bob,A,']
 
 
 def test_as_many_points_are_given_by_checks_as_the_page_says():
@@ -251,7 +375,7 @@ def test_make_teach_writes_them(tmp_path):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(gate.ROOT / name, tmp_path / name)
     status, output = gate.run("make", "-s", "teach", f"PYTHON={sys.executable}", cwd=tmp_path, env=os.environ)
-    assert status == 0, output
+    assert status == 0 and "No slides: their figures are those of the built book, so make book first." in output
     folder = tmp_path / "_build" / "teach"
     for kind, made in MADE.items():
         files = {file.stem: file for file in (folder / kind).rglob("*.ipynb")}

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import resnet_dynamics as rd
-from resnet_dynamics import instrument, measure, plots, watching
+from resnet_dynamics import instrument, measure, pace, plots, watching
 from resnet_dynamics.directions import SGDW, Adam
 from resnet_dynamics.recorder import Recorder
 
@@ -98,7 +98,7 @@ class Loop:
         found = optimizer(self.model)
         self.optimizers = found if isinstance(found, list) else [found]
         self.schedulers, self.loss_of, self.copies = [], loss_of, []
-        self.watch = rd.watch(self.model, found, **settings) if watched else None
+        self.watch = rd.watch(self.model, found, **{"every": 1, **settings}) if watched else None
 
     def run(self, steps=STEPS, amp=False, accumulate=1, network=None):
         with torch.random.fork_rng(devices=[]):
@@ -372,6 +372,90 @@ def test_memory_is_flat_or_thinner(keep, every, monkeypatch):
             measure.telescoping(ds)
 
 
+class Clock:
+    """Time passes where it is said to, by both clocks: in a step, and in each of the two lines of a watch."""
+
+    def __init__(self, monkeypatch, loop, step, line):
+        self.now = np.zeros(2)
+        monkeypatch.setattr(pace, "clock", lambda: self.now)
+        loop.schedulers = [self]
+        self.step = lambda: self.passes(step)
+        for name in ("begin", "after"):
+            part = getattr(loop.watch._instrument, name)
+            timed = lambda *a, part=part, **b: (self.passes(line), part(*a, **b))[1]  # noqa: E731
+            monkeypatch.setattr(loop.watch._instrument, name, timed)
+
+    def passes(self, seconds):
+        self.now = self.now + seconds
+
+
+MEASURED = pace.WARM + pace.TIMED
+
+
+@pytest.mark.parametrize("cost, share, every", [
+    (0.04, 0.05, 1), (0.06, 0.05, 2), (0.14, 0.05, 3), (0.145, 0.01, 15), (3.99, 0.05, 80),
+])  # fmt: skip
+def test_a_watch_takes_the_share_of_the_time_that_it_may(cost, share, every, monkeypatch):
+    """Recording a step takes `cost` of a step of a second: one of so many is recorded, and not one more than needed."""
+    loop, steps = Loop(every="auto", share=share), 100
+    Clock(monkeypatch, loop, step=1.0, line=cost / 2)
+    loop.run(MEASURED)
+    assert loop.watch.every is None and loop.watch.recording().step.values.tolist() == [*range(MEASURED)]
+    loop.run(steps - MEASURED)
+    step = loop.watch.recording().step.values
+    later = [t for t in range(MEASURED, steps) if t % every == 0]
+    assert loop.watch.every == every and step[MEASURED:].tolist() == later
+    assert cost / every <= share and (every == 1 or cost / (every - 1) > share)
+
+
+def test_slow_first_steps_and_single_slow_ones_do_not_count(monkeypatch):
+    """As of a compiler, and of a test set after an epoch."""
+    loop = Loop(every="auto")
+    clock = Clock(monkeypatch, loop, step=1.0, line=0.095)
+    slow = dict.fromkeys([*range(pace.WARM), 5, 8], 300.0)
+    clock.step = lambda: clock.passes(slow.get(loop.watch.t - 1, 1.0))
+    loop.run(MEASURED + 1)
+    assert loop.watch.every == 4  # ⌈0.19/0.05⌉
+
+
+@pytest.mark.parametrize("step, line", [
+    ((4.0, 1.0), (0.1, 0.095)), ((1.0, 4.0), (0.095, 0.1)), ((1.0, 0.0), (0.095, 0.0)),
+])  # fmt: skip
+def test_the_clock_counts_that_has_the_higher_cost(step, line, monkeypatch):
+    """Others make steps wait; steps use more threads than recording; a clock is too coarse."""
+    loop = Loop(every="auto")
+    Clock(monkeypatch, loop, np.array(step), np.array(line))
+    assert loop.run(MEASURED + 1).watch.every == 4
+
+
+def test_what_is_recorded_does_not_depend_on_which_steps_are(monkeypatch):
+    """Nor do the weights: the recorded steps are those of a recording of all."""
+    whole, some = Loop().run(30), Loop(every="auto", steps=30)
+    Clock(monkeypatch, some, step=1.0, line=0.095)
+    ds = some.run(30).watch.recording()
+    assert_same(whole.weights(), some.weights())
+    assert ds.step.values.tolist() == [*range(MEASURED), *range(12, 30, 4)]
+    xr.testing.assert_equal(ds.drop_vars("part"), whole.watch.recording().sel(step=ds.step).drop_vars("part"))
+    with pytest.raises(ValueError, match=r"must be steps without gaps, as rd.watch\(..., every=1\) has them$"):
+        measure.telescoping(ds)
+
+
+def test_products_of_large_layers_equal_those_in_float64():
+    """Sums over many chunks: within 1e-6 of |a||b|, u apart, which is a small difference of float32."""
+    loop = Loop(lambda: nn.Sequential(nn.Linear(6, 700), nn.ReLU(), nn.Linear(700, 300), nn.ReLU(), nn.Linear(300, 3)))
+    loop.run(3)
+    w, g = (one.flatten() for one in loop.copies[2]["2"][:2])
+    w_, v = loop.watch.layers["2"].detach().double().flatten(), loop.copies[0]["2"][1].flatten() * 0
+    v_prev = v
+    for copies in loop.copies:
+        v_prev, v = v, 0.9 * v + copies["2"][1].flatten() + 0.02 * copies["2"][0].flatten()
+    ds = loop.watch.recording().sel(layer="2").isel(step=2)
+    pairs = {"w2": (w, w), "g2": (g, g), "v2": (v, v), "wg": (w, g), "wv": (w, v_prev), "gv": (g, v_prev)}
+    for name, (a, b) in pairs.items():
+        assert abs(float(ds[name]) - float(a @ b)) < 1e-6 * float(a.norm() * b.norm()), name
+    assert float(ds.u2) == pytest.approx(float((w_ - w).square().sum()), rel=1e-4)
+
+
 def test_between_recorded_steps_sgd_keeps_no_momentum():
     ds = Loop(optimizer=lambda m: sgd(m, momentum=0.0), every=2).run().watch.recording()
     assert ds[["wv", "dv", "gv"]].isel(step=slice(1, None)).isnull().to_array().all() and ds.v2.notnull().all()
@@ -518,7 +602,8 @@ def lazy():
     (nn.BatchNorm1d(3), {}, "^model: must have a weight of two dimensions or more that the optimizer moves"),
     (net(), dict(layers=["5"]), "^no layer 5 in this network: it has 0, 1, 1.bias, 3, 3.bias$"),
     (net(), dict(keep=0), "^keep=0: must be a whole number, at least 1$"),
-    (net(), dict(every=None), "^every=None: must be a whole number, at least 1$"),
+    (net(), dict(every=None), "^every=None: must be a whole number, at least 1, or 'auto'$"),
+    (net(), dict(share=0.0), "^share=0.0: must be a number above 0$"),
     (nn.Linear(3, 2, dtype=torch.complex64), {}, "^weights of weight: must be real numbers$"),
     (lazy(), {}, "^weights of 0, 0.bias: must have a shape: run a batch through the network first"),
     (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta")), {}, "^weights of 1: must be whole, and on one"),

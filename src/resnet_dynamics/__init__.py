@@ -6,15 +6,16 @@ from . import cache, compare, library, measure, page_data, peaks, plots, recordi
 from .config import Config
 from .library import bundled, bundled_sweeps
 from .runs import run
-from .sweep import sweep
+from .sweep import recorded, sweep
 from .tables import table
 
 __version__ = "0.1.0"
 __all__ = [
     "Config", "Controls", "Crossing", "Explorer", "Live", "bundled", "bundled_sweeps", "cache", "check", "compare",
     "correlation", "data", "datasets", "invariant_parameters", "language", "library", "machine", "measure", "models",
-    "optim", "page_data", "pairs", "peaks", "plots", "predict", "predictions", "random_updates", "recorder",
-    "recording", "run", "schedules", "successive", "sweep", "table", "theory", "train", "transformer", "watch",
+    "optim", "page_data", "pairs", "peaks", "plots", "predict", "predictions", "random_updates", "recorded",
+    "recorder", "recording", "run", "schedules", "successive", "sweep", "table", "theory", "train", "transformer",
+    "watch",
 ]  # fmt: skip
 
 

@@ -275,6 +275,8 @@ def show_cache(arguments) -> None:
         files = cache.clear(kind)
         print(f"cleared {kind}: {_count(files)}")
     print(f"{cache.cache_dir()}; {cache.VARIABLE} moves it")
+    for folder in cache.shared_dirs():
+        print(f"found as well: {folder}, whose files are not listed or cleared")
     for kind in cache.KINDS:
         files = cache.files(kind)
         print(f"  {kind:9} {_count(files)}")

@@ -27,11 +27,11 @@ from filelock import FileLock, Timeout
 from .console import say, warn
 
 __all__ = [
-    "KINDS", "SEAL", "VARIABLE", "Damaged", "at", "cache_dir", "call", "clear", "files", "may_write", "read", "recall",
-    "regular", "remember", "seal", "turn", "unseal", "write",
+    "KINDS", "SEAL", "VARIABLE", "Damaged", "at", "cache_dir", "call", "clear", "files", "found", "may_write", "read",
+    "recall", "regular", "remember", "seal", "shared_dirs", "turn", "unseal", "write",
 ]  # fmt: skip
 
-VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: the folder; without it the system's place for caches
+VARIABLE = "RESNET_DYNAMICS_CACHE"  # environment: own[:shared...]; without it the system's place for caches
 NOWHERE = Path(os.devnull) / "resnet_dynamics"  # neither readable nor writable
 LOOK = 0.2  # seconds between two looks at a lock that somebody holds
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO, 524)  # what such file systems say
@@ -49,9 +49,9 @@ _AT: ContextVar[str] = ContextVar("at", default="")
 
 
 @contextlib.contextmanager
-def at(folder: str):
-    """Let the cache be in this folder, inside and in this thread, whatever the environment says."""
-    token = _AT.set(folder)
+def at(folders: str):
+    """Let RESNET_DYNAMICS_CACHE say this, inside and in this thread, whatever it says in the environment."""
+    token = _AT.set(folders)
     try:
         yield
     finally:
@@ -60,16 +60,45 @@ def at(folder: str):
 
 def cache_dir() -> Path:
     """Return where runs and data are remembered. The environment variable RESNET_DYNAMICS_CACHE moves it."""
-    given = _AT.get() or os.environ.get(VARIABLE, "").strip()
+    given = _given()[0]
+    if given:
+        return _folder(given)
     try:
-        if given:
-            return Path(os.path.expandvars(given)).expanduser()
         path = Path(platformdirs.user_cache_dir("resnet_dynamics"))
-    except RuntimeError as error:
-        if given:
-            raise ValueError(f"{VARIABLE}={given!r}: must be a folder; nobody has that home") from error
+    except RuntimeError:
         return NOWHERE
     return path if path.is_absolute() else NOWHERE  # a user without a home, as in containers
+
+
+def shared_dirs() -> list[Path]:
+    """Return the folders whose runs and images are found as well, and in which nothing is written.
+
+    They are what RESNET_DYNAMICS_CACHE names behind the first folder, as PATH names several: "own:shared" (on Windows
+    with ";"). Where the first is empty, ":shared", one's own is the usual place.
+    """
+    return [_folder(one) for one in _given()[1:] if one]
+
+
+def found(path: Path) -> Path:
+    """Return where to read a file of the cache: the path itself, or a shared folder's file if only that is there."""
+    own = cache_dir()
+    if own in path.parents and not os.path.lexists(path):
+        for folder in shared_dirs():
+            if os.path.isfile(there := folder / path.relative_to(own)):
+                return there
+    return path
+
+
+def _given() -> list[str]:
+    given = _AT.get() or os.environ.get(VARIABLE, "")
+    return [one.strip() for one in given.split(os.pathsep)]
+
+
+def _folder(given: str) -> Path:
+    try:
+        return Path(os.path.expandvars(given)).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{VARIABLE}={given!r}: must be a folder; nobody has that home") from error
 
 
 # What a call does with the cache

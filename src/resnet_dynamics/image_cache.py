@@ -67,7 +67,7 @@ def seen_file(origin: Origin) -> Path:
 def digest_of(origin: Origin) -> str:
     """Return the digest of what is in a folder or archive; it is decoded only if nobody has done so before."""
     try:
-        found = (cache.recall(seen_file(origin)) or b"").decode()
+        found = (cache.recall(cache.found(seen_file(origin))) or b"").decode()
     except (ValueError, IsADirectoryError):
         found = ""
     return found if re.fullmatch("[0-9a-f]{16}", found) else decoded_once(origin).digest
@@ -78,7 +78,7 @@ def decoded_once(origin: Origin) -> Arrays:
 
     def recall(file: Path) -> Arrays | None:
         with contextlib.suppress(ValueError, IsADirectoryError):
-            if digest := cache.recall(file):
+            if digest := cache.recall(cache.found(file)):
                 return recalled(own_file(digest.decode()))
         return None
 
@@ -117,7 +117,7 @@ def _copied(file: Path) -> Arrays | None:
 def recalled(file: Path) -> Arrays | None:
     """Read a file of the cache; None if it is not there, not as it was written, or a copy under another name."""
     try:
-        content = cache.recall(file)
+        content = cache.recall(cache.found(file))
         if content is None:
             return None
         with np.load(io.BytesIO(content)) as saved:

@@ -49,6 +49,13 @@ class Instrument(Recorder):
                 row.fill_(torch.nan)
         return self.missing
 
+    def _totals(self, products):
+        """On a CPU each layer by itself, in float64: to gather them, as the recorder does, is a tenth of the cost."""
+        if products.device.type != "cpu":
+            return super()._totals(products)
+        sums = [products[place].sum(0, dtype=torch.float64) for place in self._rows.places]
+        return torch.stack(sums).flatten(1)[:, self._rows.pairs].float()
+
     def _copy_momentum(self):
         """v of every layer: its buffer; g + αw of SGD that keeps none; what it was if there was no gradient; or NaN."""
         rows, buffers = self._rows.of, self._buffers()

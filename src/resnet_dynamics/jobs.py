@@ -37,16 +37,20 @@ class Job:
     Attributes:
         configs: the runs.
         device: where to train if need be.
-        cache: folder of the cache.
+        cache: folder of the cache, and those that are read as well, as RESNET_DYNAMICS_CACHE has them.
         stand_in: folder or archive that stands in for CIFAR-10, or None.
         tries: 2 if it has been submitted before; dask would take two equal ones for one.
     """
 
     configs: tuple[Config, ...]
     device: str | None = None
-    cache: str = field(default_factory=lambda: os.path.abspath(cache.cache_dir()))
+    cache: str = field(default_factory=lambda: _caches())
     stand_in: str | None = field(default_factory=lambda: _stand_in())
     tries: int = 1
+
+
+def _caches() -> str:
+    return os.pathsep.join(os.path.abspath(one) for one in (cache.cache_dir(), *cache.shared_dirs()))
 
 
 def _stand_in() -> str | None:

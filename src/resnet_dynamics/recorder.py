@@ -111,12 +111,16 @@ class Recorder:
         torch._foreach_copy_(rows.of["u"], self._layers)
         rows.u.sub_(rows.w)
         a = rows.data.transpose(0, 1)  # [chunks, 5, 512]
-        self.products.index_copy_(0, t, rows.totals(a @ a.transpose(1, 2))[None])
+        self.products.index_copy_(0, t, self._totals(a @ a.transpose(1, 2))[None])
         if self.filters:
             products = torch.cat([a @ a.transpose(1, 2) for a in rows.filters])  # [F of all layers, 5, 5]
             self._per_filter.index_copy_(0, t, products.flatten(1)[:, rows.pairs][None])
         series = [self._tensor(x) for x in (loss, accuracy, self._no if skipped is None else skipped)]
         self._series.index_copy_(1, t, torch.stack(series))
+
+    def _totals(self, products: Squares) -> Totals:
+        """Products of the layers [L, 15] from those of chunks [chunks, 5, 5]."""
+        return self._rows.totals(products)
 
     def _copy_momentum(self):
         """v of every layer: the buffer of its optimizer or, where SGD keeps none, d = g + αw."""
@@ -166,20 +170,21 @@ class _Rows:
         w, g, v_prev, v, u: [chunks, 512], views of it.
         of: role → a view for each layer, in the shape of its weights.
         filters: for each layer a view [F, 5, weights of a filter].
+        places: the chunks of each layer, slices.
         pairs: places in [25] of the 15 products that differ.
     """
 
     def __init__(self, weights: list[torch.nn.Parameter]):
         device = weights[0].device
         ends = [0, *itertools.accumulate(-(-w.numel() // CHUNK) for w in weights)]
-        self._places = [slice(*ends_) for ends_ in itertools.pairwise(ends)]
+        self.places = [slice(*ends_) for ends_ in itertools.pairwise(ends)]
         self.data = torch.zeros(len(ROLES), ends[-1] + 1, CHUNK, dtype=torch.float32, device=device)
         self.w, self.g, self.v_prev, self.v, self.u = self.data
-        shaped = [_shaped(self.data[:, place], w) for w, place in zip(weights, self._places)]  # [5, *shape] each
+        shaped = [_shaped(self.data[:, place], w) for w, place in zip(weights, self.places)]  # [5, *shape] each
         self.of = {role: [rows[i] for rows in shaped] for i, role in enumerate(ROLES)}
         self.filters = [_by_filter(rows) for rows in shaped]
-        most = max(place.stop - place.start for place in self._places)
-        chunks = [[*range(ends[-1])][place] for place in self._places]
+        most = max(place.stop - place.start for place in self.places)
+        chunks = [[*range(ends[-1])][place] for place in self.places]
         self._chunks = torch.tensor([[*its, *[ends[-1]] * (most - len(its))] for its in chunks], device=device)
         i, j = torch.triu_indices(len(ROLES), len(ROLES), device=device)
         self.pairs = len(ROLES) * i + j
@@ -189,7 +194,7 @@ class _Rows:
         out = []
         for owner, run in itertools.groupby(range(len(owners)), owners.__getitem__):
             first, *_, last = [*run] * 2
-            out.append((owner, first, slice(self._places[first].start, self._places[last].stop)))
+            out.append((owner, first, slice(self.places[first].start, self.places[last].stop)))
         return out
 
     def totals(self, products: Squares) -> Totals:

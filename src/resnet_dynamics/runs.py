@@ -38,8 +38,9 @@ def run(config: Config, *, filters=False, device=None, progress=True, remember=T
         filters: the recording must hold the series of every output filter, too.
         device: where to train if need be; None takes the GPU if there is one.
         progress: announce and show the training.
-        remember: keep a new recording in the cache (see `cache.cache_dir`), and look for it there. False writes
-            nothing there, images neither: what has to be downloaded is downloaded each time.
+        remember: keep a new recording in the cache (see `cache.cache_dir`), and look for it there, and in folders that
+            are shared (see `cache.shared_dirs`). False writes nothing there, images neither: what has to be downloaded
+            is downloaded each time.
         each: called after every step of a training, see `train.train`; a run that it ends is not remembered.
         waiting: called about five times a second while another process makes the run, or its images; what it raises
             ends the waiting, and passes on.
@@ -99,7 +100,7 @@ def remembered(config: Config) -> bool:
 
     if os.path.isfile(library.recording_file(config)):
         return True
-    return os.path.isfile(place(config, datasets.expected(config.data)))
+    return os.path.isfile(cache.found(place(config, datasets.expected(config.data))))
 
 
 def recalled(config: Config):
@@ -202,15 +203,16 @@ def _remembered(path, config, filters, images, settle=False):
     what is whole is kept under another name.
     """
     try:
-        file = cache.read(path)
+        there = cache.found(path)
+        file = cache.read(there)
         if file is None:
             return None
-        ds = recording.checked(recording.parsed(file, path, sealed=True), path, config)
+        ds = recording.checked(recording.parsed(file, there, sealed=True), there, config)
         if not _of(images, ds):
-            raise recording.OtherRecording(f"{path}: is of other images ({_called(ds)}) than there are now "
+            raise recording.OtherRecording(f"{there}: is of other images ({_called(ds)}) than there are now "
                                            f"({images.name})")  # fmt: skip
         if ds.attrs.get("semantics", 1) != recording.SEMANTICS:
-            raise recording.OtherRecording(f"{path}: was made when training meant something else "
+            raise recording.OtherRecording(f"{there}: was made when training meant something else "
                                            f"({ds.attrs.get('semantics', 1)}, now {recording.SEMANTICS})")  # fmt: skip
     except recording.OtherRecording as error:
         if settle:

@@ -306,7 +306,8 @@ def without_gaps(ds: xr.Dataset, what: str) -> xr.Dataset:
     """Refuse a recording in which a step is missing between two others, or the weights were changed."""
     if (gaps := np.flatnonzero(np.diff(ds.step.values) != 1)).size:
         before, after = ds.step.values[gaps[0] :][:2].tolist()
-        raise ValueError(f"{what} of a recording whose step {after} follows {before}: must be steps without gaps")
+        raise ValueError(f"{what} of a recording whose step {after} follows {before}: must be steps without gaps, "
+                         "as rd.watch(..., every=1) has them")  # fmt: skip
     if (kicks := np.flatnonzero(changes(ds))).size:
         t = int(ds.step[kicks[-1] + 1])
         raise ValueError(f"{what} of a recording whose weights were changed before step {t}: must be steps without "

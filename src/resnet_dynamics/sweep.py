@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import math
 from pathlib import Path
@@ -17,7 +18,7 @@ from .grid import configs, values
 from .jobs import attempt, checked, outcomes
 from .rows import COLUMNS, bundled, compared, summary
 
-__all__ = ["record", "sweep"]
+__all__ = ["record", "recorded", "sweep"]
 
 
 def sweep(
@@ -93,6 +94,29 @@ def sweep(
     table = _table(grid, axes, rows, failed)
     table.attrs |= {"config": json.dumps(base.as_dict()), "format_version": recording.FORMAT}
     return table.merge(_stacked(table, dict(sorted(kept.items())))) if recordings else table
+
+
+def recorded(name: str) -> xr.Dataset:
+    """Return what comes with the package under a name: the recording of a run, or the table of a sweep.
+
+    Short for `run(bundled()[name])`, or for `sweep(base, **axes)` with `base, axes = bundled_sweeps()[name]`: the
+    configuration says what it is, the name where the book keeps it. Nothing is trained.
+
+    Raises:
+        ValueError: nothing of this name comes with the package.
+
+    Example:
+        >>> recorded("stable-resnet9").final_accuracy.sizes["seed"], recorded("sgd-0").sizes["layer"]
+        (3, 8)
+    """
+    single, tables = library.bundled(), library.bundled_sweeps()
+    if name in single:
+        return runs.run(single[name], progress=False)
+    if name in tables:
+        base, axes = tables[name]
+        return sweep(base, progress=False, **axes)
+    near = difflib.get_close_matches(str(name), [*single, *tables], n=3, cutoff=0)
+    raise ValueError(f"name={name!r}: must be one of bundled() or bundled_sweeps(), as {', '.join(map(repr, near))}")
 
 
 def _bundled(grid) -> dict[tuple, dict]:

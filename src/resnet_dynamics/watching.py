@@ -14,6 +14,7 @@ from . import recording
 from .console import warn
 from .instrument import Block, Instrument, kind_of, settings_of
 from .invariance import plain_name, unwrapped
+from .pace import Pace
 from .recording import PRODUCTS
 
 __all__ = ["BLOCK", "FEWEST", "SHARE", "Watch", "watch"]
@@ -27,7 +28,7 @@ OTHER = 0.03  # of an update: what it may differ by from that of SGD
 
 def watch(
     model: torch.nn.Module, optimizer, steps: int | None = None, *, layers: Iterable[str] | None = None,
-    keep: int | None = None, every: int = 1
+    keep: int | None = None, every: int | str = "auto", share: float = 0.05
 ) -> Watch:  # fmt: skip
     """Watch the weights of any network, in any loop: two lines, around the one that moves them.
 
@@ -57,21 +58,26 @@ def watch(
         layers: names of the parameters to watch, those of one dimension, too; None means all of two dimensions or more
             that are not frozen and that an optimizer moves.
         keep: the recording is of so many recorded steps, the last ones; None means of all.
-        every: record one step of so many. Sums over time then do not close, and measures that need them say so.
+        every: record one step of so many; 1 records all. Where it is more, sums over time do not close, and measures
+            that need them say so. "auto" records the first eleven, and then as many as `share` allows (`pace.Pace`):
+            all where that is cheap. It goes by a clock, so which they are may differ from run to run; after a
+            checkpoint it measures anew.
+        share: of the time of a step, that "auto" spends on recording, in the mean and at most.
 
     Memory: five copies of the watched weights in float32; then 0.1 kB a layer and recorded step, in blocks of 1024.
     With `keep` it does not grow: what is held beyond are two blocks at most, of `keep` steps if that is less.
 
-    Cost of a recorded step: some 18 passes over the watched weights, 3 ns a weight on one thread of a CPU. For a
-    ResNet-18, 35 ms, that is 1 % of a step of 128 images of 32 × 32 (without a stride in the stem), and 3 % of one of
-    16 images of 224 × 224. Where steps are cheap for their weights, `every` makes it less.
+    Cost of a recorded step: some 18 passes over the watched weights, 3 ns a weight on one thread of a CPU, whatever
+    the batch. For a ResNet-18, 35 ms, that is 14 % of a step of 128 images of 32 × 32, or 1 % without a stride in the
+    stem, and 3 % of one of 16 images of 224 × 224. So "auto" takes one step in three in the first case, and all in the
+    others. On a GPU it is the time of the host that counts, to start some dozens of operations.
 
     Raises:
         TypeError: the model is no torch.nn.Module, or the optimizer has no groups and state.
         ValueError: there is nothing to watch; or a layer is moved by no optimizer, or by two, has no shape yet, is
             complex, or not whole on one device with the others.
     """
-    return Watch(model, optimizer, steps, layers=layers, keep=keep, every=every)
+    return Watch(model, optimizer, steps, layers=layers, keep=keep, every=every, share=share)
 
 
 class Watch:
@@ -80,20 +86,28 @@ class Watch:
     Attributes:
         layers: name → parameter.
         t: steps taken so far.
+        every: one step of so many is recorded; None as long as "auto" measures what it costs.
     """
 
-    def __init__(self, model, optimizer, steps=None, *, layers=None, keep=None, every=1):
-        for name, value in (("steps", steps), ("keep", keep), ("every", every)):
+    def __init__(self, model, optimizer, steps=None, *, layers=None, keep=None, every="auto", share=0.05):
+        for name, value, other in (("steps", steps, None), ("keep", keep, None), ("every", every, "auto")):
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and (value is not None or name == "every"):
-                raise ValueError(f"{name}={value!r}: must be a whole number, at least 1")
+            if not whole and value != other:
+                said = f", or {other!r}" if other else ""
+                raise ValueError(f"{name}={value!r}: must be a whole number, at least 1{said}")
+        if not 0 < share < np.inf:
+            raise ValueError(f"share={share!r}: must be a number above 0")
         optimizers = _optimizers(optimizer)
-        self.layers, self.t, self._every, self._keep = _chosen(model, optimizers, layers), 0, every, keep
+        self.layers, self.t, self._pace, self._keep = _chosen(model, optimizers, layers), 0, Pace(every, share), keep
         self._size = min(BLOCK, keep or BLOCK)
-        first = -(-steps // every) if steps and not keep else self._size
+        first = -(-steps // (self.every or 1)) if steps and not keep else self._size
         self._instrument = Instrument(self.layers, optimizers, first)
         self._blocks = collections.deque([Block(self._instrument.products, self._instrument.loss)])
         self._kinds, self._last, self._begun = [], -1, False
+
+    @property
+    def every(self) -> int | None:
+        return self._pace.every
 
     def before(self) -> None:
         """Read weights, gradients and momentum: after backward(), before optimizer.step().
@@ -103,7 +117,10 @@ class Watch:
                 taken, is not moved by this step, and its series say so.
         """
         self._begun = True
-        if self.t % self._every == 0:
+        self._pace.begin()
+        if not self._pace.due(self.t):
+            return
+        with self._pace.recording():
             block, owners = self._room(), self._instrument.owners()
             missing = self._instrument.begin(follows=self._last == self.t - 1)
             kinds = [kind_of(*owner) for owner in owners]
@@ -117,11 +134,12 @@ class Watch:
             raise ValueError("after(): must follow before(), with optimizer.step() between the two")
         if torch.is_tensor(loss) and loss.numel() != 1:
             raise ValueError(f"loss of shape {tuple(loss.shape)}: must be one number")
-        if self.t % self._every == 0:
-            block = self._blocks[-1]
-            loss = loss.detach().reshape(1) if torch.is_tensor(loss) else np.nan if loss is None else float(loss)
-            self._instrument.after(block.used, loss, np.nan)
-            block.used, self._last = block.used + 1, self.t
+        if self._pace.due(self.t):
+            with self._pace.recording():
+                block = self._blocks[-1]
+                loss = loss.detach().reshape(1) if torch.is_tensor(loss) else np.nan if loss is None else float(loss)
+                self._instrument.after(block.used, loss, np.nan)
+                block.used, self._last = block.used + 1, self.t
         self.t, self._begun = self.t + 1, False
 
     def recording(self, **attrs) -> xr.Dataset:
