@@ -27,11 +27,20 @@ CONTENTS = CATALOGUES / "contents.po"  # the list of all pages; each other catal
 PAGES = sorted(path.relative_to(CATALOGUES).with_suffix("").as_posix() for path in CATALOGUES.rglob("*/*.po"))
 TITLE = "运动中的权重衰减"
 ENGLISH = ("editions", "performance_page", "recordings_page")  # extensions for pages that are not translated
+HEADER = rf"""msgid ""
+msgstr ""
+"Language: {LANGUAGE}\n"
+"MIME-Version: 1.0\n"
+"Content-Type: text/plain; charset=utf-8\n"
+"Content-Transfer-Encoding: 8bit\n"
+"Plural-Forms: nplurals=1; plural=0;\n"
+
+"""
 WIDGET = re.compile(r"^```\{live\}\n.*?^```\n", re.S | re.M)
 PICTURES = sorted((ROOT / "book" / "_static").glob("triangle-*.svg"))
 WORDS = re.compile("(<text[^>]*>)(.*?)(?=</text>)")
 BUTTON = re.compile(r"^(```\{button-ref\} .*\n(?::.*\n)*\n)(.*)$", re.M)  # whose words Sphinx does not translate
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="  # fmt: skip
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="
 
 
 def source(page):
@@ -232,7 +241,8 @@ def update():
         with path.open("rb") as stream:
             catalogue = merged(read_po(stream, locale=LANGUAGE), said)
         with path.open("wb") as stream:
-            write_po(stream, catalogue, width=0)
+            stream.write(HEADER.encode())
+            write_po(stream, catalogue, width=0, omit_header=True)
         for message in catalogue:
             if message.id and (message.fuzzy or not message.string):
                 left += 1

@@ -68,6 +68,7 @@ class ToEnglish(SphinxTransform):
             page = os.path.normpath(os.path.join(os.path.dirname(self.env.docname), target))
             page = page.removesuffix(".ipynb").removesuffix(".md")
             if target and page not in self.env.found_docs:
+                place = nodes.make_id(place)  # as the heading has it, whose letters may be Greek
                 link.replace_self(nodes.reference("", "", *link.children, refuri=f"{ENGLISH}{page}{mark}{place}",
                                                   classes=link.get("classes", []), internal=True))  # fmt: skip
 
@@ -104,6 +105,8 @@ def finish(app, error):
     if error or app.builder.name != "html":
         return
     out, english = Path(app.outdir), Path(app.config.english_site)
+    for name in ("404.html", "robots.txt"):  # are looked for at the root of a site alone
+        (out / name).unlink()
     same, missing = set(), set()
     for path in filter(Path.is_file, (out / "_static").rglob("*")):
         twin = english / path.relative_to(out)
