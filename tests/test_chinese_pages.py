@@ -15,6 +15,30 @@ pytestmark = [pytest.mark.book, pytest.mark.site]
 EACH = pytest.mark.parametrize("page", chinese.PAGES)
 
 
+# Formulas in sentences that are broken into two lines at one of 20 widths of the page.
+BROKEN = r"""
+const article = document.querySelector('article'), formulas = [], broken = new Set();
+for (const sentence of article.querySelectorAll(':is(p, li, td, figcaption):lang(zh)')) {
+  const walker = document.createTreeWalker(sentence, NodeFilter.SHOW_TEXT);
+  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    if (text.parentElement.closest('.math, code, .wd-explorer')) continue;
+    for (const found of text.data.matchAll(/[\w|√λαρ]*[²³⁴′₀-₉√][\w|√λαρ²³⁴′₀-₉()/−+]*/gu)) {
+      const range = document.createRange();
+      range.setStart(text, found.index), range.setEnd(text, found.index + found[0].length);
+      formulas.push([found[0], range]);
+    }
+  }
+}
+for (let width = 240; width < 340; width += 5) {
+  article.style.width = `${width}px`;
+  for (const [formula, range] of formulas)
+    if (new Set([...range.getClientRects()].map(one => Math.round(one.top))).size > 1) broken.add(formula);
+}
+article.style.width = '';
+return [...broken];
+"""
+
+
 def article(path):
     return path.read_text(encoding="utf-8").split("<article", 1)[1].split("</article", 1)[0]
 
@@ -95,6 +119,7 @@ def test_a_chinese_page_fits_and_can_be_read(browser, address, page, width, sche
     browser.execute_script("document.querySelectorAll('article details').forEach(d => d.open = true)")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script(CUT) == [] and browser.execute_script(CONTRAST, 4.5) == []
+    assert browser.execute_script(BROKEN) == []
     assert browser.execute_script("return [...document.querySelectorAll('.math')].filter("
                                   "m => !m.querySelector('mjx-container')).length") == 0
     for alt in browser.execute_script("return [...document.querySelectorAll('article img')].map(i => i.alt)"):

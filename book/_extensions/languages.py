@@ -6,6 +6,7 @@ In the Chinese build, besides:
 - What leads to a page that is not translated leads to the English page. Such links have addresses english://PAGE until
   all pages are written; if there is no such page, the build says so.
 - Files of `_static` that both books have are those of the English one. Most are MathJax and the theme, 30 MB.
+- A formula in a sentence stays on one line: in Chinese text a browser would break it before ² or √.
 - The search finds Chinese words by pairs of characters. Sphinx's own search would need another package to find words.
 """
 
@@ -26,6 +27,8 @@ ENGLISH = "english://"
 CATALOGUES = Path(__file__).parents[1] / "locale" / "zh_CN" / "LC_MESSAGES"
 SWITCH = '<p class="language"><a href="{href}" hreflang="{code}" lang="{code}">{name}</a></p>'
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+UNSPACED = "[^\\s\u2018-\u201d\u2014\u2026\u2e80-\u9fff\uff00-\uffef]*"  # up to a space or a Chinese sign
+FORMULA = re.compile(f"({UNSPACED}[²³⁻⁴′₀-₉√]{UNSPACED})")
 
 
 def chinese(app):
@@ -71,6 +74,20 @@ class ToEnglish(SphinxTransform):
                 place = nodes.make_id(place)  # as the heading has it, whose letters may be Greek
                 link.replace_self(nodes.reference("", "", *link.children, refuri=f"{ENGLISH}{page}{mark}{place}",
                                                   classes=link.get("classes", []), internal=True))  # fmt: skip
+
+
+class WholeFormulas(SphinxTransform):
+    """Mark the formulas in Chinese sentences that are to stay on one line."""
+
+    default_priority = 410  # after translation, too
+    parents = (nodes.paragraph, nodes.strong, nodes.emphasis, nodes.reference, nodes.caption)
+
+    def apply(self):
+        for text in [*self.document.findall(nodes.Text)]:
+            if isinstance(text.parent, self.parents):  # not a widget's data, long texts without a space
+                parts = FORMULA.split(text.astext())  # words and formulas in turn
+                text.parent.replace(text, [nodes.inline("", part, classes=["one-line"]) if i % 2 else nodes.Text(part)
+                                           for i, part in enumerate(parts) if part])  # fmt: skip
 
 
 def lead_to_editions(app, pagename, templatename, context, doctree):
@@ -138,6 +155,7 @@ def begin(app, config):
     if config.language == "zh_CN":
         search_languages["zh"] = PairsOfCharacters
         app.add_transform(ToEnglish)
+        app.add_transform(WholeFormulas)
         app.connect("html-page-context", lead_to_editions, priority=600)  # the theme adds them at 501
         app.connect("build-finished", finish, priority=950)  # after light_pages
 
