@@ -89,7 +89,7 @@ ALLOWED = {
     "answers": {"numpy"},
     "questions": {"numpy", "answers", "theory"},
     "further_questions": {"numpy", "xarray", "answers", "peaks", "theory"},
-    "exercises": {"numpy", "torch", "xarray", "answers", "compare", "config", "library", "models", "peaks", "questions",
+    "exercises": {"numpy", "torch", "xarray", "answers", "compare", "config", "models", "peaks", "questions",
                   "schedules", "sweep", "theory"},
     "optimizer_answers": {"numpy", "torch", "answers", "theory"},
     "network_answers": {"numpy", "xarray", "answers", "arms", "config", "fields", "library", "measure", "models",

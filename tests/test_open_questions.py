@@ -15,13 +15,11 @@ TEXT = {number: " ".join(" ".join(cell.source for cell in nbformat.read(path, as
 
 
 def loss(name, **which):
-    base, axes = rd.bundled_sweeps()[name]
-    return rd.sweep(base, progress=False, **axes).train_loss.isel(epoch=-1).sel(which)
+    return rd.recorded(name).train_loss.isel(epoch=-1).sel(which)
 
 
 def unseen(name, **which):
-    base, axes = rd.bundled_sweeps()[name]
-    return rd.sweep(base, progress=False, **axes).final_loss.sel(which)
+    return rd.recorded(name).final_loss.sel(which)
 
 
 def of_layers(name, place):
@@ -113,3 +111,17 @@ def test_the_best_rates_of_networks_scatter_as_the_text_says():
     assert f"scatters by {spread['decay']:.2f} octaves over the eight networks" in text
     assert f"without decay by {spread['none']:.2f}, and with fixed norms" in text
     assert f"never turn alike, by {spread['fixed']:.2f}." in text
+    four = {arm: peaks.tops(-of, points=4, resamples=1).at for arm, of in runs.items()}
+    assert all(np.isfinite(at).all() for at in four.values())
+    spread |= {f"{arm}, 4": float(at.std(ddof=1)) for arm, at in four.items()}
+    for arm in ("fixed", "none"):
+        assert f"the {spread[arm]:.2f} becomes {spread[f'{arm}, 4']:.2f}" in text
+    assert f"which is {spread['none, 4'] / spread['decay, 4']:.3f} times the scatter with decay" in text
+    other = {}
+    for arm in runs:
+        whole = rd.recorded(f"networks-{arm}")
+        tops = [peaks.tops(of, resamples=1).at for of in (whole.final_accuracy, -whole.final_loss)]
+        other[arm] = [float(at.std(ddof=1)) for at in tops]
+    moving = other["decay"] + other["none"]
+    assert f"are {min(moving):.2f} to {max(moving):.2f} octaves" in text
+    assert f"and {min(other['fixed']):.2f} to {max(other['fixed']):.2f} with fixed norms" in text

@@ -141,8 +141,7 @@ def test_what_was_measured_is_what_the_chapters_say():
     assert "the decay of the rest costs the accuracy" in text["8b"] and "or a pooling that switches" in text["8b"]
 
     def loss(name, epoch=-1, **which):
-        base, axes = rd.bundled_sweeps()[name]
-        return rd.sweep(base, progress=False, **axes).train_loss.isel(epoch=epoch).sel(which)
+        return rd.recorded(name).train_loss.isel(epoch=epoch).sel(which)
 
     sgd, lars = (loss("lars-ball", 0, optimizer=name) for name in ("sgd", "lars"))
     share = float((sgd - loss("early-start", 0)).mean() / (sgd - lars).mean())

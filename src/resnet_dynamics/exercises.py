@@ -67,11 +67,9 @@ def _share_of_two():
 def _pairs(difference):
     """Pairs of runs with which λ = 0.1 and 0.05 can be told apart, if they differ by so much (%)."""
     from .compare import paired, runs_needed
-    from .library import bundled_sweeps
-    from .sweep import sweep
+    from .sweep import recorded
 
-    center, axes = bundled_sweeps()["stable-resnet9"]
-    accuracy = 100 * sweep(center, progress=False, **axes).final_accuracy
+    accuracy = 100 * recorded("stable-resnet9").final_accuracy
     return runs_needed(paired(accuracy.sel(lr=0.1), accuracy.sel(lr=0.05)).sd, difference)
 
 
